@@ -1,0 +1,97 @@
+/** One turn of a conversation, as the engine sees it: plain text, roles already validated. */
+export interface ChatMessage {
+  readonly role: 'system' | 'user' | 'assistant';
+  readonly content: string;
+}
+
+/** How the answer must look. `json_schema` is enforced by the engine's grammar or refused, never ignored. */
+export type ResponseFormat =
+  | { readonly type: 'text' }
+  | { readonly type: 'json_object' }
+  | { readonly type: 'json_schema'; readonly name: string; readonly schema: Readonly<Record<string, unknown>> };
+
+/** One generation. Everything is validated by the caller; absent means the model's own default. */
+export interface GenerationRequest {
+  /** Our request id, for logs. */
+  readonly requestId: string;
+  /** A name from the catalogue, never a path. */
+  readonly model: string;
+  readonly messages: readonly ChatMessage[];
+  /** Upper bound of completion tokens, at least 1. Absent: the rest of the context up to the model's `maxOutputTokens`. */
+  readonly maxTokens?: number;
+  /** 0 (greedy) to 2. */
+  readonly temperature?: number;
+  /** Greater than 0, at most 1. */
+  readonly topP?: number;
+  /** Unsigned 32 bit. Same seed, same text. */
+  readonly seed?: number;
+  /** Up to four texts at which the answer ends; the text itself is not part of the answer. */
+  readonly stop?: readonly string[];
+  readonly responseFormat: ResponseFormat;
+  /** Opaque id of the user: KV prefixes are reused within one user only (promise 17). */
+  readonly subject: string;
+  /** False: the caller wants the whole answer at once, so an engine may deliver one single delta. */
+  readonly stream: boolean;
+}
+
+export interface Usage {
+  readonly promptTokens: number;
+  readonly completionTokens: number;
+  /** Prompt tokens that were found in the KV cache; part of `promptTokens`. */
+  readonly cachedTokens: number;
+}
+
+/**
+ * What a generation yields, in this order: one `started`, any number of `delta`, one `finished`.
+ * A generator that returns without `finished` has failed; it then MUST have thrown.
+ */
+export type GenerationEvent =
+  /** Before the first prefill: the prompt's true length in tokens. Upstreams without a tokenizer send an estimate. */
+  | { readonly type: 'started'; readonly promptTokens: number }
+  /** A piece of text, always whole Unicode characters, and how many sampled tokens it stands for (0 or more). */
+  | { readonly type: 'delta'; readonly text: string; readonly tokens: number }
+  | { readonly type: 'finished'; readonly reason: 'stop' | 'length'; readonly usage: Usage };
+
+export type ModelState = 'unloaded' | 'loading' | 'ready' | 'failed';
+
+/** What is known of a model at this moment. No path, no URL: an analyst may see this. */
+export interface ModelStatus {
+  readonly id: string;
+  readonly engine: 'llama' | 'upstream';
+  readonly state: ModelState;
+  /** Tokens per conversation; null where an upstream does not say. */
+  readonly contextSize: number | null;
+  /** Upper bound of completion tokens when the caller names none. */
+  readonly maxOutputTokens: number;
+  /** SHA-256 of the weights in hex; null for an upstream. */
+  readonly digest: string | null;
+  /** SHA-256 of the chat template in hex; null for an upstream. */
+  readonly templateDigest: string | null;
+  /** Conversations that run at once, and how many do now. */
+  readonly slots: number;
+  readonly busy: number;
+  readonly queued: number;
+  /** Process id of the engine's child while there is one. */
+  readonly pid: number | null;
+  /** How often the child has died since the gateway started. */
+  readonly restarts: number;
+}
+
+/**
+ * The port behind which a model runs (`llama` in a child process, `upstream` over HTTP).
+ *
+ * - MUST NOT throw anything but `Problem`: `model_loading` and `overloaded` (with `retryAfter`), `model_not_loaded`,
+ *   `context_length_exceeded` (message names prompt and context size in tokens), `invalid_parameter`, `engine_failed`.
+ * - MUST count a generation that failed before its `started` event as not run: no token was computed.
+ * - MUST stop within one second of the signal's abort and release what it holds; the generator then throws `signal.reason`.
+ *   Leaving the loop early (`return()`) MUST have the same effect.
+ * - MUST NOT lose text between the last delta and `finished`, and MUST NOT buffer a delta when the caller waits for it.
+ */
+export interface Engine {
+  generate(request: GenerationRequest, signal: AbortSignal): AsyncGenerator<GenerationEvent, void, undefined>;
+  status(): ModelStatus;
+  /** Brings the model into memory. Resolves when it is ready; rejects with a Problem when it can't be. */
+  load(): Promise<void>;
+  /** Ends running generations with `engine_failed` and frees everything. Idempotent. */
+  close(): Promise<void>;
+}

@@ -1,0 +1,48 @@
+/** JSON that has exactly one spelling. Numbers are safe integers only, so that no two writers round differently. */
+export type CanonicalValue =
+  | string
+  | number
+  | boolean
+  | null
+  | readonly CanonicalValue[]
+  | { readonly [key: string]: CanonicalValue | undefined };
+
+/**
+ * RFC 8785 (JSON Canonicalization Scheme) for strings, safe integers, booleans, null, arrays and objects.
+ * Keys are sorted by UTF-16 code units, members that are `undefined` are left out.
+ *
+ * @throws TypeError for a lone surrogate, U+0000 or a number that is not a safe integer: Postgres could not store it,
+ *   and one such record would fail everybody's batch.
+ */
+export function canonicalJson(value: CanonicalValue): string {
+  switch (typeof value) {
+    case 'string':
+      return canonicalString(value);
+    case 'number':
+      if (!Number.isSafeInteger(value)) throw new TypeError('canonical JSON holds safe integers only');
+      return Object.is(value, -0) ? '0' : String(value);
+    case 'boolean':
+      return value ? 'true' : 'false';
+    default:
+      return value === null ? 'null' : canonicalComposite(value);
+  }
+}
+
+function canonicalComposite(value: readonly CanonicalValue[] | { readonly [key: string]: CanonicalValue | undefined }): string {
+  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`;
+  const object = value as { readonly [key: string]: CanonicalValue | undefined };
+  let text = '';
+  for (const key of Object.keys(object).sort()) {
+    const member = object[key];
+    if (member !== undefined) text += `${text === '' ? '' : ','}${canonicalString(key)}:${canonicalJson(member)}`;
+  }
+  return `{${text}}`;
+}
+
+function canonicalString(text: string): string {
+  if (!isStorable(text)) throw new TypeError('canonical JSON holds well-formed Unicode without U+0000 only');
+  return JSON.stringify(text);
+}
+
+/** True for well-formed UTF-16 without U+0000: what Postgres can hold as text. */
+export const isStorable = (text: string): boolean => text.isWellFormed() && !text.includes('\u0000');

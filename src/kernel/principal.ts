@@ -1,0 +1,32 @@
+/** The roles that the product knows. A role that is not in this list gives nothing (default deny). */
+export const ROLES = ['admin', 'analyst', 'auditor', 'service'] as const;
+export type Role = (typeof ROLES)[number];
+
+/** Attributes that policy may ask for: validated strings and numbers only (Casbin's `==` coerces anything else). */
+export interface Attributes {
+  readonly department: string;
+  /** 0 (public) to 4 (secret); compared as a number. */
+  readonly clearance: number;
+}
+
+/** How the caller proved who he is. `ref` is never the credential itself: a session's hash, or a key's public id. */
+export interface Credential {
+  readonly kind: 'session' | 'api_key';
+  readonly ref: string;
+}
+
+/** Somebody who has authenticated. Cached; whether it still holds is decided at admission, under the head lock. */
+export interface Principal {
+  /** Opaque user id (`usr_…`): the actor in audit records and the subject of quotas. */
+  readonly subject: string;
+  readonly username: string;
+  readonly roles: readonly Role[];
+  readonly attributes: Attributes;
+  readonly credential: Credential;
+  /** Second factor that this account has activated, if any. */
+  readonly hasTotp: boolean;
+  /** Counts every change to the account, its roles or factors; a mismatch at admission means: load it again. */
+  readonly epoch: number;
+  /** RFC 3339, absolute end of the session; null for an API key without expiry. */
+  readonly expiresAt: string | null;
+}
