@@ -28,7 +28,9 @@ export function canonicalJson(value: CanonicalValue): string {
   }
 }
 
-function canonicalComposite(value: readonly CanonicalValue[] | { readonly [key: string]: CanonicalValue | undefined }): string {
+function canonicalComposite(
+  value: readonly CanonicalValue[] | { readonly [key: string]: CanonicalValue | undefined },
+): string {
   if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`;
   const object = value as { readonly [key: string]: CanonicalValue | undefined };
   let text = '';

@@ -9,6 +9,7 @@ export type ProblemCode =
   | 'context_length_exceeded'
   | 'unauthenticated'
   | 'invalid_credentials'
+  | 'code_required'
   | 'step_up_required'
   | 'code_used'
   | 'forbidden'

@@ -1,0 +1,63 @@
+import { z } from 'zod';
+
+/** POST /auth/login. The code is asked only of accounts that have activated a second factor. */
+export const LoginRequest = z.object({
+  username: z.string().min(1).max(128),
+  password: z.string().min(1).max(128),
+  code: z
+    .string()
+    .regex(/^\d{6,8}$/, 'six to eight digits')
+    .optional(),
+});
+export type LoginRequest = z.infer<typeof LoginRequest>;
+
+/** The account as its owner sees it. */
+export const User = z.object({
+  id: z.string(),
+  username: z.string(),
+  roles: z.array(z.enum(['admin', 'analyst', 'auditor', 'service'])),
+  attributes: z.object({ department: z.string(), clearance: z.number().int() }),
+  has_totp: z.boolean(),
+});
+export type User = z.infer<typeof User>;
+
+/** Answer to POST /auth/login. The same token is set as the `__Host-strongroom` cookie. Times are RFC 3339. */
+export const LoginResponse = z.object({ token: z.string(), expires_at: z.string(), user: User });
+export type LoginResponse = z.infer<typeof LoginResponse>;
+
+/** GET /auth/session. `expires_at` is the absolute end; an idle session ends earlier. */
+export const SessionResponse = z.object({ user: User, expires_at: z.string().nullable() });
+export type SessionResponse = z.infer<typeof SessionResponse>;
+
+/** POST /auth/password. Ends every session of the account, this one too. */
+export const PasswordRequest = z.object({
+  current_password: z.string().min(1).max(128),
+  new_password: z.string().min(1).max(128),
+});
+export type PasswordRequest = z.infer<typeof PasswordRequest>;
+
+/** POST /auth/keys. `password` is needed where the account has no second factor; otherwise the step-up proof is. */
+export const KeyRequest = z.object({
+  name: z.string().trim().min(1).max(64),
+  password: z.string().min(1).max(128).optional(),
+  expires_in_days: z.number().int().min(1).max(366).optional(),
+});
+export type KeyRequest = z.infer<typeof KeyRequest>;
+
+export const ApiKey = z.object({
+  id: z.string(),
+  name: z.string(),
+  created_at: z.string(),
+  expires_at: z.string().nullable(),
+  last_used_at: z.string().nullable(),
+});
+export type ApiKey = z.infer<typeof ApiKey>;
+
+/** The key itself is shown here and never again. */
+export const KeyResponse = ApiKey.extend({ key: z.string() });
+export type KeyResponse = z.infer<typeof KeyResponse>;
+
+export const KeyList = z.object({ data: z.array(ApiKey) });
+export type KeyList = z.infer<typeof KeyList>;
+
+export const KeyPath = z.object({ id: z.string().regex(/^key_[0-9a-f]{32}$/) });
