@@ -2,7 +2,7 @@ import { z } from 'zod';
 
 /** RFC 3339 with `Z` or an offset. */
 const Instant = z.iso.datetime({ offset: true });
-const Name = z.string().min(1).max(200);
+const Name = z.string().min(1).max(100);
 
 /** GET /audit/events. All filters are exact; `from` and `to` narrow the seven days and never widen them. */
 export const EventQuery = z.object({
@@ -39,7 +39,7 @@ export type EventSummary = z.infer<typeof EventSummary>;
 export const EventPage = z.object({ data: z.array(EventSummary), next_cursor: z.string().nullable() });
 export type EventPage = z.infer<typeof EventPage>;
 
-export const EventPath = z.object({ seq: z.string().regex(/^[1-9]\d{0,17}$/) });
+export const EventPath = z.object({ seq: z.string().regex(/^(0|[1-9]\d{0,17})$/) });
 
 /** One record: the exact bytes that were hashed (`record`), their leaf hash (RFC 9162, section 2.1.1) in hex. */
 export const EventDetail = EventSummary.extend({ record: z.string(), leaf: z.string() });

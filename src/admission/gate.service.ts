@@ -1,0 +1,243 @@
+import { ANONYMOUS, type AuditEvent, recordText, refusalText } from '#audit/event.ts';
+import type { Recorder } from '#audit/recorder.ts';
+import { networkOf, type RefusalBudget, type RefusalKey } from '#audit/refusal-budget.ts';
+import type { Clock } from '#kernel/clock.ts';
+import { newEventId } from '#kernel/id.ts';
+import type { Principal } from '#kernel/principal.ts';
+import { Problem } from '#kernel/problem.ts';
+import type { AdmitItem, Item, QuotaKind, Standing, Verdict } from './admission.ts';
+import {
+  type Admitted,
+  type Decision,
+  type Ending,
+  type GatedRequest,
+  quotaProblem,
+  type Report,
+  type Resource,
+  rateLimitsOf,
+  takesOf,
+} from './gate.ts';
+
+export interface GateDeps {
+  readonly submit: (item: Item) => Promise<Verdict>;
+  readonly recorder: Recorder;
+  readonly budget: RefusalBudget;
+  readonly findPrincipal: (kind: 'session' | 'api_key', secret: string, fresh: boolean) => Promise<Principal | null>;
+  /** Policy: `loadPolicy` fetches the version in force, `decide` uses what is loaded. */
+  readonly loadPolicy: () => Promise<void>;
+  readonly decide: (principal: Principal, action: string, resource: Resource) => Decision;
+  readonly challenge: (principal: Principal, digest: string, operation: string, requestId: string) => Promise<string>;
+  readonly check: (standing: Standing) => Promise<'valid' | 'revoked' | 'stale'>;
+  readonly watch: (standing: Standing, end: (reason: unknown) => void) => () => void;
+  readonly hash: (text: string) => string;
+  readonly clock: Clock;
+}
+
+/** What the pipeline's steps ask of the features: authenticate, authorise, step up, admit, settle, refuse. */
+export class AdmissionGate {
+  readonly #deps: GateDeps;
+
+  constructor(deps: GateDeps) {
+    this.#deps = deps;
+  }
+
+  async authenticate(
+    credential: { readonly kind: 'session' | 'api_key'; readonly secret: string },
+    fresh: boolean,
+  ): Promise<Principal | null> {
+    try {
+      const [principal] = await Promise.all([
+        this.#deps.findPrincipal(credential.kind, credential.secret, fresh),
+        fresh ? this.#deps.loadPolicy() : undefined,
+      ]);
+      return principal;
+    } catch (cause) {
+      throw new Problem('audit_unavailable', { retryAfter: 1 }, cause);
+    }
+  }
+
+  async authorise(principal: Principal, action: string, resource: Resource): Promise<Decision> {
+    return this.#deps.decide(principal, action, resource);
+  }
+
+  challenge(principal: Principal, digest: string, operation: string, requestId: string): Promise<string> {
+    return this.#deps.challenge(principal, digest, operation, requestId);
+  }
+
+  check(principal: Principal, decision: Decision): Promise<'valid' | 'revoked' | 'stale'> {
+    return this.#deps.check(standingOf(principal, decision));
+  }
+
+  watch(principal: Principal, decision: Decision, end: (reason: unknown) => void): () => void {
+    return this.#deps.watch(standingOf(principal, decision), end);
+  }
+
+  async admit(request: GatedRequest): Promise<Admitted | 'stale' | 'step_up'> {
+    const item = this.#admitItem(request);
+    const verdict = await this.#deps.submit(item);
+    switch (verdict.verdict) {
+      case 'admitted':
+        return { intentId: item.id, seq: verdict.position?.seq ?? null, rateLimits: rateLimitsOf(verdict) };
+      case 'duplicate':
+        // The first try of a batch whose answer was lost: what it decided stands.
+        if (verdict.code === 'admitted')
+          return { intentId: item.id, seq: verdict.position?.seq ?? null, rateLimits: [] };
+        throw new Problem('audit_unavailable', { retryAfter: 1 });
+      case 'stale':
+        return 'stale';
+      default:
+        this.#countRefusal(request, verdict);
+        if (verdict.verdict === 'step_up') return 'step_up';
+        if (verdict.verdict === 'quota') throw quotaProblem(verdict);
+        throw new Problem('unauthenticated');
+    }
+  }
+
+  #admitItem(request: GatedRequest): AdmitItem {
+    const { principal, decision, proof } = request;
+    const event = intentOf(request);
+    // Whether a denial would be recorded singly is settled before: the database writes it in the same transaction.
+    const singly = REFUSAL_CODES.every((code) => this.#deps.budget.open(keyOf(request, code)));
+    return {
+      op: 'admit',
+      id: newEventId(),
+      record: recordText(event),
+      refusal: singly ? refusalText(event, 'denied', 'denial') : null,
+      standing: standingOf(principal, decision),
+      takes: takesOf(request),
+      open: true,
+      proof: proof === null ? null : { ref: this.#deps.hash(proof.secret), digest: proof.digest },
+    };
+  }
+
+  #countRefusal(request: GatedRequest, verdict: Verdict): void {
+    const key = keyOf(request, verdict.verdict);
+    if (verdict.position === null) this.#deps.budget.count(key, this.#deps.clock.now());
+    else this.#deps.budget.spend(key);
+  }
+
+  async settle(request: GatedRequest, admission: Admitted, ending: Ending, report: Report): Promise<void> {
+    const notRun = !report.ran;
+    const event: AuditEvent = {
+      ...intentOf(request),
+      kind: 'outcome',
+      outcome: notRun ? 'not_run' : ending.outcome,
+      ...(ending.code === null ? {} : { outcome_code: ending.code }),
+      facts: { ...report.facts, route: request.routeId, intent: admission.intentId },
+    };
+    const counted = request.reserveTokens !== null;
+    const used: Partial<Record<QuotaKind, number>> = notRun
+      ? { requests_day: 0, tokens_day: 0 }
+      : counted && report.tokens !== null
+        ? { tokens_day: report.tokens }
+        : {};
+    const verdict = await this.#deps.submit({
+      op: 'settle',
+      id: newEventId(),
+      record: recordText(event),
+      refusal: refusalText(event, 'late_outcome'),
+      intent: admission.intentId,
+      used,
+      opening: report.opening,
+    });
+    // Somebody closed our intent: our lease had run out. The answer may not be completed.
+    if (verdict.verdict === 'late') throw new Problem('audit_unavailable', { retryAfter: 1 });
+  }
+
+  refuse(refusal: {
+    readonly requestId: string;
+    readonly code: string;
+    readonly principal: Principal | null;
+    readonly action: string;
+    readonly resource: Resource | null;
+    readonly address: string;
+    readonly decision: Decision | null;
+  }): void {
+    const { requestId, code, principal, action, resource, address, decision } = refusal;
+    const actor = principal?.subject ?? ANONYMOUS;
+    this.#deps.recorder.refuse(
+      {
+        kind: 'denial',
+        actor,
+        action,
+        resource: resource === null ? 'unknown:' : `${resource.type}:${resource.id}`,
+        outcome: 'denied',
+        outcome_code: code,
+        request: requestId,
+        facts: {
+          address,
+          ...(principal === null ? {} : { credential: principal.credential.kind }),
+          ...(decision === null ? {} : { policy_version: decision.policyVersion, rule: decision.rule }),
+        },
+      },
+      { code, source: networkOf(address), subject: actor },
+    );
+  }
+}
+
+/** Takes back an admission whose fate is unknown: the caller was told 503, so it has not run. */
+export function voidOf(item: AdmitItem): Item {
+  const { actor, action, resource, request } = item.record;
+  return {
+    op: 'void',
+    id: newEventId(),
+    record: recordText({
+      kind: 'outcome',
+      actor,
+      action,
+      resource,
+      outcome: 'not_run',
+      request,
+      facts: { intent: item.id },
+    }),
+    refusal: null,
+    intent: item.id,
+    used: { requests_day: 0, tokens_day: 0 },
+    opening: null,
+  };
+}
+
+const REFUSAL_CODES = ['revoked', 'quota', 'step_up'] as const;
+
+const keyOf = ({ principal, address }: GatedRequest, code: string): RefusalKey => ({
+  code,
+  source: networkOf(address),
+  subject: principal.subject,
+});
+
+const standingOf = (principal: Principal, decision: Decision): Standing => ({
+  credential: principal.credential,
+  epoch: principal.epoch,
+  policyVersion: decision.policyVersion,
+});
+
+function intentOf({
+  requestId,
+  routeId,
+  principal,
+  action,
+  resource,
+  decision,
+  address,
+  reserveTokens,
+}: GatedRequest): AuditEvent {
+  return {
+    kind: 'intent',
+    actor: principal.subject,
+    action,
+    resource: `${resource.type}:${resource.id}`,
+    outcome: 'admitted',
+    request: requestId,
+    facts: {
+      route: routeId,
+      address,
+      credential: `${principal.credential.kind}:${principal.credential.ref.slice(0, 16)}`,
+      roles: principal.roles,
+      department: principal.attributes.department,
+      clearance: principal.attributes.clearance,
+      policy_version: decision.policyVersion,
+      rule: decision.rule,
+      ...(reserveTokens === null ? {} : { quota: { requests_day: 1, tokens_day: reserveTokens } }),
+    },
+  };
+}

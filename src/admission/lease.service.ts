@@ -1,0 +1,87 @@
+import { recordText, SYSTEM } from '#audit/event.ts';
+import { newEventId } from '#kernel/id.ts';
+import type { Log } from '#kernel/log.ts';
+import type { Item, Verdict } from './admission.ts';
+
+/** An intent that nobody will settle any more. */
+export interface OrphanedIntent {
+  readonly eventId: string;
+  readonly requestId: string;
+  readonly actor: string;
+  readonly action: string;
+  readonly resource: string;
+}
+
+export interface LeaseDeps {
+  readonly renew: () => Promise<void>;
+  readonly orphans: () => Promise<readonly OrphanedIntent[]>;
+  readonly keepHouse: () => Promise<void>;
+  readonly submit: (item: Item) => Promise<Verdict>;
+  readonly log: Log;
+}
+
+const RENEW_MS = 3_000;
+const SWEEP_MS = 5_000;
+const HOUSE_MS = 60_000;
+
+/**
+ * Keeps this gateway's lease while it lives, and closes what gateways left behind that do not: outcome `unknown`,
+ * charged in full, because nobody can tell what was computed.
+ */
+export class Lease implements Disposable {
+  readonly #deps: LeaseDeps;
+  readonly #timers: NodeJS.Timeout[];
+  readonly #busy = new Set<string>();
+
+  constructor(deps: LeaseDeps) {
+    this.#deps = deps;
+    this.#timers = [
+      setInterval(() => void this.#once('renew', deps.renew), RENEW_MS),
+      setInterval(() => void this.#once('sweep', () => this.sweep()), SWEEP_MS),
+      setInterval(() => void this.#once('house', deps.keepHouse), HOUSE_MS),
+    ];
+    for (const timer of this.#timers) timer.unref();
+  }
+
+  async #once(name: string, work: () => Promise<void>): Promise<void> {
+    if (this.#busy.has(name)) return;
+    this.#busy.add(name);
+    try {
+      await work();
+    } catch (error) {
+      this.#deps.log.warn('upkeep failed and is tried again', { state: name, error });
+    } finally {
+      this.#busy.delete(name);
+    }
+  }
+
+  /** Closes the intents of gateways whose lease has run out. */
+  async sweep(): Promise<void> {
+    const orphans = await this.#deps.orphans();
+    const verdicts = await Promise.all(orphans.map((orphan) => this.#deps.submit(closeOf(orphan))));
+    const closed = verdicts.filter(({ verdict }) => verdict === 'settled').length;
+    if (closed > 0) this.#deps.log.warn('closed intents of a gateway that is gone', { count: closed });
+  }
+
+  [Symbol.dispose](): void {
+    for (const timer of this.#timers) clearInterval(timer);
+  }
+}
+
+const closeOf = ({ eventId, requestId, actor, action, resource }: OrphanedIntent): Item => ({
+  op: 'close',
+  id: newEventId(),
+  record: recordText({
+    kind: 'outcome',
+    actor,
+    action,
+    resource,
+    outcome: 'unknown',
+    request: requestId,
+    facts: { intent: eventId, closed_by: SYSTEM },
+  }),
+  refusal: null,
+  intent: eventId,
+  used: {},
+  opening: null,
+});

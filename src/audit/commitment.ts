@@ -1,0 +1,19 @@
+import { createHmac, randomBytes } from 'node:crypto';
+
+/**
+ * Salted commitments to texts that are not kept: HMAC-SHA-256 under a random key of this one record. Who holds text and
+ * key can show that they belong to the record; without the key the record says nothing about the text.
+ */
+export class Commitment {
+  readonly #key = randomBytes(32);
+
+  /** The key in hex, for the side table. */
+  get opening(): string {
+    return this.#key.toString('hex');
+  }
+
+  /** In hex. */
+  to(text: string): string {
+    return createHmac('sha256', this.#key).update(text, 'utf8').digest('hex');
+  }
+}

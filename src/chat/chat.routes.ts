@@ -1,0 +1,103 @@
+import type { Engine } from '#engine/engine.ts';
+import { eventFrame } from '#http/reply.ts';
+import { NO_STEP_UP, type Route, route } from '#http/route.ts';
+import type { Clock } from '#kernel/clock.ts';
+import { Problem } from '#kernel/problem.ts';
+import { type ChatChunk, ChatCompletion, ChatRequest } from './chat.contract.ts';
+import { generationRequest, maxTokensOf, tokensToReserve, usageOf } from './chat.ts';
+import { Completion } from './completion.ts';
+
+export interface ChatDeps {
+  readonly engine: (model: string) => Engine | undefined;
+  readonly clock: Clock;
+  /** Largest body in bytes. */
+  readonly bodyLimit: number;
+}
+
+export function chatRoutes({ engine, clock, bodyLimit }: ChatDeps): Route[] {
+  return [
+    route<undefined, undefined, ChatRequest>({
+      id: 'chat.completions',
+      method: 'POST',
+      path: '/v1/chat/completions',
+      summary: 'Answer a conversation, whole or as a stream of server-sent events',
+      access: {
+        action: 'infer',
+        resource: ({ body }) => ({ type: 'model', id: body.model }),
+        denial: 'model_not_found',
+      },
+      credentials: 'any',
+      stepUp: NO_STEP_UP,
+      counts: ({ body, size }) =>
+        tokensToReserve(size, maxTokensOf(body) ?? engine(body.model)?.status().maxOutputTokens ?? 0),
+      records: 'full',
+      body: ChatRequest,
+      bodyLimit,
+      response: ChatCompletion,
+      handle: async ({ body, requestId, principal, signal, report }) => {
+        const model = engine(body.model);
+        if (model === undefined) throw new Problem('model_not_found');
+        const completion = new Completion(model, generationRequest(body, requestId, principal.subject), signal, clock);
+        report(() => completion.report());
+        await completion.begin();
+        const head: Head = { id: `chatcmpl-${requestId}`, created: Math.floor(clock.now() / 1000), model: body.model };
+        if (body.stream !== true) return { kind: 'json', body: await whole(head, completion) };
+        return { kind: 'stream', frames: frames(head, completion, body.stream_options?.include_usage === true) };
+      },
+    }),
+  ];
+}
+
+interface Head {
+  readonly id: string;
+  readonly created: number;
+  readonly model: string;
+}
+
+async function whole(head: Head, completion: Completion): Promise<ChatCompletion> {
+  let content = '';
+  for await (const text of completion.text()) content += text;
+  return {
+    ...head,
+    object: 'chat.completion',
+    choices: [
+      {
+        index: 0,
+        message: { role: 'assistant', content, refusal: null },
+        logprobs: null,
+        finish_reason: completion.finishReason,
+      },
+    ],
+    usage: usageOf(completion.usage),
+  };
+}
+
+/** OpenAI's order: the role, the text, the finish reason, and the usage where it was asked for. */
+async function* frames(
+  head: Head,
+  completion: Completion,
+  includeUsage: boolean,
+): AsyncGenerator<string, void, undefined> {
+  const usage = includeUsage ? { usage: null } : {};
+  const chunk = (
+    delta: ChatChunk['choices'][number]['delta'],
+    finish_reason: 'stop' | 'length' | null = null,
+  ): string =>
+    eventFrame({
+      ...head,
+      object: 'chat.completion.chunk',
+      choices: [{ index: 0, delta, logprobs: null, finish_reason }],
+      ...usage,
+    } satisfies ChatChunk);
+  yield chunk({ role: 'assistant', content: '' });
+  for await (const text of completion.text()) yield chunk({ content: text });
+  yield chunk({}, completion.finishReason);
+  if (includeUsage) {
+    yield eventFrame({
+      ...head,
+      object: 'chat.completion.chunk',
+      choices: [],
+      usage: usageOf(completion.usage),
+    } satisfies ChatChunk);
+  }
+}

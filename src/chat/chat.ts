@@ -1,0 +1,75 @@
+import type { ChatMessage, GenerationRequest, ResponseFormat, Usage } from '#engine/engine.ts';
+
+/** The body of POST /v1/chat/completions after its schema. */
+export interface ChatBody {
+  readonly model: string;
+  readonly messages: readonly {
+    readonly role: 'system' | 'developer' | 'user' | 'assistant';
+    readonly content: string | readonly { readonly text: string }[];
+  }[];
+  readonly stream?: boolean | null | undefined;
+  readonly stream_options?: { readonly include_usage?: boolean | undefined } | null | undefined;
+  readonly max_tokens?: number | null | undefined;
+  readonly max_completion_tokens?: number | null | undefined;
+  readonly temperature?: number | null | undefined;
+  readonly top_p?: number | null | undefined;
+  readonly stop?: string | readonly string[] | null | undefined;
+  readonly seed?: number | null | undefined;
+  readonly response_format?:
+    | { readonly type: 'text' | 'json_object' }
+    | {
+        readonly type: 'json_schema';
+        readonly json_schema: { readonly name: string; readonly schema: Record<string, unknown> };
+      }
+    | null
+    | undefined;
+}
+
+/** Tokens of a prompt are not known before the model has counted them: a quarter of the bytes and the template's. */
+const BYTES_PER_TOKEN = 4;
+const TEMPLATE_TOKENS = 256;
+
+/** Tokens to reserve at admission; settled to what was really used. */
+export const tokensToReserve = (size: number, maxTokens: number): number =>
+  Math.ceil(size / BYTES_PER_TOKEN) + TEMPLATE_TOKENS + maxTokens;
+
+export const maxTokensOf = (body: ChatBody): number | null => body.max_completion_tokens ?? body.max_tokens ?? null;
+
+/** OpenAI's request in the engine's words. `developer` is OpenAI's newer name for `system`. */
+export function generationRequest(body: ChatBody, requestId: string, subject: string): GenerationRequest {
+  const maxTokens = maxTokensOf(body);
+  const stop = typeof body.stop === 'string' ? [body.stop] : (body.stop ?? []);
+  return {
+    requestId,
+    model: body.model,
+    messages: messagesOf(body),
+    responseFormat: formatOf(body),
+    subject,
+    stream: body.stream === true,
+    ...(maxTokens === null ? {} : { maxTokens }),
+    ...(body.temperature == null ? {} : { temperature: body.temperature }),
+    ...(body.top_p == null ? {} : { topP: body.top_p }),
+    ...(body.seed == null ? {} : { seed: body.seed }),
+    ...(stop.length === 0 ? {} : { stop }),
+  };
+}
+
+const messagesOf = (body: ChatBody): ChatMessage[] =>
+  body.messages.map(({ role, content }) => ({
+    role: role === 'developer' ? 'system' : role,
+    content: typeof content === 'string' ? content : content.map((part) => part.text).join(''),
+  }));
+
+function formatOf({ response_format: format }: ChatBody): ResponseFormat {
+  if (format == null) return { type: 'text' };
+  return format.type === 'json_schema'
+    ? { type: 'json_schema', name: format.json_schema.name, schema: format.json_schema.schema }
+    : { type: format.type };
+}
+
+export const usageOf = ({ promptTokens, completionTokens, cachedTokens }: Usage) => ({
+  prompt_tokens: promptTokens,
+  completion_tokens: completionTokens,
+  total_tokens: promptTokens + completionTokens,
+  prompt_tokens_details: { cached_tokens: cachedTokens },
+});

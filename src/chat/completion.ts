@@ -1,0 +1,101 @@
+import { Commitment } from '#audit/commitment.ts';
+import type { Engine, GenerationEvent, GenerationRequest, ModelStatus, Usage } from '#engine/engine.ts';
+import { canonicalJson } from '#kernel/canonical-json.ts';
+import type { Clock } from '#kernel/clock.ts';
+import { Problem } from '#kernel/problem.ts';
+
+/** One answer while it is made: passes the text on, and knows at any moment what the record must say of it. */
+export class Completion {
+  readonly #request: GenerationRequest;
+  readonly #model: ModelStatus;
+  readonly #events: AsyncGenerator<GenerationEvent, void, undefined>;
+  readonly #clock: Clock;
+  readonly #startedAt: number;
+  #promptTokens: number | null = null;
+  #completionTokens = 0;
+  #firstTokenMs: number | null = null;
+  #answer = '';
+  #finished: { readonly reason: 'stop' | 'length'; readonly usage: Usage } | null = null;
+
+  constructor(engine: Engine, request: GenerationRequest, signal: AbortSignal, clock: Clock) {
+    this.#request = request;
+    this.#model = engine.status();
+    this.#events = engine.generate(request, signal);
+    this.#clock = clock;
+    this.#startedAt = clock.monotonic();
+  }
+
+  /** Waits until the model has taken the prompt. @throws Problem while the answer can still be an HTTP status. */
+  async begin(): Promise<void> {
+    const { value } = await this.#events.next();
+    if (value?.type !== 'started') throw new Problem('engine_failed');
+    this.#promptTokens = value.promptTokens;
+  }
+
+  /** The pieces of the answer. */
+  async *text(): AsyncGenerator<string, void, undefined> {
+    for await (const event of this.#events) {
+      if (event.type === 'delta') {
+        this.#firstTokenMs ??= this.#elapsed();
+        this.#completionTokens += event.tokens;
+        this.#answer += event.text;
+        if (event.text !== '') yield event.text;
+      } else if (event.type === 'finished') {
+        this.#finished = event;
+      }
+    }
+    if (this.#finished === null) throw new Problem('engine_failed');
+  }
+
+  get finishReason(): 'stop' | 'length' {
+    return this.#finished?.reason ?? 'length';
+  }
+
+  get usage(): Usage {
+    return (
+      this.#finished?.usage ?? {
+        promptTokens: this.#promptTokens ?? 0,
+        completionTokens: this.#completionTokens,
+        cachedTokens: 0,
+      }
+    );
+  }
+
+  /** For the outcome record: counts, digests, sampler, timings and commitments; no text. */
+  report() {
+    const { promptTokens, completionTokens, cachedTokens } = this.usage;
+    const { messages, temperature, topP, seed, maxTokens, stream, responseFormat } = this.#request;
+    const commitment = new Commitment();
+    return {
+      ran: this.#promptTokens !== null,
+      tokens: promptTokens + completionTokens,
+      facts: {
+        engine: this.#model.engine,
+        weights_sha256: this.#model.digest,
+        template_sha256: this.#model.templateDigest,
+        prompt_tokens: promptTokens,
+        completion_tokens: completionTokens,
+        cached_tokens: cachedTokens,
+        finish_reason: this.#finished?.reason ?? null,
+        stream,
+        response_format: responseFormat.type,
+        temperature: decimal(temperature),
+        top_p: decimal(topP),
+        seed: seed ?? null,
+        max_tokens: maxTokens ?? null,
+        first_token_ms: this.#firstTokenMs,
+        duration_ms: this.#elapsed(),
+        prompt_commitment: commitment.to(canonicalJson(messages.map(({ role, content }) => ({ role, content })))),
+        answer_commitment: commitment.to(this.#answer),
+      },
+      opening: commitment.opening,
+    };
+  }
+
+  #elapsed(): number {
+    return Math.round(this.#clock.monotonic() - this.#startedAt);
+  }
+}
+
+/** Records hold integers only; a fraction is kept as its decimal text. */
+const decimal = (value: number | undefined): string | null => (value === undefined ? null : String(value));

@@ -1,0 +1,138 @@
+import { z } from 'zod';
+
+const Port = z.number().int().min(0).max(65535);
+const File = z.string().min(1);
+const Listen = z.string().regex(/^(\[[0-9a-fA-F:]+\]|[^:]+):\d{1,5}$/, 'must be HOST:PORT');
+
+const timeZones = new Set([...Intl.supportedValuesOf('timeZone'), 'UTC']);
+
+const common = {
+  classification: z
+    .number()
+    .int()
+    .min(0)
+    .max(4)
+    .default(0)
+    .describe('Least clearance (0 to 4) that a user needs to see the model.'),
+  maxOutputTokens: z
+    .number()
+    .int()
+    .min(1)
+    .max(1_048_576)
+    .default(1024)
+    .describe('Longest answer when the caller names no limit.'),
+};
+
+const LocalModel = z.strictObject({
+  ...common,
+  file: File.describe('GGUF file.'),
+  sha256: z
+    .string()
+    .regex(/^[0-9a-f]{64}$/)
+    .describe('Approved digest of the file; another file is never parsed.'),
+  chatTemplateFile: File.describe('Pinned Jinja chat template; the one inside the model file is not trusted.'),
+  contextSize: z.number().int().min(16).max(1_048_576).default(4096).describe('Tokens per conversation.'),
+  parallel: z.number().int().min(1).max(64).default(4).describe('Conversations that run at once.'),
+  threads: z.number().int().min(1).max(512).optional().describe('CPU threads; default: the cores of this machine.'),
+  gpu: z.enum(['auto', 'cuda', 'vulkan', 'cpu']).default('auto').describe('Which processor does the arithmetic.'),
+});
+
+const UpstreamModel = z.strictObject({
+  ...common,
+  contextSize: z.number().int().min(16).optional().describe('Tokens per conversation, where it is known.'),
+  parallel: z.number().int().min(1).max(4096).default(256).describe('Requests under way at once.'),
+  upstream: z.strictObject({
+    url: z.url({ protocol: /^https?$/ }).describe('Base address of an OpenAI-compatible server, without /v1.'),
+    model: z.string().min(1).describe('Name of the model on that server.'),
+    apiKeyFile: File.optional().describe('File that holds the API key for that server.'),
+    caFile: File.optional().describe('PEM certificates that the server must chain to.'),
+  }),
+});
+
+export type LocalModelConfig = z.infer<typeof LocalModel>;
+export type UpstreamModelConfig = z.infer<typeof UpstreamModel>;
+
+/** Everything that can be set. A key that is not here stops the start. */
+export const Config = z.strictObject({
+  dataDir: z.string().min(1).default('.strongroom').describe('Folder of keys, certificates and the embedded database.'),
+  http: z
+    .strictObject({
+      host: z.string().min(1).default('127.0.0.1').describe('Address to listen on.'),
+      port: Port.default(8443).describe('Port of the only listener; TLS 1.3.'),
+      publicUrl: z
+        .url({ protocol: /^https$/ })
+        .optional()
+        .describe('Address that browsers use, where it is not https://localhost:PORT.'),
+      trustedProxies: z.array(z.string()).default([]).describe('Networks whose X-Forwarded-For is believed.'),
+      bodyLimit: z
+        .number()
+        .int()
+        .min(1024)
+        .max(64 * 1024 * 1024)
+        .default(1024 * 1024)
+        .describe('Largest request body in bytes.'),
+      drainSeconds: z
+        .number()
+        .int()
+        .min(0)
+        .max(600)
+        .default(20)
+        .describe('How long running answers may go on after SIGTERM.'),
+    })
+    .prefault({}),
+  tls: z
+    .strictObject({
+      certFile: File.optional().describe('PEM certificate chain; without it a development certificate is made.'),
+      keyFile: File.optional().describe('PEM private key, mode 0600.'),
+    })
+    .prefault({}),
+  database: z
+    .strictObject({
+      url: z
+        .string()
+        .min(1)
+        .optional()
+        .describe('Runtime login (also DATABASE_URL); without it an embedded Postgres runs.'),
+      urlFile: File.optional().describe('File that holds the runtime login’s URL.'),
+      migrateUrlFile: File.optional().describe('File with the URL of the login that may migrate (needs CREATEROLE).'),
+      auditorUrlFile: File.optional().describe('File with the URL of the auditors’ login.'),
+      caFile: File.optional().describe('PEM certificates that a remote database must chain to.'),
+      commitTimeoutMs: z
+        .number()
+        .int()
+        .min(100)
+        .max(60_000)
+        .default(4000)
+        .describe('Longest wait for the audit log before a request is refused.'),
+    })
+    .prefault({}),
+  keys: z
+    .strictObject({
+      sealFile: File.optional().describe('Key that seals second factors; made on the first embedded run.'),
+    })
+    .prefault({}),
+  metrics: z
+    .strictObject({
+      listen: Listen.default('127.0.0.1:9464').describe('Where Prometheus reads /metrics.'),
+    })
+    .prefault({}),
+  quota: z
+    .strictObject({
+      timeZone: z
+        .string()
+        .refine((zone) => timeZones.has(zone), 'must be an IANA time zone')
+        .default('UTC')
+        .describe('Zone whose midnight begins a new quota day.'),
+    })
+    .prefault({}),
+  log: z
+    .strictObject({
+      level: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info').describe('Least level of log lines.'),
+    })
+    .prefault({}),
+  models: z
+    .record(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._:+-]{0,63}$/), z.union([LocalModel, UpstreamModel]))
+    .optional()
+    .describe('What may be loaded at all; without it the built-in model `demo`.'),
+});
+export type Config = z.infer<typeof Config>;

@@ -1,0 +1,188 @@
+/**
+ * The main of the process that holds one model. Started by `process.llama.ts`, spoken to over IPC, and expendable: what
+ * a hostile file, template or grammar can break ends here.
+ */
+import { createHash } from 'node:crypto';
+import { type FileHandle, open, writeFile } from 'node:fs/promises';
+import {
+  getLlama,
+  type Llama,
+  type LlamaContext,
+  type LlamaContextSequence,
+  type LlamaGrammar,
+  LlamaLogLevel,
+  NoBinaryFoundError,
+} from 'node-llama-cpp';
+import { BatchFigures, Driver } from './driver.llama.ts';
+import { Generation, type GenerationTools, Refusal } from './generation.llama.ts';
+import { checkGguf, GgufFault } from './gguf-header.ts';
+import { openPromptRenderer } from './prompt.llama.ts';
+import { type ChildMessage, type LoadFailure, type LoadMessage, readParentMessage } from './protocol.contract.ts';
+
+const BEAT_MS = 1000;
+const BATCH_SIZE = 512;
+const GRAMMARS_KEPT = 32;
+
+const now = (): number => performance.now();
+const send = (message: ChildMessage): void => void process.send?.(message);
+/** Standard error is read by the parent into its log; it never holds a prompt or an answer. */
+const report = (error: unknown): void => void process.stderr.write(`${error instanceof Error ? error.stack : error}\n`);
+
+class LoadError extends Error {
+  readonly reason: LoadFailure;
+  constructor(reason: LoadFailure, message: string) {
+    super(message);
+    this.reason = reason;
+  }
+}
+
+/** What is loaded. */
+interface Loaded {
+  readonly driver: Driver;
+  readonly tools: GenerationTools;
+  readonly backend: string;
+}
+
+/** @throws LoadError when the bytes are not the approved ones */
+async function verify(file: FileHandle, sha256: string): Promise<void> {
+  const hash = createHash('sha256');
+  for await (const chunk of file.createReadStream({ start: 0, autoClose: false, highWaterMark: 1 << 20 })) {
+    hash.update(chunk);
+  }
+  const found = hash.digest('hex');
+  if (found !== sha256) throw new LoadError('digest_mismatch', `the file's SHA-256 is ${found}`);
+}
+
+async function checkHeader(file: FileHandle): Promise<void> {
+  const readAt = async (offset: number, length: number) => {
+    const { buffer, bytesRead } = await file.read(Buffer.allocUnsafe(length), 0, length, offset);
+    return buffer.subarray(0, bytesRead);
+  };
+  await checkGguf(readAt, (await file.stat()).size);
+}
+
+async function openBackend(message: LoadMessage): Promise<Llama> {
+  try {
+    return await getLlama({
+      gpu: message.gpu === 'cpu' ? false : message.gpu,
+      // Never a compiler, never a download: what is not installed is not there.
+      build: 'never',
+      skipDownload: true,
+      progressLogs: false,
+      maxThreads: message.threads,
+      logLevel: LlamaLogLevel.error,
+      logger: (_level, text) => report(text.trimEnd()),
+    });
+  } catch (error) {
+    if (error instanceof NoBinaryFoundError) throw new LoadError('no_backend', `no engine for gpu '${message.gpu}'`);
+    throw error;
+  }
+}
+
+async function load(message: LoadMessage): Promise<Loaded> {
+  await using file = await open(message.file).catch((error: Error) => {
+    throw new LoadError('unreadable', error.message);
+  });
+  await verify(file, message.sha256);
+  send({ t: 'verified' });
+  await checkHeader(file);
+
+  const llama = await openBackend(message);
+  // By descriptor, so that the bytes parsed are those of the file that was verified, wherever its name points by now.
+  const modelPath = process.platform === 'linux' ? `/proc/self/fd/${file.fd}` : message.file;
+  const model = await llama.loadModel({ modelPath });
+  if (message.contextSize > model.trainContextSize) {
+    throw new LoadError('context_too_large', `the model was trained for ${model.trainContextSize} tokens`);
+  }
+  const figures = new BatchFigures();
+  const context = await model.createContext({
+    sequences: message.parallel,
+    contextSize: message.contextSize,
+    batchSize: BATCH_SIZE,
+    threads: message.threads,
+    batching: { itemPrioritizationStrategy: figures.inOrder },
+    failedCreationRemedy: false,
+  });
+  const prompts = openPromptRenderer(model, message.chatTemplate);
+  const driver = new Driver({
+    sequences: sequencesOf(context, message.parallel),
+    prefillChunk: message.prefillChunk,
+    batchSize: BATCH_SIZE,
+    send,
+    now,
+    report,
+  });
+  setInterval(() => {
+    const { batches, sequences, largestBatch } = figures;
+    send({ t: 'beat', steps: driver.steps, batches, sequences, largestBatch });
+  }, BEAT_MS);
+  const tools = { model, prompts, contextSize: message.contextSize, grammar: grammarCache(llama), send, now };
+  return { driver, tools, backend: llama.gpu || 'cpu' };
+}
+
+/** Handed out in ascending order of their ids. */
+function sequencesOf(context: LlamaContext, count: number): LlamaContextSequence[] {
+  return Array.from({ length: count }, () => context.getSequence());
+}
+
+/** The same few schemas come again and again. */
+function grammarCache(llama: Llama): GenerationTools['grammar'] {
+  const known = new Map<string, LlamaGrammar>();
+  return async (text) => {
+    const grammar = known.get(text) ?? (await llama.createGrammar({ grammar: text }));
+    known.delete(text);
+    known.set(text, grammar);
+    const oldest = known.keys().next().value;
+    if (known.size > GRAMMARS_KEPT && oldest !== undefined) known.delete(oldest);
+    return grammar;
+  };
+}
+
+function explain(error: unknown): { reason: LoadFailure; detail: string } {
+  const detail = (error instanceof Error ? error.message : String(error)).slice(0, 2000);
+  if (error instanceof GgufFault) return { reason: 'malformed', detail };
+  return { reason: error instanceof LoadError ? error.reason : 'failed', detail };
+}
+
+let loaded: Loaded | undefined;
+
+async function receive(value: unknown): Promise<void> {
+  const message = readParentMessage(value);
+  if (message === null) throw new Error('message outside the protocol');
+  if (message.t === 'load') {
+    try {
+      loaded = await load(message);
+      send({ t: 'ready', backend: loaded.backend });
+    } catch (error) {
+      report(error);
+      // The parent ends this process when it has read why.
+      send({ t: 'load_failed', ...explain(error) });
+    }
+    return;
+  }
+  if (loaded === undefined) throw new Error('generation before load');
+  if (message.t === 'cancel') {
+    loaded.driver.cancel(message.id);
+    return;
+  }
+  try {
+    loaded.driver.add(new Generation(message, loaded.tools));
+  } catch (error) {
+    const refused = error instanceof Refusal;
+    if (!refused) report(error);
+    const text = refused ? error.message : 'The conversation does not fit the chat template of this model.';
+    send({ t: 'failed', id: message.id, code: refused ? error.code : 'invalid_parameter', message: text });
+  }
+}
+
+// Memory runs out: this process goes before the gateway and before Postgres.
+writeFile('/proc/self/oom_score_adj', '1000').catch(() => {});
+
+process.on('message', (value) => {
+  receive(value).catch((error: unknown) => {
+    report(error);
+    process.exit(70);
+  });
+});
+// The gateway is gone: so are we.
+process.on('disconnect', () => process.exit(0));

@@ -1,0 +1,68 @@
+import { z } from 'zod';
+
+/**
+ * What we read of an OpenAI-compatible server's answers; anything else in them is ignored.
+ * A server that sends something of another shape has failed.
+ */
+const usage = z.object({
+  prompt_tokens: z.int().nonnegative(),
+  completion_tokens: z.int().nonnegative(),
+  prompt_tokens_details: z.object({ cached_tokens: z.int().nonnegative().nullish() }).nullish(),
+});
+
+const completion = z.object({
+  choices: z
+    .array(z.object({ message: z.object({ content: z.string().nullish() }), finish_reason: z.string().nullish() }))
+    .min(1),
+  usage: usage.nullish(),
+});
+
+export type UpstreamUsage = z.infer<typeof usage>;
+
+/** The same for a chunk of a stream and for a whole answer. */
+export interface UpstreamPiece {
+  readonly text: string;
+  readonly finishReason: string | null;
+  readonly usage: UpstreamUsage | null;
+}
+
+/** @returns null for anything that is not a chat completion. */
+export function readCompletion(text: string): UpstreamPiece | null {
+  const parsed = completion.safeParse(parseJson(text));
+  const choice = parsed.data?.choices[0];
+  if (parsed.data === undefined || choice === undefined) return null;
+  return {
+    text: choice.message.content ?? '',
+    finishReason: choice.finish_reason ?? null,
+    usage: parsed.data.usage ?? null,
+  };
+}
+
+/**
+ * Checked by hand: this runs once per token.
+ *
+ * @returns null for anything that is not a chunk, and for a chunk that reports an error
+ */
+export function readChunk(text: string): UpstreamPiece | null {
+  const value = parseJson(text) as { choices?: unknown; usage?: unknown; error?: unknown } | null | undefined;
+  if (typeof value !== 'object' || value === null || Array.isArray(value) || value.error) return null;
+  const choice = (Array.isArray(value.choices) ? value.choices[0] : undefined) as
+    | { delta?: { content?: unknown } | null; finish_reason?: unknown }
+    | null
+    | undefined;
+  const content = choice?.delta?.content ?? '';
+  const finishReason = choice?.finish_reason ?? null;
+  if (typeof content !== 'string' || (finishReason !== null && typeof finishReason !== 'string')) return null;
+  const reported = value.usage ?? null;
+  const counted = reported === null ? null : usage.safeParse(reported);
+  if (counted?.success === false) return null;
+  return { text: content, finishReason, usage: counted?.data ?? null };
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,225 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { BatchItem, LlamaContextSequence, PrioritizedBatchItem } from 'node-llama-cpp';
+import { type Generation, Refusal } from './generation.llama.ts';
+import type { ChildMessage } from './protocol.contract.ts';
+
+export interface DriverOptions {
+  /** In ascending order of their ids: llama.cpp joins only consecutive, ascending sequences. */
+  readonly sequences: readonly LlamaContextSequence[];
+  /** Prompt tokens per step while somebody generates. */
+  readonly prefillChunk: number;
+  /** Prompt tokens per step while nobody does. */
+  readonly batchSize: number;
+  readonly send: (message: ChildMessage) => void;
+  readonly now: () => number;
+  /** For our own diagnosis only. */
+  readonly report: (error: unknown) => void;
+}
+
+interface Slot {
+  readonly sequence: LlamaContextSequence;
+  /** Whose conversation the state holds; null while it is empty. */
+  subject: string | null;
+  generation: Generation | null;
+  /** Order of arrival. */
+  since: number;
+}
+
+/** A step should not take longer: after an abort the slot must be free within a second, however slow the machine. */
+const STEP_TARGET_MS = 250;
+const LEAST_CHUNK = 16;
+/** A shared beginning shorter than this is not worth a slot that lies apart. */
+const LEAST_PREFIX = 32;
+
+/**
+ * Runs all conversations in lock-step: one round takes every sequence one token (or one portion of its prompt) further,
+ * all in one batch. Free-running sequences would leave one out of every batch (engine.md, section 3.2).
+ */
+export class Driver {
+  readonly #options: DriverOptions;
+  readonly #slots: Slot[];
+  readonly #arrived: Generation[] = [];
+  #running = false;
+  #arrivals = 0;
+  /** Measured, prompt tokens per millisecond. */
+  #prefillSpeed: number | null = null;
+  steps = 0;
+
+  constructor(options: DriverOptions) {
+    this.#options = options;
+    this.#slots = options.sequences.map((sequence) => ({ sequence, subject: null, generation: null, since: 0 }));
+  }
+
+  add(generation: Generation): void {
+    this.#arrived.push(generation);
+    if (this.#running) return;
+    this.#running = true;
+    this.#run().then(
+      () => {},
+      // Nothing below lets an exception through; if one comes, the state is unknown and the parent must start anew.
+      (error: unknown) => {
+        this.#options.report(error);
+        process.exit(70);
+      },
+    );
+  }
+
+  cancel(id: number): void {
+    const waiting = this.#arrived.find((generation) => generation.request.id === id);
+    const running = this.#slots.find((slot) => slot.generation?.request.id === id)?.generation;
+    for (const generation of [waiting, running]) if (generation) generation.cancelled = true;
+  }
+
+  async #run(): Promise<void> {
+    for (;;) {
+      await this.#settleArrivals();
+      const active = this.#slots.filter((slot) => slot.generation !== null);
+      if (active.length === 0) break;
+      await this.#round(active);
+      this.steps++;
+      // Lets messages in (cancellations, newcomers) and the library finish the batch.
+      await nextTurn();
+    }
+    this.#running = false;
+  }
+
+  async #settleArrivals(): Promise<void> {
+    for (let generation = this.#arrived.shift(); generation; generation = this.#arrived.shift()) {
+      const slot = this.#slotFor(generation);
+      if (slot === undefined) {
+        this.#fail(generation, new Error('more generations than sequences'));
+        continue;
+      }
+      slot.generation = generation;
+      slot.since = ++this.#arrivals;
+      if (generation.cancelled) continue;
+      try {
+        // Another user's state is wiped at the hand-over: neither residue nor timing may tell of it.
+        if (slot.subject !== generation.request.subject) await slot.sequence.clearHistory();
+        slot.subject = generation.request.subject;
+        await generation.begin(slot.sequence);
+      } catch (error) {
+        await this.#abandon(slot, error);
+      }
+    }
+  }
+
+  /** The lowest free sequence, so that the busy ones stay adjacent; but where this user's own prefix lies, that one. */
+  #slotFor(generation: Generation): Slot | undefined {
+    const free = this.#slots.filter((slot) => slot.generation === null);
+    let best = free[0];
+    let shared = LEAST_PREFIX - 1;
+    for (const slot of free) {
+      if (slot.subject !== generation.request.subject) continue;
+      const length = generation.sharedWith(slot.sequence.contextTokens);
+      if (length > shared) [best, shared] = [slot, length];
+    }
+    return best;
+  }
+
+  async #round(active: readonly Slot[]): Promise<void> {
+    const budgets = this.#prefillBudgets(active);
+    const began = this.#options.now();
+    let prefilled = 0;
+    const ends = await Promise.all(
+      active.map(async (slot): Promise<ChildMessage | null> => {
+        const generation = slot.generation;
+        if (generation === null) return null;
+        if (generation.cancelled) return { t: 'cancelled', id: generation.request.id };
+        const budget = budgets.get(slot) ?? 0;
+        if (generation.prefillLeft > 0) {
+          if (budget === 0) return null;
+          prefilled += Math.min(budget, generation.prefillLeft);
+        }
+        try {
+          return await generation.step(budget);
+        } catch (error) {
+          await this.#abandon(slot, error);
+          return null;
+        }
+      }),
+    );
+    if (prefilled > 0) this.#measure(prefilled, this.#options.now() - began);
+    await this.#deliver(active, ends);
+  }
+
+  /** First come, first served: prompts one after another reach their first token sooner on average than all at once. */
+  #prefillBudgets(active: readonly Slot[]): Map<Slot, number> {
+    const generating = active.some((slot) => slot.generation?.prefillLeft === 0);
+    const most = generating ? this.#options.prefillChunk : this.#options.batchSize - active.length;
+    const affordable = this.#prefillSpeed === null ? this.#options.prefillChunk : this.#prefillSpeed * STEP_TARGET_MS;
+    let left = Math.max(LEAST_CHUNK, Math.min(most, Math.floor(affordable)));
+    const budgets = new Map<Slot, number>();
+    for (const slot of active.toSorted((a, b) => a.since - b.since)) {
+      const wanted = slot.generation?.prefillLeft ?? 0;
+      if (wanted === 0 || slot.generation?.cancelled || left === 0) continue;
+      budgets.set(slot, Math.min(wanted, left));
+      left -= Math.min(wanted, left);
+    }
+    return budgets;
+  }
+
+  #measure(tokens: number, milliseconds: number): void {
+    const speed = tokens / Math.max(milliseconds, 0.1);
+    this.#prefillSpeed = this.#prefillSpeed === null ? speed : this.#prefillSpeed * 0.7 + speed * 0.3;
+  }
+
+  /** One message with everybody's text, then the ends; the order per generation is what the reader relies on. */
+  async #deliver(active: readonly Slot[], ends: readonly (ChildMessage | null)[]): Promise<void> {
+    const items = active.flatMap((slot, index) => {
+      const delta = slot.generation?.takeDelta(ends[index]?.t === 'finished');
+      return delta ? [delta] : [];
+    });
+    if (items.length > 0) this.#options.send({ t: 'deltas', items });
+    for (const [index, slot] of active.entries()) {
+      const end = ends[index];
+      if (!end || slot.generation === null) continue;
+      await slot.generation.release();
+      slot.generation = null;
+      this.#options.send(end);
+    }
+  }
+
+  /** A generation that broke: its sequence is wiped, the others go on. */
+  async #abandon(slot: Slot, error: unknown): Promise<void> {
+    const generation = slot.generation;
+    if (generation === null) return;
+    await generation.release().catch(this.#options.report);
+    slot.generation = null;
+    slot.subject = null;
+    await slot.sequence.clearHistory();
+    this.#fail(generation, error);
+  }
+
+  #fail(generation: Generation, error: unknown): void {
+    if (!(error instanceof Refusal)) this.#options.report(error);
+    const { code, message } =
+      error instanceof Refusal
+        ? error
+        : { code: 'engine_failed' as const, message: 'The engine could not finish this answer.' };
+    this.#options.send({ t: 'failed', id: generation.request.id, code, message });
+  }
+}
+
+/** What the batches were made of: the proof that sequences run together. */
+export class BatchFigures {
+  batches = 0;
+  sequences = 0;
+  largestBatch = 0;
+
+  /** Everything that waits goes into the batch, in the order of the sequences; the driver's budgets make it fit. */
+  readonly inOrder = ({ items, size }: { items: readonly BatchItem[]; size: number }): PrioritizedBatchItem[] => {
+    let left = size;
+    const batch: PrioritizedBatchItem[] = [];
+    for (const item of items) {
+      const processAmount = Math.min(item.tokens.length, left);
+      if (processAmount === 0) break;
+      batch.push({ item, processAmount });
+      left -= processAmount;
+    }
+    this.batches++;
+    this.sequences += batch.length;
+    this.largestBatch = Math.max(this.largestBatch, batch.length);
+    return batch;
+  };
+}

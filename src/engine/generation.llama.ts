@@ -1,0 +1,177 @@
+import {
+  type LlamaContextSequence,
+  type LlamaGrammar,
+  LlamaGrammarEvaluationState,
+  type LlamaModel,
+  type Token,
+} from 'node-llama-cpp';
+import type { PromptRenderer } from './prompt.llama.ts';
+import type { ChildMessage, GenerateMessage } from './protocol.contract.ts';
+import { TextStream } from './text-stream.ts';
+
+/** What a generation needs beside its request. */
+export interface GenerationTools {
+  readonly model: LlamaModel;
+  readonly prompts: PromptRenderer;
+  readonly contextSize: number;
+  /** Compiles a grammar, or takes it from a small cache. @throws Error for a grammar that llama.cpp refuses. */
+  readonly grammar: (text: string) => Promise<LlamaGrammar>;
+  readonly send: (message: ChildMessage) => void;
+  readonly now: () => number;
+}
+
+/** Whole answers are sent in portions, so that what was computed is known when it breaks off half-way. */
+const PORTION_TOKENS = 64;
+const PORTION_MS = 1000;
+
+/** A request that can't be served as it is; its message is safe for the caller. */
+export class Refusal extends Error {
+  readonly code: 'context_length_exceeded' | 'invalid_parameter';
+  constructor(code: Refusal['code'], message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
+/** One answer on one sequence: prompt in portions, then token by token. The driver calls `step` once per round. */
+export class Generation {
+  readonly request: GenerateMessage;
+  readonly #tools: GenerationTools;
+  readonly #prompt: readonly Token[];
+  readonly #maxTokens: number;
+  readonly #text: TextStream;
+  #sequence: LlamaContextSequence | undefined;
+  #tokens: AsyncGenerator<Token, void, undefined> | undefined;
+  /** Prompt tokens that are in the sequence's state. */
+  #evaluated = 0;
+  #cached = 0;
+  #sampled = 0;
+  #pendingText = '';
+  #pendingTokens = 0;
+  #sentAt = 0;
+  cancelled = false;
+
+  /** @throws Refusal, before anything was computed */
+  constructor(request: GenerateMessage, tools: GenerationTools) {
+    this.request = request;
+    this.#tools = tools;
+    this.#prompt = tools.prompts.render(request.messages);
+    const room = tools.contextSize - this.#prompt.length;
+    if (room < 1) {
+      throw new Refusal(
+        'context_length_exceeded',
+        `The prompt has ${this.#prompt.length} tokens; this model's context holds ${tools.contextSize}, the answer included.`,
+      );
+    }
+    this.#maxTokens = Math.min(request.maxTokens, room);
+    const detokenize = (tokens: readonly number[], before: readonly number[]) =>
+      tools.model.detokenize(tokens as Token[], false, before as Token[]);
+    this.#text = new TextStream(detokenize, request.stop, this.#prompt);
+  }
+
+  /** Prompt tokens still to be evaluated; 0 once tokens are being generated. */
+  get prefillLeft(): number {
+    return this.#tokens === undefined ? this.#prompt.length - this.#evaluated : 0;
+  }
+
+  /** How much of this prompt a sequence already holds. */
+  sharedWith(state: readonly Token[]): number {
+    let length = 0;
+    while (length < state.length && state[length] === this.#prompt[length]) length++;
+    return length;
+  }
+
+  /** Takes a sequence whose state is empty or belongs to the same user. */
+  async begin(sequence: LlamaContextSequence): Promise<void> {
+    this.#tools.send({ t: 'started', id: this.request.id, promptTokens: this.#prompt.length });
+    // The last token must be evaluated anew in any case: the first answer token is sampled from its result.
+    await sequence.adaptStateToTokens(this.#prompt.slice(0, -1), false);
+    this.#sequence = sequence;
+    this.#evaluated = this.#cached = sequence.nextTokenIndex;
+    this.#sentAt = this.#tools.now();
+  }
+
+  /**
+   * Evaluates up to `budget` prompt tokens, or samples one token.
+   *
+   * @returns the message that ends this generation, or null while it goes on
+   */
+  async step(budget: number): Promise<ChildMessage | null> {
+    if (this.#sequence === undefined) throw new Error('step before begin');
+    if (this.#tokens === undefined) {
+      if (this.prefillLeft > budget) {
+        const portion = this.#prompt.slice(this.#evaluated, this.#evaluated + budget);
+        await this.#sequence.evaluateWithoutGeneratingNewTokens(portion);
+        this.#evaluated += portion.length;
+        return null;
+      }
+      this.#tokens = await this.#sample(this.#sequence);
+    }
+    const next = await this.#tokens.next();
+    // The generator ends by itself only when its sampler is gone.
+    if (next.done) throw new Error('the engine stopped sampling');
+    return this.#accept(next.value);
+  }
+
+  async #sample(sequence: LlamaContextSequence): Promise<AsyncGenerator<Token, void, undefined>> {
+    const { temperature, topP, seed, grammar } = this.request;
+    const state =
+      grammar === null
+        ? null
+        : new LlamaGrammarEvaluationState({ model: this.#tools.model, grammar: await this.#tools.grammar(grammar) });
+    return sequence.evaluate(this.#prompt.slice(this.#evaluated), {
+      temperature,
+      topP,
+      // 0: no limit. The library's default of 40 would be a setting that the caller did not ask for.
+      topK: 0,
+      seed,
+      yieldEogToken: true,
+      ...(state === null ? {} : { grammarEvaluationState: state }),
+    });
+  }
+
+  #accept(token: Token): ChildMessage | null {
+    if (this.#tools.model.isEogToken(token) || this.#tools.prompts.endTokens.has(token)) return this.#end('stop');
+    this.#sampled++;
+    this.#pendingTokens++;
+    const piece = this.#text.push(token);
+    this.#pendingText += piece.text;
+    if (piece.stopped) return this.#finished('stop');
+    return this.#sampled >= this.#maxTokens ? this.#end('length') : null;
+  }
+
+  #end(reason: 'stop' | 'length'): ChildMessage {
+    const rest = this.#text.end();
+    this.#pendingText += rest.text;
+    return this.#finished(rest.stopped ? 'stop' : reason);
+  }
+
+  #finished(reason: 'stop' | 'length'): ChildMessage {
+    const usage = {
+      promptTokens: this.#prompt.length,
+      completionTokens: this.#sampled,
+      cachedTokens: this.#cached,
+    };
+    return { t: 'finished', id: this.request.id, reason, usage };
+  }
+
+  /** What may be shown now and was not yet. @param all at the end: also what is waiting for company */
+  takeDelta(all: boolean): [id: number, text: string, tokens: number] | null {
+    if (this.#pendingTokens === 0 && this.#pendingText === '') return null;
+    if (!all) {
+      if (this.#pendingText === '') return null;
+      const due = this.#pendingTokens >= PORTION_TOKENS || this.#tools.now() - this.#sentAt >= PORTION_MS;
+      if (!this.request.stream && !due) return null;
+    }
+    const delta: [number, string, number] = [this.request.id, this.#pendingText, this.#pendingTokens];
+    this.#pendingText = '';
+    this.#pendingTokens = 0;
+    this.#sentAt = this.#tools.now();
+    return delta;
+  }
+
+  /** Lets go of the sampler. The sequence's state stays, for this user's next prompt. */
+  async release(): Promise<void> {
+    await this.#tokens?.return();
+  }
+}

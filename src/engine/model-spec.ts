@@ -1,0 +1,70 @@
+import { sha256Hex } from '#kernel/id.ts';
+
+/** Which processor does the arithmetic. `auto` takes the best that is there. */
+export type GpuChoice = 'auto' | 'cuda' | 'vulkan' | 'cpu';
+
+/** A model that runs in a child process of ours. Every value comes from the configuration file alone. */
+export interface LlamaModelSpec {
+  /** Name in the catalogue. */
+  readonly id: string;
+  /** Absolute path of the GGUF file. */
+  readonly file: string;
+  /** Approved SHA-256 of the file's bytes, hex. A file with another digest is never parsed. */
+  readonly sha256: string;
+  /** Text of the pinned Jinja chat template. The template inside the model file is not trusted and not used. */
+  readonly chatTemplate: string;
+  /** Tokens per conversation, prompt and answer together. */
+  readonly contextSize: number;
+  /** Conversations that run at once, 1 to 64. */
+  readonly parallel: number;
+  /** Upper bound of completion tokens when the caller names none. */
+  readonly maxOutputTokens: number;
+  /** CPU threads for the arithmetic. */
+  readonly threads: number;
+  readonly gpu: GpuChoice;
+}
+
+/** A model behind any OpenAI-compatible server. */
+export interface UpstreamModelSpec {
+  /** Name in the catalogue. */
+  readonly id: string;
+  /** Base address, http or https, without `/v1`: `https://gpu-7.bank.internal:8000`. */
+  readonly url: string;
+  /** Name of the model on that server. */
+  readonly model: string;
+  readonly apiKey?: string;
+  /** PEM certificates that the server's certificate must chain to; absent: the system's. */
+  readonly ca?: string;
+  /** Tokens per conversation, where it is known. */
+  readonly contextSize?: number;
+  readonly maxOutputTokens: number;
+  /** Requests under way at once; the rest waits in our queue. Default 256. */
+  readonly parallel?: number;
+  /** False where the server does not enforce `response_format`: then it is refused instead of ignored. Default true. */
+  readonly structuredOutput?: boolean;
+  /** True for vLLM: sends a `cache_salt` per user, so that prefixes are not shared between users (promise 17). */
+  readonly cacheSalt?: boolean;
+}
+
+/** SHA-256 of the pinned template in hex, as `GET /admin/models` and the record show it. */
+export const templateDigest = (spec: LlamaModelSpec): string => sha256Hex(spec.chatTemplate);
+
+/**
+ * What the engine could not survive, found in the figures: a huge context ends in the kernel's out-of-memory killer,
+ * not in an exception. Empty when the specification is sound.
+ */
+export function specFaults(spec: LlamaModelSpec): string[] {
+  const faults: string[] = [];
+  const integer = (name: string, value: number, least: number, most: number) => {
+    if (!Number.isSafeInteger(value) || value < least || value > most)
+      faults.push(`${name} must be ${least} to ${most}`);
+  };
+  integer('contextSize', spec.contextSize, 16, 1_048_576);
+  integer('parallel', spec.parallel, 1, 64);
+  integer('maxOutputTokens', spec.maxOutputTokens, 1, spec.contextSize);
+  integer('threads', spec.threads, 1, 512);
+  if (spec.contextSize * spec.parallel > 16_777_216) faults.push('contextSize times parallel must be at most 16777216');
+  if (!/^[0-9a-f]{64}$/.test(spec.sha256)) faults.push('sha256 must be 64 lower-case hex digits');
+  if (!spec.file.startsWith('/')) faults.push('file must be an absolute path');
+  return faults;
+}

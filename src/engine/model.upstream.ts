@@ -1,0 +1,245 @@
+import type { Clock } from '#kernel/clock.ts';
+import { sha256Hex } from '#kernel/id.ts';
+import type { Log } from '#kernel/log.ts';
+import { Problem } from '#kernel/problem.ts';
+import { readChunk, readCompletion, type UpstreamPiece } from './completion.contract.ts';
+import type { Engine, GenerationEvent, GenerationRequest, ModelState, ModelStatus, Usage } from './engine.ts';
+import { UPSTREAM_LIMITS, UpstreamClient, UpstreamError, type UpstreamLimits } from './http-client.upstream.ts';
+import type { UpstreamModelSpec } from './model-spec.ts';
+import { engineFailed, notLoaded } from './refusal.ts';
+import { SseParser } from './sse-parser.ts';
+import { Turnstile } from './turnstile.ts';
+
+export interface UpstreamDeps {
+  readonly log: Log;
+  readonly clock: Clock;
+  readonly limits?: Partial<UpstreamLimits>;
+}
+
+/** Opens a model on any OpenAI-compatible server (vLLM, SGLang, llama-server). Connects when it is asked something. */
+export function openUpstreamModel(spec: UpstreamModelSpec, deps: UpstreamDeps): Engine {
+  const { protocol } = new URL(spec.url);
+  if (protocol !== 'http:' && protocol !== 'https:') throw new Error(`model '${spec.id}': url must be http or https`);
+  return new UpstreamEngine(spec, deps);
+}
+
+const SLOTS = 256;
+const PROBE_MS = 5000;
+
+class UpstreamEngine implements Engine {
+  readonly #spec: UpstreamModelSpec;
+  readonly #deps: UpstreamDeps;
+  readonly #limits: UpstreamLimits;
+  readonly #turnstile: Turnstile;
+  #client: UpstreamClient | null = null;
+  /** Aborted by `close`. */
+  #lifetime = new AbortController();
+  #state: ModelState = 'unloaded';
+
+  constructor(spec: UpstreamModelSpec, deps: UpstreamDeps) {
+    this.#spec = spec;
+    this.#deps = deps;
+    this.#limits = { ...UPSTREAM_LIMITS, ...deps.limits };
+    this.#turnstile = new Turnstile({
+      slots: spec.parallel ?? SLOTS,
+      maxQueue: this.#limits.maxQueue,
+      maxWaitMs: this.#limits.maxWaitMs,
+      maxClosedWaitMs: this.#limits.maxWaitMs,
+      after: (milliseconds, call) => {
+        const timer = setTimeout(call, milliseconds);
+        return () => clearTimeout(timer);
+      },
+    });
+  }
+
+  status(): ModelStatus {
+    return {
+      id: this.#spec.id,
+      engine: 'upstream',
+      state: this.#state,
+      contextSize: this.#spec.contextSize ?? null,
+      maxOutputTokens: this.#spec.maxOutputTokens,
+      digest: null,
+      templateDigest: null,
+      slots: this.#spec.parallel ?? SLOTS,
+      busy: this.#turnstile.busy,
+      queued: this.#turnstile.queued,
+      pid: null,
+      restarts: 0,
+    };
+  }
+
+  /** Ready when the server answers at all below 500; that it is the right one shows with the first request. */
+  async load(): Promise<void> {
+    if (this.#state === 'ready') return;
+    if (this.#client === null) {
+      this.#client = new UpstreamClient(this.#spec, this.#limits);
+      this.#lifetime = new AbortController();
+    }
+    this.#state = 'loading';
+    const client = this.#client;
+    try {
+      const signal = AbortSignal.any([this.#lifetime.signal, AbortSignal.timeout(PROBE_MS)]);
+      const response = await client.request('GET', 'v1/models', null, signal);
+      response.destroy();
+      if ((response.statusCode ?? 500) >= 500) throw new UpstreamError('probe failed', response.statusCode ?? null);
+    } catch (error) {
+      if (this.#client === client) this.#state = 'failed';
+      throw this.#failure(error);
+    }
+    if (this.#client !== client) throw notLoaded();
+    this.#state = 'ready';
+    this.#turnstile.open();
+  }
+
+  async close(): Promise<void> {
+    this.#state = 'unloaded';
+    this.#turnstile.close();
+    this.#turnstile.refuseAll(notLoaded());
+    this.#lifetime.abort(failed('closed'));
+    this.#client?.close();
+    this.#client = null;
+  }
+
+  async *generate(request: GenerationRequest, signal: AbortSignal): AsyncGenerator<GenerationEvent, void, undefined> {
+    signal.throwIfAborted();
+    if (this.#state === 'unloaded') throw notLoaded();
+    if (this.#state === 'failed') throw failed('probe failed');
+    if (request.responseFormat.type !== 'text' && this.#spec.structuredOutput === false) {
+      throw new Problem('invalid_parameter', {
+        message: 'This model does not enforce response formats.',
+        param: 'response_format',
+      });
+    }
+    const leave = await this.#turnstile.enter(request.subject, signal);
+    const done = new AbortController();
+    const stop = AbortSignal.any([signal, this.#lifetime.signal, done.signal]);
+    // At once, not when the reader comes back: he may be waiting for his own client.
+    signal.addEventListener('abort', leave, { once: true });
+    let complete = false;
+    try {
+      for await (const event of this.#answer(request, stop)) {
+        complete = event.type === 'finished';
+        yield event;
+      }
+    } catch (error) {
+      if (signal.aborted) throw signal.reason;
+      throw this.#failure(this.#lifetime.signal.aborted ? this.#lifetime.signal.reason : error);
+    } finally {
+      // Whatever the reason for leaving, an answer that still runs is ended on the server too.
+      if (!complete) done.abort();
+      signal.removeEventListener('abort', leave);
+      leave();
+    }
+  }
+
+  async *#answer(request: GenerationRequest, signal: AbortSignal): AsyncGenerator<GenerationEvent, void, undefined> {
+    const client = this.#client;
+    if (client === null) throw notLoaded();
+    const estimate = estimatePrompt(request);
+    const response = await client.request('POST', 'v1/chat/completions', this.#body(request), signal);
+    if (response.statusCode !== 200) throw await client.problem(response, () => this.#tooLong(estimate));
+    yield { type: 'started', promptTokens: estimate };
+
+    let reason: string | null = null;
+    let usage: UpstreamPiece['usage'] = null;
+    let sampled = 0;
+    const pieces = request.stream ? chunks(client.bytes(response)) : whole(await client.text(response));
+    for await (const piece of pieces) {
+      reason = piece.finishReason ?? reason;
+      usage = piece.usage ?? usage;
+      if (piece.text === '') continue;
+      const tokens = request.stream
+        ? estimateTokens(piece.text)
+        : (usage?.completion_tokens ?? estimateTokens(piece.text));
+      sampled += tokens;
+      yield { type: 'delta', text: piece.text, tokens };
+    }
+    if (reason === null) throw new UpstreamError('answer ended without a finish reason');
+    yield {
+      type: 'finished',
+      reason: reason === 'length' ? 'length' : 'stop',
+      usage: usageOf(usage, estimate, sampled),
+    };
+  }
+
+  #body(request: GenerationRequest): string {
+    return JSON.stringify({
+      model: this.#spec.model,
+      messages: request.messages.map(({ role, content }) => ({ role, content })),
+      max_tokens: request.maxTokens ?? this.#spec.maxOutputTokens,
+      temperature: request.temperature,
+      top_p: request.topP,
+      seed: request.seed,
+      stop: request.stop?.length ? request.stop : undefined,
+      response_format: formatOf(request),
+      stream: request.stream,
+      stream_options: request.stream ? { include_usage: true } : undefined,
+      cache_salt: this.#spec.cacheSalt ? sha256Hex(request.subject) : undefined,
+    });
+  }
+
+  #tooLong(estimate: number): Problem {
+    const size = this.#spec.contextSize;
+    const context = size === undefined ? 'is smaller' : `holds ${size}, the answer included`;
+    return new Problem('context_length_exceeded', {
+      message: `The prompt has about ${estimate} tokens; this model's context ${context}.`,
+      param: 'messages',
+    });
+  }
+
+  #failure(error: unknown): Problem {
+    const problem = error instanceof Problem ? error : failed(error);
+    if (problem.code === 'engine_failed') {
+      this.#deps.log.warn('model server failed', { model: this.#spec.id, error: problem.cause ?? problem });
+    }
+    return problem;
+  }
+}
+
+async function* chunks(bytes: AsyncIterable<Buffer>): AsyncGenerator<UpstreamPiece> {
+  const parser = new SseParser();
+  let done = false;
+  for await (const part of bytes) {
+    for (const event of parser.push(part)) {
+      // Read on to the end of the answer: only then can the connection be used again.
+      done ||= event === '[DONE]';
+      if (done) continue;
+      const piece = readChunk(event);
+      if (piece === null) throw new UpstreamError('malformed chunk');
+      yield piece;
+    }
+  }
+}
+
+async function* whole(text: string): AsyncGenerator<UpstreamPiece> {
+  const piece = readCompletion(text);
+  if (piece === null) throw new UpstreamError('malformed answer');
+  yield piece;
+}
+
+function formatOf(request: GenerationRequest): unknown {
+  const format = request.responseFormat;
+  if (format.type === 'text') return undefined;
+  if (format.type === 'json_object') return { type: 'json_object' };
+  return { type: 'json_schema', json_schema: { name: format.name, schema: format.schema, strict: true } };
+}
+
+/** Four bytes a token, at least one: more than most texts need, since each chunk stands for a token at least. */
+const estimateTokens = (text: string): number => Math.max(1, Math.ceil(Buffer.byteLength(text) / 4));
+
+/** Plus what a template puts around each message. */
+function estimatePrompt(request: GenerationRequest): number {
+  return request.messages.reduce((sum, { content }) => sum + estimateTokens(content) + 4, 4);
+}
+
+function usageOf(usage: UpstreamPiece['usage'], promptTokens: number, completionTokens: number): Usage {
+  if (usage === null) return { promptTokens, completionTokens, cachedTokens: 0 };
+  return {
+    promptTokens: usage.prompt_tokens,
+    completionTokens: usage.completion_tokens,
+    cachedTokens: Math.min(usage.prompt_tokens, usage.prompt_tokens_details?.cached_tokens ?? 0),
+  };
+}
+
+const failed = (cause: unknown): Problem => engineFailed('The model server failed. Try again.', cause);

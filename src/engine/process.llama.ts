@@ -1,0 +1,198 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import type { Clock } from '#kernel/clock.ts';
+import type { Log } from '#kernel/log.ts';
+import type { GenerationDeadlines } from './generation-table.ts';
+import type { LlamaModelSpec } from './model-spec.ts';
+import { type ChildMessage, type LoadFailure, type ParentMessage, readChildMessage } from './protocol.contract.ts';
+
+/** How long the parts of a child's life may take, in milliseconds. Whoever exceeds one is killed. */
+export interface LlamaLimits extends GenerationDeadlines {
+  /** Reading the whole file for its digest. */
+  readonly verifyMs: number;
+  readonly loadMs: number;
+  /** Silence of the child, which says something every second. */
+  readonly heartbeatMs: number;
+  readonly maxQueue: number;
+  readonly maxWaitMs: number;
+  /** How long a request waits for a model that is loading. */
+  readonly maxLoadingWaitMs: number;
+  /** Prompt tokens per step while others are generating. */
+  readonly prefillChunk: number;
+}
+
+export const LLAMA_LIMITS: LlamaLimits = {
+  verifyMs: 600_000,
+  loadMs: 120_000,
+  heartbeatMs: 30_000,
+  firstTokenMs: 300_000,
+  nextTokenMs: 60_000,
+  cancelMs: 10_000,
+  maxQueue: 64,
+  maxWaitMs: 30_000,
+  maxLoadingWaitMs: 10_000,
+  prefillChunk: 128,
+};
+
+/** What an administrator is told when a load fails. */
+export const LOAD_FAILURES: Readonly<Record<LoadFailure, string>> = {
+  unreadable: 'its file can not be read',
+  digest_mismatch: 'its file is not the approved one (SHA-256 differs)',
+  malformed: 'its file is malformed',
+  context_too_large: 'its context is larger than it was trained for',
+  no_backend: 'this machine has no engine for the configured processor',
+  failed: 'the engine refused it',
+};
+
+export interface ProcessOptions {
+  readonly spec: LlamaModelSpec;
+  readonly limits: LlamaLimits;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly launcher: (command: readonly string[]) => readonly string[];
+  readonly onMessage: (message: ChildMessage) => void;
+  /** Called once, when the process is gone for whatever reason. */
+  readonly onExit: () => void;
+}
+
+/** What a child may know of our environment: where to find libraries and processors, and no secret. */
+const ENVIRONMENT = ['PATH', 'HOME', 'TMPDIR', 'LANG', 'LD_LIBRARY_PATH', 'CUDA_VISIBLE_DEVICES', 'CUDA_CACHE_PATH'];
+const FLAGS = ['--disallow-code-generation-from-strings', '--disable-proto=throw'];
+const CHILD = fileURLToPath(new URL('./child.llama.ts', import.meta.url));
+const STDERR_KEPT = 4000;
+const WATCH_MS = 250;
+const STALL_MS = 5000;
+
+/** One life of the child: from its start to its end, with the deadlines in between. */
+export class EngineProcess {
+  readonly #options: ProcessOptions;
+  readonly #child: ChildProcess;
+  readonly #watch: NodeJS.Timeout;
+  readonly #ended = Promise.withResolvers<void>();
+  #phase: 'verifying' | 'loading' | 'ready' | 'gone' = 'verifying';
+  #phaseSince: number;
+  #heard: number;
+  #checked: number;
+  #readyAt: number | null = null;
+  #timedOut = false;
+  #stderr = '';
+
+  constructor(options: ProcessOptions) {
+    this.#options = options;
+    this.#phaseSince = this.#heard = this.#checked = options.clock.monotonic();
+    const command = [process.execPath, ...FLAGS, CHILD];
+    const [file = process.execPath, ...args] = options.launcher(command);
+    this.#child = spawn(file, args, {
+      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+      serialization: 'json',
+      env: environment(options),
+    });
+    this.#child.stderr?.setEncoding('utf8');
+    this.#child.stderr?.on('data', (text: string) => {
+      this.#stderr = (this.#stderr + text).slice(-STDERR_KEPT);
+    });
+    this.#child.on('message', (value) => this.#receive(value));
+    this.#child.on('error', (error) => this.#gone(error.message));
+    // `close`, not `exit`: by then everything that the child said before its death has arrived.
+    this.#child.on('close', (code, signal) => this.#gone(signal ?? `exit code ${code}`));
+    this.#watch = setInterval(() => this.#checkDeadlines(), WATCH_MS);
+    this.#watch.unref();
+    const { file: path, sha256, chatTemplate, contextSize, parallel, threads, gpu } = options.spec;
+    const { prefillChunk } = options.limits;
+    this.send({ t: 'load', file: path, sha256, chatTemplate, contextSize, parallel, threads, gpu, prefillChunk });
+  }
+
+  get pid(): number | null {
+    return this.#phase === 'gone' ? null : (this.#child.pid ?? null);
+  }
+
+  /** How long it has been ready, in milliseconds; null if it never was. */
+  readyFor(): number | null {
+    return this.#readyAt === null ? null : this.#options.clock.monotonic() - this.#readyAt;
+  }
+
+  /** It was ended because reading or loading the file took too long: trying again would take as long. */
+  get timedOut(): boolean {
+    return this.#timedOut;
+  }
+
+  send(message: ParentMessage): void {
+    // A child that is dying is noticed by its end, not by the failure to write to it.
+    if (this.#child.connected) this.#child.send(message, () => {});
+  }
+
+  /** Ends the process without further ado; there is nothing in it that could be lost. */
+  kill(why: string): Promise<void> {
+    if (this.#phase !== 'gone') {
+      this.#options.log.info('engine process is ended', { model: this.#options.spec.id, state: why });
+      this.#child.kill('SIGKILL');
+    }
+    return this.#ended.promise;
+  }
+
+  #receive(value: unknown): void {
+    if (this.#phase === 'gone') return;
+    const message = readChildMessage(value);
+    if (message === null) {
+      void this.kill('message outside the protocol');
+      return;
+    }
+    this.#heard = this.#options.clock.monotonic();
+    if (message.t === 'verified') this.#enter('loading');
+    if (message.t === 'ready') {
+      this.#enter('ready');
+      this.#readyAt = this.#phaseSince;
+    }
+    this.#options.onMessage(message);
+  }
+
+  #enter(phase: 'loading' | 'ready'): void {
+    this.#phase = phase;
+    this.#phaseSince = this.#options.clock.monotonic();
+  }
+
+  #checkDeadlines(): void {
+    const now = this.#options.clock.monotonic();
+    const { limits } = this.#options;
+    // If it was us who stood still, the child's words are waiting to be read.
+    if (now - this.#checked > STALL_MS) this.#heard = now;
+    this.#checked = now;
+    const inPhase = now - this.#phaseSince;
+    const allowed = { verifying: limits.verifyMs, loading: limits.loadMs, ready: Number.POSITIVE_INFINITY, gone: 0 };
+    if (inPhase > allowed[this.#phase]) {
+      this.#timedOut = true;
+      void this.kill(`too long in phase ${this.#phase}`);
+    }
+    if (this.#phase === 'ready' && now - this.#heard > limits.heartbeatMs) void this.kill('silent for too long');
+  }
+
+  #gone(how: string): void {
+    if (this.#phase === 'gone') return;
+    this.#phase = 'gone';
+    clearInterval(this.#watch);
+    this.#options.log.warn('engine process ended', {
+      model: this.#options.spec.id,
+      signal: how,
+      ...(this.#child.pid === undefined ? {} : { pid: this.#child.pid }),
+      ...(this.#stderr === '' ? {} : { error: this.#stderr }),
+    });
+    this.#ended.resolve();
+    this.#options.onExit();
+  }
+}
+
+function environment(options: ProcessOptions): Record<string, string> {
+  const passed: Record<string, string> = {
+    // One arena: memory that a model used returns to the system (engine.md, section 3.3).
+    MALLOC_ARENA_MAX: '1',
+    // Each decode and each sample is a job of libuv's pool.
+    UV_THREADPOOL_SIZE: String(options.spec.parallel + 4),
+    NODE_LLAMA_CPP_SKIP_DOWNLOAD: 'true',
+  };
+  for (const name of ENVIRONMENT) {
+    const value = options.environment[name];
+    if (value !== undefined) passed[name] = value;
+  }
+  return passed;
+}

@@ -1,0 +1,54 @@
+import { type ChatHistoryItem, JinjaTemplateChatWrapper, type LlamaModel, type Token } from 'node-llama-cpp';
+import type { ChatMessage } from './engine.ts';
+
+/** Renders conversations with the pinned template and turns them into tokens. Never shortens anything. */
+export interface PromptRenderer {
+  /** User text never becomes a control token, whatever it spells (role injection). @throws Error from the template. */
+  render(messages: readonly ChatMessage[]): Token[];
+  /** Besides the model's own end tokens: control tokens that end a turn in this template. */
+  readonly endTokens: ReadonlySet<Token>;
+}
+
+/**
+ * The template comes from the catalogue, not from the model file. It is interpreted as a syntax tree, without reach into
+ * JavaScript, but without a step limit either: this runs in the child only, under the parent's kill timer.
+ */
+export function openPromptRenderer(model: LlamaModel, chatTemplate: string): PromptRenderer {
+  const wrapper = new JinjaTemplateChatWrapper({
+    template: chatTemplate,
+    functionCallMessageTemplate: 'noJinja',
+    joinAdjacentMessagesOfTheSameType: false,
+    reasoning: null,
+    tokenizer: model.tokenizer,
+  });
+  const bos = model.tokens.shouldPrependBosToken ? model.tokens.bos : null;
+
+  const state = (messages: readonly ChatMessage[]) =>
+    wrapper.generateContextState({ chatHistory: [...messages.map(historyItem), { type: 'model', response: [''] }] });
+
+  const endTokens = new Set<Token>();
+  for (const trigger of state([{ role: 'user', content: 'x' }]).stopGenerationTriggers) {
+    const [first] = trigger.tokenize(model.tokenizer);
+    if (first !== undefined && model.isSpecialToken(first)) endTokens.add(first);
+  }
+
+  return {
+    endTokens,
+    render(messages) {
+      const tokens = state(messages).contextText.tokenize(model.tokenizer);
+      if (bos !== null && tokens[0] !== bos) tokens.unshift(bos);
+      return tokens;
+    },
+  };
+}
+
+function historyItem(message: ChatMessage): ChatHistoryItem {
+  switch (message.role) {
+    case 'system':
+      return { type: 'system', text: message.content };
+    case 'user':
+      return { type: 'user', text: message.content };
+    case 'assistant':
+      return { type: 'model', response: [message.content] };
+  }
+}

@@ -1,0 +1,109 @@
+import { z } from 'zod';
+
+/**
+ * The messages between the gateway and the child process that runs one model. Engine-neutral: nothing here names
+ * llama.cpp, so that another engine can stand behind the same child. JSON over Node's IPC channel.
+ * Both sides check what they receive: the child parses hostile files, so the gateway does not trust its word.
+ */
+const count = z.int().nonnegative();
+const id = z.int().positive();
+
+const loadMessage = z.strictObject({
+  t: z.literal('load'),
+  file: z.string().min(1),
+  sha256: z.string().regex(/^[0-9a-f]{64}$/),
+  chatTemplate: z.string(),
+  contextSize: z.int().positive(),
+  parallel: z.int().min(1).max(64),
+  threads: z.int().positive(),
+  gpu: z.enum(['auto', 'cuda', 'vulkan', 'cpu']),
+  /** Prompt tokens per step while others are generating: the knob between their latency and the newcomer's. */
+  prefillChunk: z.int().min(16).max(512),
+});
+
+const generateMessage = z.strictObject({
+  t: z.literal('generate'),
+  id,
+  subject: z.string(),
+  messages: z.array(z.strictObject({ role: z.enum(['system', 'user', 'assistant']), content: z.string() })).min(1),
+  maxTokens: z.int().positive(),
+  temperature: z.number().min(0).max(2),
+  topP: z.number().positive().max(1),
+  seed: z.int().min(0).max(0xffffffff),
+  stop: z.array(z.string().min(1)),
+  /** GBNF made by `json-grammar.ts`; never a client's own. */
+  grammar: z.string().nullable(),
+  stream: z.boolean(),
+});
+
+const cancelMessage = z.strictObject({ t: z.literal('cancel'), id });
+
+const parentMessage = z.discriminatedUnion('t', [loadMessage, generateMessage, cancelMessage]);
+
+const usage = z.strictObject({ promptTokens: count, completionTokens: count, cachedTokens: count });
+
+const childMessage = z.discriminatedUnion('t', [
+  /** The file's bytes have the approved digest; parsing begins. */
+  z.strictObject({ t: z.literal('verified') }),
+  z.strictObject({ t: z.literal('ready'), backend: z.string().max(40) }),
+  z.strictObject({
+    t: z.literal('load_failed'),
+    reason: z.enum(['unreadable', 'digest_mismatch', 'malformed', 'context_too_large', 'no_backend', 'failed']),
+    /** For our log. */
+    detail: z.string().max(2000),
+  }),
+  /** The prompt is rendered and counted; the first prefill follows. */
+  z.strictObject({ t: z.literal('started'), id, promptTokens: count }),
+  z.strictObject({ t: z.literal('finished'), id, reason: z.enum(['stop', 'length']), usage }),
+  z.strictObject({ t: z.literal('cancelled'), id }),
+  z.strictObject({
+    t: z.literal('failed'),
+    id,
+    code: z.enum(['context_length_exceeded', 'invalid_parameter', 'engine_failed']),
+    message: z.string().max(2000),
+  }),
+  /** Once a second, so that a blocked child is noticed; figures since the load. */
+  z.strictObject({ t: z.literal('beat'), steps: count, batches: count, sequences: count, largestBatch: count }),
+]);
+
+/** The token path: all that one step yielded, one message. `[id, text, tokens]` each. */
+export interface DeltasMessage {
+  readonly t: 'deltas';
+  readonly items: readonly (readonly [id: number, text: string, tokens: number])[];
+}
+
+export type LoadMessage = z.infer<typeof loadMessage>;
+export type GenerateMessage = z.infer<typeof generateMessage>;
+export type ParentMessage = z.infer<typeof parentMessage>;
+export type ChildMessage = z.infer<typeof childMessage> | DeltasMessage;
+export type LoadFailure = Extract<ChildMessage, { t: 'load_failed' }>['reason'];
+
+/** @returns null for anything that is not a message of this protocol. */
+export function readParentMessage(value: unknown): ParentMessage | null {
+  const parsed = parentMessage.safeParse(value);
+  return parsed.success ? parsed.data : null;
+}
+
+/** @returns null for anything that is not a message of this protocol. Deltas are checked by hand: they come per token. */
+export function readChildMessage(value: unknown): ChildMessage | null {
+  if (isDeltas(value)) return value;
+  const parsed = childMessage.safeParse(value);
+  return parsed.success ? parsed.data : null;
+}
+
+function isDeltas(value: unknown): value is DeltasMessage {
+  if (typeof value !== 'object' || value === null) return false;
+  const { t, items } = value as { t?: unknown; items?: unknown };
+  return t === 'deltas' && Array.isArray(items) && items.every(isDelta);
+}
+
+function isDelta(item: unknown): boolean {
+  return (
+    Array.isArray(item) &&
+    item.length === 3 &&
+    Number.isSafeInteger(item[0]) &&
+    typeof item[1] === 'string' &&
+    Number.isSafeInteger(item[2]) &&
+    item[2] >= 0
+  );
+}

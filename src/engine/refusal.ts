@@ -1,0 +1,28 @@
+import { Problem } from '#kernel/problem.ts';
+import type { GenerationRequest } from './engine.ts';
+
+/** The model is in the catalogue but not in memory; loading it is not the caller's business. */
+export const notLoaded = (): Problem =>
+  new Problem('model_not_loaded', { message: 'The model is not loaded.', retryAfter: 5 });
+
+/** Something behind the port broke. */
+export const engineFailed = (message: string, cause?: unknown): Problem =>
+  new Problem('engine_failed', { message }, cause);
+
+/** No tokenizer makes more of its text than this on average; only endless runs of blanks come near. */
+const MOST_BYTES_PER_TOKEN = 64;
+
+/**
+ * Prompts so long that even counting their tokens would hold up the others.
+ *
+ * @throws Problem `context_length_exceeded`
+ */
+export function refuseHugePrompt(request: GenerationRequest, contextSize: number): void {
+  const bytes = request.messages.reduce((sum, { content }) => sum + Buffer.byteLength(content), 0);
+  if (bytes <= contextSize * MOST_BYTES_PER_TOKEN) return;
+  const tokens = Math.ceil(bytes / MOST_BYTES_PER_TOKEN);
+  throw new Problem('context_length_exceeded', {
+    message: `The prompt has at least ${tokens} tokens; this model's context holds ${contextSize}, the answer included.`,
+    param: 'messages',
+  });
+}

@@ -1,0 +1,97 @@
+import { readFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import type { Config } from '#config/schema.ts';
+import type { Log } from '#kernel/log.ts';
+import { loginOf, openConnection } from '#postgres/connection.ts';
+import { startEmbedded } from '#postgres/embedded.ts';
+import { migrate, pendingMigrations } from '#postgres/migrate.ts';
+import { checkRuntimeLogin, type Separation } from '#postgres/separation.ts';
+
+/** Folder of this program: where migrations, policies, the built portal and the built-in model lie. */
+export const PROGRAM = resolve(import.meta.dirname, '..');
+const MIGRATIONS = join(PROGRAM, 'migrations');
+
+/** Database addresses with their passwords; never logged. */
+export interface DatabaseUrls {
+  readonly runtime: string;
+  readonly auditor: string;
+  readonly migrate: string | null;
+  readonly caFile: string | undefined;
+}
+
+export interface OpenDatabase extends AsyncDisposable {
+  readonly urls: DatabaseUrls;
+  readonly embedded: boolean;
+  readonly separation: Separation;
+}
+
+/**
+ * The configured database, or the embedded one. The embedded one is migrated here; one of the customer's own only by
+ * `strongroom db migrate`.
+ *
+ * @throws Error when it is not migrated, or set up in a way that promises could not be kept on.
+ */
+export async function openDatabase(config: Config, base: string, log: Log): Promise<OpenDatabase> {
+  const configured = await configuredUrls(config, base);
+  const embedded = configured === null ? await startEmbedded({ dataDir: resolve(base, config.dataDir), log }) : null;
+  const urls = configured ?? {
+    runtime: embedded?.runtimeUrl ?? '',
+    auditor: embedded?.auditorUrl ?? '',
+    migrate: embedded?.migrateUrl ?? '',
+    caFile: undefined,
+  };
+  try {
+    if (embedded !== null) await migrateDatabase(urls, log);
+    const separation = await checkLogins(urls);
+    return { urls, embedded: embedded !== null, separation, [Symbol.asyncDispose]: async () => embedded?.stop() };
+  } catch (error) {
+    await embedded?.stop();
+    throw error;
+  }
+}
+
+/** The addresses that the configuration names, or null where it names none. */
+export async function configuredUrls({ database }: Config, base: string): Promise<DatabaseUrls | null> {
+  const read = async (file: string | undefined) =>
+    file === undefined ? null : (await readFile(resolve(base, file), 'utf8')).trim();
+  const runtime = database.url ?? (await read(database.urlFile));
+  if (runtime === null) return null;
+  return {
+    runtime,
+    auditor: (await read(database.auditorUrlFile)) ?? runtime,
+    migrate: await read(database.migrateUrlFile),
+    caFile: database.caFile === undefined ? undefined : resolve(base, database.caFile),
+  };
+}
+
+/** `strongroom db migrate`. @throws Error without a login that may migrate. */
+export function migrateDatabase(urls: DatabaseUrls, log: Log) {
+  if (urls.migrate === null) throw new Error('database.migrateUrlFile is needed to migrate');
+  const [runtimeLogin, auditorLogin] = [loginOf(urls.runtime), loginOf(urls.auditor)];
+  return migrate({
+    url: urls.migrate,
+    directory: MIGRATIONS,
+    log,
+    runtimeLogin,
+    ...(auditorLogin === runtimeLogin ? {} : { auditorLogin }),
+    ...tlsOf(urls),
+  });
+}
+
+const tlsOf = ({ caFile }: DatabaseUrls) => (caFile === undefined ? {} : { caFile });
+
+async function checkLogins(urls: DatabaseUrls): Promise<Separation> {
+  const check = async (url: string) => {
+    const client = await openConnection(url, { applicationName: 'strongroom-start', ...tlsOf(urls) });
+    try {
+      const pending = await pendingMigrations(client, MIGRATIONS);
+      if (pending.length > 0) throw new Error('the database is not up to date: run `strongroom db migrate`');
+      return (await checkRuntimeLogin(client)).separation;
+    } finally {
+      await client.end();
+    }
+  };
+  const separation = await check(urls.runtime);
+  if (urls.auditor !== urls.runtime) await check(urls.auditor);
+  return separation;
+}

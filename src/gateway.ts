@@ -1,0 +1,285 @@
+import { createHash, randomBytes, randomUUID } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { compilePolicy } from '#access/access.casbin.ts';
+import { currentPolicy } from '#access/access.postgres.ts';
+import { AccessControl } from '#access/access.service.ts';
+import { batchCommitter } from '#admission/admission.postgres.ts';
+import { Ledger } from '#admission/admission.service.ts';
+import { AdmissionGate, voidOf } from '#admission/gate.service.ts';
+import { postgresLease } from '#admission/lease.postgres.ts';
+import { Lease } from '#admission/lease.service.ts';
+import { standingChecker } from '#admission/standing.postgres.ts';
+import { Standings } from '#admission/standing.service.ts';
+import { postgresAuditReader } from '#audit/audit.postgres.ts';
+import { auditRoutes } from '#audit/audit.routes.ts';
+import { SYSTEM } from '#audit/event.ts';
+import { AuditRecorder } from '#audit/recorder.service.ts';
+import { chatRoutes } from '#chat/chat.routes.ts';
+import type { Config } from '#config/schema.ts';
+import { healthRoutes } from '#health/health.routes.ts';
+import { ActiveExchanges } from '#http/exchange.ts';
+import { openApiRoute } from '#http/openapi.ts';
+import type { Route } from '#http/route.ts';
+import { forgetFirstRun, writeFirstRun } from '#identity/first-run.files.ts';
+import { makeFirstAccounts } from '#identity/first-run.service.ts';
+import type { FirstRun } from '#identity/first-run.ts';
+import { postgresAccounts } from '#identity/identity.postgres.ts';
+import { identityRoutes } from '#identity/identity.routes.ts';
+import { Identity } from '#identity/identity.service.ts';
+import { argon2Hasher } from '#identity/password.argon2.ts';
+import { Principals } from '#identity/principals.service.ts';
+import { makeSealKey, readSealKey } from '#identity/seal-key.files.ts';
+import { openSealer } from '#identity/sealer.crypto.ts';
+import { newTotpSecret, otplibTotp } from '#identity/totp.otplib.ts';
+import { systemClock } from '#kernel/clock.ts';
+import { sha256Hex } from '#kernel/id.ts';
+import type { Log } from '#kernel/log.ts';
+import type { Principal } from '#kernel/principal.ts';
+import { Problem } from '#kernel/problem.ts';
+import { prometheusMetrics } from '#metrics/metrics.prometheus.ts';
+import { modelRoutes } from '#models/models.routes.ts';
+import { openPool } from '#postgres/pool.ts';
+import { postgresUsage } from '#quota/quota.postgres.ts';
+import { quotaRoutes } from '#quota/quota.routes.ts';
+import { postgresChallenges } from '#stepup/stepup.postgres.ts';
+import { stepUpRoutes } from '#stepup/stepup.routes.ts';
+import { PROOF_SECONDS, StepUp } from '#stepup/stepup.service.ts';
+import { type OpenDatabase, openDatabase, PROGRAM } from './gateway-database.ts';
+import { openCatalogue } from './gateway-engines.ts';
+import { openListener } from './gateway-listener.ts';
+
+export interface GatewayOptions {
+  readonly config: Config;
+  /** Folder that relative paths of the configuration refer to. */
+  readonly base: string;
+  readonly log: Log;
+}
+
+/** A running gateway. */
+export interface Gateway extends AsyncDisposable {
+  readonly url: string;
+  readonly metricsAddress: string;
+  /** What the first run made, in the start that made it. */
+  readonly firstRun: FirstRun | null;
+  /** Looks for a new certificate now. */
+  reloadCertificate(): Promise<boolean>;
+  /** Resolves when every model of the catalogue is ready or has failed. */
+  readonly modelsSettled: Promise<void>;
+}
+
+/**
+ * Builds everything and listens. Whatever was opened is closed in reverse order, also when a later step fails.
+ *
+ * @throws Error with a sentence for the operator when something needed is missing or unsafe.
+ */
+export async function openGateway({ config, base, log }: GatewayOptions): Promise<Gateway> {
+  await using stack = new AsyncDisposableStack();
+  const clock = systemClock;
+  const dataDir = resolve(base, config.dataDir);
+  const instance = `gw_${randomUUID().replaceAll('-', '')}`;
+  const zone = config.quota.timeZone;
+
+  const database = stack.use(await openDatabase(config, base, log));
+  const pools = openPools(database, config, log);
+  stack.defer(() => pools.commit.close());
+  stack.defer(() => pools.read.close());
+  stack.defer(() => pools.auditor.close());
+
+  const ledger = stack.use(new Ledger({ commit: batchCommitter(pools.commit, instance, zone), clock, log, voidOf }));
+  const submit = ledger.submit.bind(ledger);
+  const recorder = stack.use(new AuditRecorder({ submit, clock, log }));
+  const lease = postgresLease(pools.read, instance);
+  stack.use(new Lease({ ...lease, submit, log }));
+  const standings = stack.use(new Standings({ checkAll: standingChecker(pools.read), clock }));
+
+  const sealFile =
+    config.keys.sealFile === undefined ? join(dataDir, 'keys', 'seal.key') : resolve(base, config.keys.sealFile);
+  if (config.keys.sealFile === undefined && database.embedded) await makeSealKey(sealFile);
+  const sealer = openSealer(await readSealKey(sealFile));
+
+  const { engines, classificationOf } = await openCatalogue(config, base, { log, clock });
+  stack.defer(() => engines.close());
+  const modelsSettled = Promise.allSettled(engines.ids.map((id) => engines.get(id)?.load())).then((results) => {
+    for (const result of results)
+      if (result.status === 'rejected') log.error('a model can not be loaded', { error: result.reason });
+  });
+
+  const access = new AccessControl({
+    currentPolicy: () => currentPolicy(pools.read),
+    compile: compilePolicy,
+    classificationOf: (type, id) => (type === 'model' ? classificationOf(id) : 0),
+    log,
+  });
+  await seedPolicy(pools.read, recorder);
+  await access.load();
+
+  const store = postgresAccounts(pools.read);
+  const principals = new Principals({ store, clock });
+  const hasher = argon2Hasher();
+  const totp = otplibTotp(clock);
+  const identity = new Identity({
+    store,
+    recorder,
+    hasher,
+    totp,
+    sealer,
+    onPasswordChanged: (username) => forgetFirstRun(dataDir, username),
+  });
+  const stepUp = new StepUp({ store: postgresChallenges(pools.read), recorder, totp, sealer });
+  const gate = new AdmissionGate({
+    submit,
+    recorder,
+    budget: recorder.budget,
+    findPrincipal: principals.find.bind(principals),
+    loadPolicy: access.load.bind(access),
+    decide: access.decide.bind(access),
+    challenge: stepUp.challenge.bind(stepUp),
+    check: standings.check.bind(standings),
+    watch: standings.watch.bind(standings),
+    hash: sha256Hex,
+    clock,
+  });
+
+  const isReady = async () => {
+    await lease.renew();
+    return !listener.server.draining && ledger.state().available;
+  };
+  const features: Route[] = [
+    ...identityRoutes(identity),
+    ...stepUpRoutes({ proofSeconds: PROOF_SECONDS, prove: stepUp.prove.bind(stepUp) }),
+    ...chatRoutes({ engine: engines.get.bind(engines), clock, bodyLimit: config.http.bodyLimit }),
+    ...modelRoutes({
+      list: () => engines.list(),
+      mayUse: (principal: Principal, id) => access.decide(principal, 'infer', { type: 'model', id }).allowed,
+      classificationOf: (id) => classificationOf(id) ?? 0,
+      instance,
+      created: Math.floor(clock.now() / 1000),
+    }),
+    ...quotaRoutes(postgresUsage(pools.read, zone), zone),
+    ...auditRoutes(postgresAuditReader(pools.auditor)),
+    ...healthRoutes(() => isReady().catch(() => false)),
+  ];
+  const active = new ActiveExchanges();
+  const metrics = prometheusMetrics({
+    ledger: () => ledger.state(),
+    models: () => engines.list(),
+    activeRequests: () => active.size,
+  });
+  const listener = await openListener({
+    config,
+    base,
+    log,
+    clock,
+    gate,
+    active,
+    routes: [...features, openApiRoute(features)],
+    monotonic: clock.monotonic,
+    onStray: (reason, address) => {
+      metrics.stray(reason);
+      recorder.stray(reason, address);
+    },
+    onEnd: ({ route, requestId }, status, code, durationMs) => {
+      metrics.request(route.id, route.method, status, code, durationMs / 1000);
+      log.debug('request', {
+        route: route.id,
+        requestId,
+        status,
+        code: code ?? '',
+        durationMs: Math.round(durationMs),
+      });
+    },
+    onError: ({ route, requestId }, error) => log.error('request failed', { route: route.id, requestId, error }),
+  });
+  stack.defer(() =>
+    listener.server.drain(config.http.drainSeconds * 1000, () => active.cut(new Problem('shutting_down'))),
+  );
+  stack.defer(listener.stopWatching);
+  const [, host = '127.0.0.1', port = '0'] = /^\[?(.+?)\]?:(\d+)$/.exec(config.metrics.listen) ?? [];
+  const metricsServer = stack.use(await metrics.listen(host, Number(port)));
+
+  let firstRun: FirstRun | null = null;
+  if (database.embedded) {
+    const first = { url: listener.url, caFile: listener.caFile ?? '' };
+    const accounts = await makeFirstAccounts({
+      store,
+      recorder,
+      hasher,
+      sealer,
+      newTotpSecret,
+      randomBytes,
+      tell: (made) => writeFirstRun(dataDir, { ...first, accounts: made }),
+    });
+    if (accounts !== null) firstRun = { ...first, accounts };
+  }
+  await recorder.record({
+    kind: 'system',
+    actor: SYSTEM,
+    action: 'gateway.start',
+    resource: `instance:${instance}`,
+    outcome: 'completed',
+    request: null,
+    facts: {
+      config_sha256: sha256Hex(JSON.stringify({ ...config, database: null })),
+      db_separation: database.separation,
+      policy_version: access.version,
+      node: process.version,
+      models: engines.list().map(({ id, digest }) => `${id} ${digest ?? 'upstream'}`),
+    },
+  });
+
+  const opened = stack.move();
+  return {
+    url: listener.url,
+    metricsAddress: metricsServer.address,
+    firstRun,
+    reloadCertificate: listener.reloadCertificate,
+    modelsSettled,
+    [Symbol.asyncDispose]: () => opened.disposeAsync(),
+  };
+}
+
+/** The log has connections of its own: a slow search never stands in front of an admission. */
+function openPools({ urls }: OpenDatabase, { database }: Config, log: Log) {
+  const { commitTimeoutMs } = database;
+  const common = { log, ...(urls.caFile === undefined ? {} : { caFile: urls.caFile }) };
+  const prompt = {
+    ...common,
+    statementTimeoutMs: commitTimeoutMs,
+    queryTimeoutMs: commitTimeoutMs + 500,
+    connectTimeoutMs: 2000,
+  };
+  return {
+    commit: openPool(urls.runtime, { ...prompt, applicationName: 'strongroom-commit', max: 2 }),
+    read: openPool(urls.runtime, { ...prompt, applicationName: 'strongroom-read', max: 6 }),
+    auditor: openPool(urls.auditor, {
+      ...common,
+      applicationName: 'strongroom-auditor',
+      max: 4,
+      statementTimeoutMs: 30_000,
+      queryTimeoutMs: 31_000,
+    }),
+  };
+}
+
+/** Version 1 of an empty database comes from policies/; afterwards the database alone decides. */
+async function seedPolicy(pool: Parameters<typeof currentPolicy>[0], recorder: AuditRecorder): Promise<void> {
+  if ((await currentPolicy(pool)) !== null) return;
+  const [model, policy] = await Promise.all(
+    ['model.conf', 'policy.csv'].map((name) => readFile(join(PROGRAM, 'policies', name), 'utf8')),
+  );
+  const sha256 = createHash('sha256').update(`${model}\0${policy}`).digest('hex');
+  await recorder.change(
+    'policy.put',
+    { model, policy, sha256, by: SYSTEM, after: 0 },
+    {
+      kind: 'change',
+      actor: SYSTEM,
+      action: 'policy.put',
+      resource: 'policy:1',
+      outcome: 'completed',
+      request: null,
+      facts: { policy_sha256: sha256 },
+    },
+  );
+}

@@ -1,0 +1,102 @@
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
+import type { BlockList } from 'node:net';
+import express, { type Express } from 'express';
+import { newRequestId } from '#kernel/id.ts';
+import { Problem } from '#kernel/problem.ts';
+import { boundaryFault, clientAddress, refuseBoundary } from './boundary.ts';
+import type { ActiveExchanges, Exchange, PipelineDeps } from './exchange.ts';
+import { securityHeaders } from './headers.ts';
+import { runPipeline } from './pipeline.ts';
+import { sendProblem } from './problem-json.ts';
+import type { Route } from './route.ts';
+
+export interface AppDeps extends PipelineDeps {
+  readonly routes: readonly Route[];
+  /** Folder of the built portal. */
+  readonly portal: string;
+  readonly strictTransport: boolean;
+  readonly trustedProxies: BlockList;
+  /** What never reached a route: malformed HTTP, unknown paths. */
+  readonly onStray: (reason: string, address: string) => void;
+  readonly isDraining: () => boolean;
+  readonly active: ActiveExchanges;
+}
+
+/** The Express application: boundary, security headers, the route table, the portal's files, and nothing else. */
+export function createApp(deps: AppDeps): RequestListener {
+  const app = express();
+  app.disable('x-powered-by');
+  app.disable('etag');
+  app.set('query parser', 'simple');
+  app.set('case sensitive routing', true);
+  app.set('strict routing', true);
+  app.use(securityHeaders(deps.strictTransport));
+  for (const route of deps.routes) mount(app, route, deps);
+  app.use(
+    express.static(deps.portal, {
+      index: 'index.html',
+      dotfiles: 'ignore',
+      redirect: false,
+      cacheControl: true,
+      maxAge: 0,
+      etag: true,
+    }),
+  );
+  app.use((request, response) => stray(deps, request, response));
+  app.use((error: unknown, request: IncomingMessage, response: ServerResponse, _next: unknown) => {
+    deps.onStray('malformed path', clientAddress(request, deps.trustedProxies));
+    if (response.headersSent) response.destroy();
+    else sendProblem(response, new Problem('invalid_request', {}, error), request.url ?? '/', newRequestId());
+  });
+  return (request, response) => {
+    // Writing to a client that has gone is an event of every day, not a reason to end the process.
+    response.on('error', () => {});
+    const fault = boundaryFault(request);
+    if (fault !== null) {
+      deps.onStray(fault, clientAddress(request, deps.trustedProxies));
+      refuseBoundary(response);
+      return;
+    }
+    if (deps.isDraining()) response.setHeader('connection', 'close');
+    (app as unknown as RequestListener)(request, response);
+  };
+}
+
+function mount(app: Express, route: Route, deps: AppDeps): void {
+  const method = route.method.toLowerCase() as 'get' | 'post' | 'put' | 'patch' | 'delete';
+  app[method](route.path, (request, response) => {
+    const requestId = newRequestId();
+    response.setHeader('x-request-id', requestId);
+    const exchange: Exchange = {
+      request,
+      response,
+      route: route as never,
+      params: request.params as Record<string, string>,
+      requestId,
+      address: clientAddress(request, deps.trustedProxies),
+      abort: new AbortController(),
+      fresh: false,
+      rawBody: Buffer.alloc(0),
+      principal: null,
+      input: null,
+      resource: null,
+      decision: null,
+      operation: null,
+      digest: null,
+      admissionRequest: null,
+      admission: null,
+      report: null,
+    };
+    void deps.active.track(exchange, runPipeline(exchange, deps));
+  });
+}
+
+function stray(deps: AppDeps, request: IncomingMessage, response: ServerResponse): void {
+  const requestId = newRequestId();
+  const path = (request.url ?? '/').split('?', 1)[0] ?? '/';
+  deps.onStray('unknown route', clientAddress(request, deps.trustedProxies));
+  response.setHeader('x-request-id', requestId);
+  const known = deps.routes.filter((route) => route.path === path);
+  if (known.length > 0) response.setHeader('allow', known.map((route) => route.method).join(', '));
+  sendProblem(response, new Problem(known.length > 0 ? 'method_not_allowed' : 'not_found'), path, requestId);
+}

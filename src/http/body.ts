@@ -1,0 +1,116 @@
+import type { IncomingMessage } from 'node:http';
+import type { z } from 'zod';
+import { isStorable } from '#kernel/canonical-json.ts';
+import { Problem } from '#kernel/problem.ts';
+
+export const DEFAULT_BODY_LIMIT = 64 * 1024;
+const MAX_DEPTH = 32;
+
+/** The raw bytes of a body. @throws Problem `payload_too_large` before more than `limit` bytes are held. */
+export async function readBody(request: IncomingMessage, limit: number): Promise<Buffer> {
+  const announced = Number(request.headers['content-length'] ?? 0);
+  if (announced > limit) throw tooLarge(limit);
+  const chunks: Buffer[] = [];
+  let size = 0;
+  try {
+    for await (const chunk of request as AsyncIterable<Buffer>) {
+      size += chunk.length;
+      if (size > limit) throw tooLarge(limit);
+      chunks.push(chunk);
+    }
+  } catch (thrown) {
+    throw thrown instanceof Problem
+      ? thrown
+      : new Problem('invalid_request', { message: 'The body did not arrive whole.' }, thrown);
+  }
+  return chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks, size);
+}
+
+const tooLarge = (limit: number): Problem =>
+  new Problem('payload_too_large', { message: `The body may hold at most ${limit} bytes.`, extra: { limit } });
+
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+/** JSON with its nesting counted before it is parsed: 100,000 brackets would otherwise overflow the stack. */
+export function parseJson(bytes: Buffer): unknown {
+  let text: string;
+  try {
+    text = utf8.decode(bytes);
+  } catch (cause) {
+    throw new Problem('invalid_json', { message: 'The body is not valid UTF-8.' }, cause);
+  }
+  if (isTooDeep(bytes))
+    throw new Problem('invalid_json', { message: `The body nests deeper than ${MAX_DEPTH} levels.` });
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    throw new Problem('invalid_json', {}, cause);
+  }
+  // Escapes can spell what raw UTF-8 can't: a NUL, or half a character. Neither can be recorded.
+  if (text.includes('\\u') && !isStorableDeep(value)) {
+    throw new Problem('invalid_parameter', { message: 'Text may not hold U+0000 or half of a surrogate pair.' });
+  }
+  return value;
+}
+
+function isStorableDeep(value: unknown): boolean {
+  if (typeof value === 'string') return isStorable(value);
+  if (typeof value !== 'object' || value === null) return true;
+  return Object.entries(value).every(([key, member]) => isStorable(key) && isStorableDeep(member));
+}
+
+const [QUOTE, BACKSLASH] = [0x22, 0x5c];
+
+function isTooDeep(bytes: Buffer): boolean {
+  let depth = 0;
+  let quoted = false;
+  for (let at = 0; at < bytes.length; at++) {
+    const byte = bytes[at];
+    if (quoted) {
+      if (byte === BACKSLASH) at++;
+      else if (byte === QUOTE) quoted = false;
+    } else if (byte === QUOTE) quoted = true;
+    else if (byte === 0x5b || byte === 0x7b) {
+      if (++depth > MAX_DEPTH) return true;
+    } else if (byte === 0x5d || byte === 0x7d) depth--;
+  }
+  return false;
+}
+
+/**
+ * Checks a value against a schema. A wrong type or a missing member is `schema_invalid` (422); a well-formed value
+ * outside what is allowed is `invalid_parameter` (400). Both name the parameter.
+ */
+export function parseWith<T>(schema: z.ZodType<T>, value: unknown): T {
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  const issue = deepest(result.error.issues);
+  const param = issue.path.reduce<string>(
+    (path, part) =>
+      typeof part === 'number' ? `${path}[${part}]` : path === '' ? String(part) : `${path}.${String(part)}`,
+    '',
+  );
+  const shape =
+    issue.code === 'invalid_type' ||
+    issue.code === 'invalid_union' ||
+    issue.code === 'invalid_key' ||
+    issue.code === 'unrecognized_keys';
+  throw new Problem(shape ? 'schema_invalid' : 'invalid_parameter', {
+    message: param === '' ? issue.message : `${param}: ${issue.message}`,
+    ...(param === '' ? {} : { param }),
+  });
+}
+
+/** Of a union's failures the longest path says most. */
+function deepest(issues: readonly z.core.$ZodIssue[], prefix: readonly PropertyKey[] = []): z.core.$ZodIssue {
+  const [issue] = issues;
+  if (issue === undefined) throw new TypeError('a failed parse has issues');
+  const path = [...prefix, ...issue.path];
+  if (issue.code === 'invalid_union') {
+    const nested = issue.errors.filter((list) => list.length > 0).map((list) => deepest(list, path));
+    const best = nested.sort((a, b) => b.path.length - a.path.length)[0];
+    if (best && best.path.length > path.length) return best;
+  }
+  return { ...issue, path };
+}

@@ -1,0 +1,69 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { BlockList, isIP } from 'node:net';
+
+const METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE']);
+const BODILESS: ReadonlySet<string> = new Set(['GET', 'HEAD']);
+
+/**
+ * What Node's parser lets through and two servers might read differently (RFC 9112): request smuggling begins here.
+ * Returns the fault in words, or null for a request that has one meaning only.
+ */
+export function boundaryFault(request: IncomingMessage): string | null {
+  const { method = '', url = '', httpVersion, headers, rawHeaders } = request;
+  if (httpVersion !== '1.1') return 'HTTP/1.1 only';
+  if (!METHODS.has(method)) return 'method';
+  if (!url.startsWith('/') || url.startsWith('//')) return 'request target';
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
+  if (/[\u0000-\u0020\u007f-\uffff\\]/.test(url)) return 'request target';
+  let hosts = 0;
+  let lengths = 0;
+  for (let at = 0; at < rawHeaders.length; at += 2) {
+    const name = rawHeaders[at]?.toLowerCase();
+    if (name === 'host') hosts++;
+    else if (name === 'content-length') lengths++;
+  }
+  if (hosts !== 1) return 'exactly one Host header';
+  const coding = headers['transfer-encoding'];
+  if (coding !== undefined && (coding !== 'chunked' || lengths > 0)) return 'transfer coding';
+  if (lengths > 1) return 'exactly one Content-Length header';
+  if (BODILESS.has(method) && (coding !== undefined || Number(headers['content-length'] ?? 0) > 0))
+    return 'a body on GET';
+  if (headers['upgrade'] !== undefined) return 'upgrade';
+  return null;
+}
+
+/** The answer to what is not HTTP as we speak it: closed at once, nothing of it is echoed. */
+export function refuseBoundary(response: ServerResponse): void {
+  response.writeHead(400, { connection: 'close', 'content-type': 'text/plain; charset=utf-8' });
+  response.end('Bad Request\n');
+}
+
+/** Networks whose `X-Forwarded-For` is believed. @throws TypeError for what is neither an address nor a CIDR. */
+export function proxyList(entries: readonly string[]): BlockList {
+  const list = new BlockList();
+  for (const entry of entries) {
+    const [address = '', prefix] = entry.split('/');
+    const family = isIP(address) === 6 ? 'ipv6' : 'ipv4';
+    if (isIP(address) === 0) throw new TypeError(`not an address or network: ${entry}`);
+    if (prefix === undefined) list.addAddress(address, family);
+    else list.addSubnet(address, Number(prefix), family);
+  }
+  return list;
+}
+
+/** The client's address: the last one in `X-Forwarded-For` that is not a trusted proxy, if the peer itself is one. */
+export function clientAddress(request: IncomingMessage, trusted: BlockList): string {
+  const isTrusted = (address: string) =>
+    isIP(address) !== 0 && trusted.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4');
+  let address = plain(request.socket.remoteAddress ?? 'unknown');
+  const forwarded = request.headers['x-forwarded-for'];
+  const hops = typeof forwarded === 'string' ? forwarded.split(',').map((hop) => plain(hop.trim())) : [];
+  while (isTrusted(address)) {
+    const hop = hops.pop();
+    if (hop === undefined || isIP(hop) === 0) break;
+    address = hop;
+  }
+  return address;
+}
+
+const plain = (address: string): string => (address.startsWith('::ffff:') ? address.slice(7) : address);

@@ -1,0 +1,103 @@
+import type { Principal } from '#kernel/principal.ts';
+
+/** What a route acts on: a type and an exact id from our own store, never text of the URL. */
+export interface Resource {
+  readonly type: string;
+  readonly id: string;
+}
+
+/** Casbin's answer, with what the record needs to explain it. */
+export interface Decision {
+  readonly allowed: boolean;
+  readonly policyVersion: number;
+  /** Name of the rule that decided; null where none matched (default deny). */
+  readonly rule: string | null;
+}
+
+export interface PresentedCredential {
+  readonly kind: 'session' | 'api_key';
+  /** The credential itself. MUST NOT be logged, stored or used as a cache key. */
+  readonly secret: string;
+}
+
+/** What the pipeline knows when it asks for admission. */
+export interface AdmissionRequest {
+  readonly requestId: string;
+  readonly routeId: string;
+  readonly principal: Principal;
+  readonly action: string;
+  readonly resource: Resource;
+  readonly decision: Decision;
+  /** The direct or forwarded address of the client. */
+  readonly address: string;
+  /** Tokens to reserve; null where the route counts nothing. */
+  readonly reserveTokens: number | null;
+  readonly proof: { readonly secret: string; readonly digest: string } | null;
+}
+
+export interface RateLimit {
+  readonly kind: 'requests' | 'tokens';
+  readonly limit: number;
+  readonly remaining: number;
+  readonly resetSeconds: number;
+}
+
+/** An admitted request: its intent is in the log. */
+export interface Admission {
+  readonly intentId: string;
+  readonly seq: number | null;
+  readonly rateLimits: readonly RateLimit[];
+}
+
+/** What a handler knows of its work when it is over, whichever way it ended. */
+export interface Report {
+  /** False: nothing was computed, the request and its tokens are given back. */
+  readonly ran: boolean;
+  /** Tokens really used; null: charge what was reserved. */
+  readonly tokens: number | null;
+  /** Canonical facts for the record: counts, digests, commitments. Never text of prompt or answer. */
+  readonly facts: Readonly<Record<string, string | number | boolean | null>>;
+  /** Key of the commitments, 32 bytes in hex. */
+  readonly opening: string | null;
+}
+
+export interface Ending {
+  readonly outcome: 'completed' | 'failed' | 'client_closed';
+  readonly code: string | null;
+}
+
+/** A refusal before admission, for the log. */
+export interface Refusal {
+  readonly requestId: string;
+  readonly code: string;
+  readonly principal: Principal | null;
+  readonly action: string;
+  readonly resource: Resource | null;
+  readonly address: string;
+  readonly decision: Decision | null;
+}
+
+/**
+ * What stands behind the pipeline's steps. Implemented by features, handed in by the composition root.
+ * Every method fails closed: whatever it throws means no.
+ */
+export interface Gate {
+  /** Null for a credential that nobody holds. `fresh`: past every cache. */
+  authenticate(credential: PresentedCredential, fresh: boolean): Promise<Principal | null>;
+  authorise(principal: Principal, action: string, resource: Resource): Promise<Decision>;
+  /** Makes a challenge for one operation (RFC 9470); `operation` is the sentence that the user will see. */
+  challenge(principal: Principal, digest: string, operation: string, requestId: string): Promise<string>;
+  /** Whether the session and the epochs still hold, for routes that neither count nor record. */
+  check(principal: Principal, decision: Decision): Promise<'valid' | 'revoked' | 'stale'>;
+  /**
+   * `stale`: decide again with fresh data. `step_up`: the proof is not good for this operation, and stays unspent.
+   *
+   * @throws Problem when it is refused (which is then on the record), or `audit_unavailable`.
+   */
+  admit(request: AdmissionRequest): Promise<Admission | 'stale' | 'step_up'>;
+  /** Resolves once the outcome is in the log. @throws Problem `audit_unavailable`; it is kept and tried again. */
+  settle(request: AdmissionRequest, admission: Admission, ending: Ending, report: Report): Promise<void>;
+  /** Ends `end` within a second when the session does, or when that can't be checked for five. Returns how to stop. */
+  watch(principal: Principal, decision: Decision, end: (reason: unknown) => void): () => void;
+  refuse(refusal: Refusal): void;
+}

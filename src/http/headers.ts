@@ -1,0 +1,41 @@
+import type { ServerResponse } from 'node:http';
+import helmet from 'helmet';
+import type { RateLimit } from './gate.ts';
+
+/** The portal runs under this and nothing weaker: no inline style or script, Trusted Types without any policy. */
+const CONTENT_SECURITY_POLICY = {
+  'default-src': ["'none'"],
+  'script-src': ["'self'"],
+  'style-src': ["'self'"],
+  'img-src': ["'self'", 'data:'],
+  'connect-src': ["'self'"],
+  'font-src': ["'self'"],
+  'base-uri': ["'none'"],
+  'form-action': ["'self'"],
+  'frame-ancestors': ["'none'"],
+  'require-trusted-types-for': ["'script'"],
+  'trusted-types': ["'none'"],
+};
+
+/**
+ * Security headers of every answer. HSTS for two years with a configured certificate only: with the development CA on
+ * localhost it would force https on every other local port.
+ */
+export function securityHeaders(strictTransport: boolean) {
+  return helmet({
+    contentSecurityPolicy: { useDefaults: false, directives: CONTENT_SECURITY_POLICY },
+    crossOriginEmbedderPolicy: true,
+    referrerPolicy: { policy: 'no-referrer' },
+    frameguard: { action: 'deny' },
+    hsts: strictTransport ? { maxAge: 63_072_000, includeSubDomains: true } : false,
+  });
+}
+
+/** `x-ratelimit-*` as OpenAI's clients read them. */
+export function setRateLimits(response: ServerResponse, limits: readonly RateLimit[]): void {
+  for (const { kind, limit, remaining, resetSeconds } of limits) {
+    response.setHeader(`x-ratelimit-limit-${kind}`, String(limit));
+    response.setHeader(`x-ratelimit-remaining-${kind}`, String(remaining));
+    response.setHeader(`x-ratelimit-reset-${kind}`, `${resetSeconds}s`);
+  }
+}

@@ -1,0 +1,290 @@
+import { createHash } from 'node:crypto';
+import { Problem } from '#kernel/problem.ts';
+import { DEFAULT_BODY_LIMIT, parseJson, parseWith, readBody } from './body.ts';
+import { presentedCredential, refuseCrossOrigin } from './credential.ts';
+import type { Exchange, PipelineDeps } from './exchange.ts';
+import type { Ending, Gate, Report } from './gate.ts';
+import { setRateLimits } from './headers.ts';
+import { sendProblem, statusOf } from './problem-json.ts';
+import { sendReply, sendStream, sendStreamProblem } from './reply.ts';
+import { ClientClosed, type GuardedRoute, PUBLIC, type Reply } from './route.ts';
+
+type Step = (exchange: Exchange, deps: PipelineDeps) => void | Promise<void>;
+type Guarded = GuardedRoute<unknown, unknown, unknown>;
+
+/** The life of a request up to its run. Every route goes through all of it; what a step does, the route has declared. */
+const STEPS: readonly (readonly [name: string, step: Step])[] = [
+  ['origin', refuseForeignOrigin],
+  ['authenticate', authenticate],
+  ['validate', validate],
+  ['authorise', authorise],
+  ['step up', stepUp],
+  ['admit', admit],
+];
+/** Decisions on stale data are made again from here, at most so often. */
+const MAX_ATTEMPTS = 3;
+
+/** Takes one request from its first byte to its last. Never rejects. */
+export async function runPipeline(exchange: Exchange, deps: PipelineDeps): Promise<void> {
+  const started = deps.monotonic();
+  let code: string | null = null;
+  try {
+    for (const [, step] of STEPS) await step(exchange, deps);
+    code = await runAndSettle(exchange, deps);
+  } catch (thrown) {
+    code = fail(exchange, deps, Problem.from(thrown));
+  } finally {
+    deps.onEnd(exchange, exchange.response.statusCode, code, deps.monotonic() - started);
+  }
+}
+
+function refuseForeignOrigin({ request }: Exchange, { isOwnOrigin }: PipelineDeps): void {
+  refuseCrossOrigin(request, isOwnOrigin);
+}
+
+async function authenticate(exchange: Exchange, { gate }: PipelineDeps): Promise<void> {
+  const { route } = exchange;
+  if (route.access === PUBLIC) return;
+  const credential = presentedCredential(exchange.request);
+  if (credential === null) throw new Problem('unauthenticated');
+  exchange.principal = await gate.authenticate(credential, exchange.fresh);
+  if (exchange.principal === null) throw new Problem('unauthenticated');
+  if (route.credentials === 'session' && credential.kind !== 'session') throw new Problem('session_required');
+}
+
+async function validate(exchange: Exchange): Promise<void> {
+  const { route, request, params } = exchange;
+  if (exchange.input !== null) return;
+  let body: unknown;
+  if (route.body) {
+    if (!/^application\/json *(;|$)/i.test(request.headers['content-type'] ?? ''))
+      throw new Problem('unsupported_media_type');
+    exchange.rawBody = await readBody(request, route.bodyLimit ?? DEFAULT_BODY_LIMIT);
+    body = parseWith(route.body, parseJson(exchange.rawBody));
+  } else if (hasBody(request.headers)) {
+    throw new Problem('invalid_request', { message: 'This route takes no body.' });
+  }
+  exchange.input = {
+    params: route.params ? parseWith(route.params, params) : undefined,
+    query: route.query ? parseWith(route.query, queryOf(request.url ?? '')) : undefined,
+    body,
+    size: exchange.rawBody.length,
+  };
+}
+
+const hasBody = (headers: Exchange['request']['headers']): boolean =>
+  headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
+
+/** Each name once: a repeated one is refused, not silently resolved. */
+function queryOf(url: string): Record<string, string> {
+  const query: Record<string, string> = {};
+  const at = url.indexOf('?');
+  if (at < 0) return query;
+  for (const [name, value] of new URLSearchParams(url.slice(at + 1))) {
+    if (Object.hasOwn(query, name))
+      throw new Problem('invalid_parameter', { message: `${name} is given twice.`, param: name });
+    if (value !== '') query[name] = value;
+  }
+  return query;
+}
+
+async function authorise(exchange: Exchange, { gate }: PipelineDeps): Promise<void> {
+  const { route, principal, input } = exchange;
+  if (route.access === PUBLIC || principal === null || input === null) return;
+  exchange.resource = route.access.resource(input as never, principal);
+  exchange.decision = await gate.authorise(principal, route.access.action, exchange.resource);
+  if (!exchange.decision.allowed) throw new Problem(route.access.denial);
+}
+
+async function stepUp(exchange: Exchange, { gate }: PipelineDeps): Promise<void> {
+  const { route, principal, input } = exchange;
+  if (route.access === PUBLIC || principal === null || input === null) return;
+  exchange.operation = route.stepUp(principal, input as never);
+  if (exchange.operation === null) return;
+  exchange.digest = operationDigest(exchange);
+  // A proof that is shown is judged where it is spent: in the admission.
+  if (exchange.request.headers['step-up-proof'] === undefined) throw await stepUpRequired(exchange, gate);
+}
+
+/** RFC 9470, section 3: what is missing is a fresh factor, not a credential. */
+async function stepUpRequired({ principal, digest, operation, requestId }: Exchange, gate: Gate): Promise<Problem> {
+  if (principal === null || digest === null || operation === null) return new Problem('internal');
+  const challenge = await gate.challenge(principal, digest, operation, requestId);
+  return new Problem('step_up_required', {
+    extra: { challenge, operation },
+    headers: {
+      'WWW-Authenticate':
+        'Bearer error="insufficient_user_authentication", acr_values="urn:strongroom:acr:otp", max_age="0"',
+    },
+  });
+}
+
+/** A proof is bound to exactly this: method, route, decoded path parameters, raw query, raw body. */
+function operationDigest({ request, route, params, rawBody }: Exchange): string {
+  const query = (request.url ?? '').split('?').slice(1).join('?');
+  const hash = createHash('sha256');
+  for (const part of [route.method, route.id, JSON.stringify(Object.entries(params).sort()), query]) {
+    hash.update(`${Buffer.byteLength(part)}:${part}`);
+  }
+  return hash.update(rawBody).digest('hex');
+}
+
+async function admit(exchange: Exchange, deps: PipelineDeps): Promise<void> {
+  const { route, principal, input, resource, decision } = exchange;
+  if (route.access === PUBLIC || principal === null || input === null || resource === null || decision === null) return;
+  for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
+    const standing = await tryAdmit(exchange, deps, route);
+    if (standing === 'admitted') return;
+    if (standing === 'revoked') throw new Problem('unauthenticated');
+    exchange.fresh = true;
+    exchange.admissionRequest = null;
+    await authenticate(exchange, deps);
+    await authorise(exchange, deps);
+  }
+  throw new Problem('overloaded', { retryAfter: 1 });
+}
+
+async function tryAdmit(
+  exchange: Exchange,
+  { gate }: PipelineDeps,
+  route: Guarded,
+): Promise<'admitted' | 'revoked' | 'stale'> {
+  const { principal, input, resource, decision, digest, request } = exchange;
+  if (principal === null || input === null || resource === null || decision === null) return 'revoked';
+  if (route.records !== 'full') {
+    const standing = await gate.check(principal, decision);
+    return standing === 'valid' ? 'admitted' : standing;
+  }
+  const proof = request.headers['step-up-proof'];
+  exchange.admissionRequest = {
+    requestId: exchange.requestId,
+    routeId: route.id,
+    principal,
+    action: route.access.action,
+    resource,
+    decision,
+    address: exchange.address,
+    reserveTokens: route.counts === 'none' ? null : route.counts(input as never),
+    proof: digest === null ? null : { secret: typeof proof === 'string' ? proof : '', digest },
+  };
+  const admission = await gate.admit(exchange.admissionRequest);
+  if (admission === 'stale') return 'stale';
+  if (admission === 'step_up') throw await stepUpRequired(exchange, gate);
+  exchange.admission = admission;
+  setRateLimits(exchange.response, admission.rateLimits);
+  return 'admitted';
+}
+
+/** Runs the handler and writes the outcome before the last byte. Returns the code it ended with, if it failed. */
+async function runAndSettle(exchange: Exchange, deps: PipelineDeps): Promise<string | null> {
+  const { response, abort, principal, decision } = exchange;
+  const onClose = () => {
+    if (!response.writableFinished) abort.abort(new ClientClosed());
+  };
+  response.once('close', onClose);
+  if (response.destroyed) onClose();
+  const unwatch =
+    principal && decision && exchange.admission
+      ? deps.gate.watch(principal, decision, (why) => abort.abort(why))
+      : () => {};
+  let failure: unknown = null;
+  let reply: Reply | null = null;
+  try {
+    reply = await callHandler(exchange);
+    if (reply.kind === 'stream') await sendStream(response, reply.frames, abort.signal);
+    abort.signal.throwIfAborted();
+  } catch (thrown) {
+    failure = abort.signal.aborted ? abort.signal.reason : thrown;
+  } finally {
+    unwatch();
+  }
+  try {
+    await settle(exchange, deps, failure);
+  } catch (thrown) {
+    // What can't be recorded is not finished: the answer ends without its last byte.
+    failure = thrown;
+  }
+  response.off('close', onClose);
+  if (failure === null && reply !== null) {
+    sendReply(response, reply);
+    return null;
+  }
+  return endFailed(exchange, deps, failure);
+}
+
+function callHandler(exchange: Exchange): Promise<Reply> {
+  const { route, input, requestId, address, abort, request, principal, admission } = exchange;
+  const call = {
+    ...(input ?? { params: undefined, query: undefined, body: undefined, size: 0 }),
+    requestId,
+    address,
+    headers: request.headers,
+    signal: abort.signal,
+    principal,
+    rateLimits: admission?.rateLimits ?? [],
+    report: (source: () => Report) => {
+      exchange.report = source;
+    },
+  };
+  return route.handle(call as never);
+}
+
+async function settle(exchange: Exchange, { gate }: PipelineDeps, failure: unknown): Promise<void> {
+  const { admission, admissionRequest, report } = exchange;
+  if (admission === null || admissionRequest === null) return;
+  const told = report?.() ?? { ran: true, tokens: null, facts: {}, opening: null };
+  await gate.settle(admissionRequest, admission, endingOf(failure), told);
+}
+
+function endingOf(failure: unknown): Ending {
+  if (failure === null) return { outcome: 'completed', code: null };
+  if (failure instanceof ClientClosed) return { outcome: 'client_closed', code: null };
+  return { outcome: 'failed', code: Problem.from(failure).code };
+}
+
+function endFailed(exchange: Exchange, deps: PipelineDeps, failure: unknown): string {
+  const { response } = exchange;
+  if (failure instanceof ClientClosed || response.destroyed) {
+    response.destroy();
+    return 'client_closed';
+  }
+  const problem = Problem.from(failure);
+  if (!response.headersSent) return fail(exchange, deps, problem);
+  if (problem.code === 'internal') deps.onError(exchange, problem.cause ?? problem);
+  sendStreamProblem(response, problem);
+  return problem.code;
+}
+
+/** Answers a request that ends before its run, and leaves word of the refusal. */
+function fail(exchange: Exchange, deps: PipelineDeps, problem: Problem): string {
+  const { response, route, requestId, request } = exchange;
+  if (problem.code === 'internal' || problem.code === 'audit_unavailable')
+    deps.onError(exchange, problem.cause ?? problem);
+  if (isRefusal(problem) && exchange.admissionRequest === null && route.access !== PUBLIC) {
+    deps.gate.refuse({
+      requestId,
+      code: problem.code,
+      principal: exchange.principal,
+      action: route.access.action,
+      resource: exchange.resource,
+      address: exchange.address,
+      decision: exchange.decision,
+    });
+  }
+  if (response.headersSent) {
+    response.destroy();
+    return problem.code;
+  }
+  // A body that nobody has read must not be taken for the next request.
+  if (!request.readableEnded && hasBody(request.headers)) response.setHeader('connection', 'close');
+  sendProblem(response, problem, route.path, requestId);
+  return problem.code;
+}
+
+/** Refusals that belong on the record. Those that the admission itself decides, it has recorded. */
+function isRefusal(problem: Problem): boolean {
+  const status = statusOf(problem.code);
+  return (
+    (status === 401 || status === 403 || problem.code === 'model_not_found') && problem.code !== 'step_up_required'
+  );
+}

@@ -1,0 +1,65 @@
+import { once } from 'node:events';
+import type { ServerResponse } from 'node:http';
+import type { Problem } from '#kernel/problem.ts';
+import { openAiError } from './problem-json.ts';
+import type { Reply } from './route.ts';
+
+/** Proxies and clients drop a connection that is silent for long. */
+const PING_MS = 15_000;
+
+/** Writes a stream's events as they come, waiting where the client is slower than the model. Leaves the stream open. */
+export async function sendStream(
+  response: ServerResponse,
+  frames: AsyncIterable<string>,
+  signal: AbortSignal,
+): Promise<void> {
+  response.writeHead(200, {
+    'content-type': 'text/event-stream; charset=utf-8',
+    'cache-control': 'no-store',
+    'x-accel-buffering': 'no',
+  });
+  const ping = setInterval(() => response.write(': ping\n\n'), PING_MS);
+  try {
+    for await (const frame of frames) {
+      signal.throwIfAborted();
+      if (!response.write(frame)) await once(response, 'drain', { signal });
+    }
+  } finally {
+    clearInterval(ping);
+  }
+}
+
+/** The last bytes of an answer; everything that had to be recorded is. */
+export function sendReply(response: ServerResponse, reply: Reply): void {
+  switch (reply.kind) {
+    case 'stream':
+      response.end('data: [DONE]\n\n');
+      return;
+    case 'empty':
+      response.writeHead(204, reply.headers);
+      response.end();
+      return;
+    case 'text':
+      response.writeHead(reply.status ?? 200, { 'content-type': reply.type, 'cache-control': 'no-store' });
+      response.end(reply.body);
+      return;
+    case 'json': {
+      const body = Buffer.from(JSON.stringify(reply.body));
+      response.writeHead(reply.status ?? 200, {
+        'content-type': 'application/json; charset=utf-8',
+        'content-length': body.length,
+        'cache-control': 'no-store',
+        ...reply.headers,
+      });
+      response.end(body);
+    }
+  }
+}
+
+/** An error after the first byte of a stream: one event, and the end without `[DONE]`. */
+export function sendStreamProblem(response: ServerResponse, problem: Problem): void {
+  response.end(`data: ${JSON.stringify(openAiError(problem))}\n\n`);
+}
+
+/** One server-sent event. */
+export const eventFrame = (data: unknown): string => `data: ${JSON.stringify(data)}\n\n`;

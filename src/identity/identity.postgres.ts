@@ -1,0 +1,89 @@
+import { type Principal, ROLES, type Role } from '#kernel/principal.ts';
+import { prepared, type Queryable } from '#postgres/pool.ts';
+import type { Account, AccountStore } from './identity.ts';
+
+interface AccountRow {
+  id: string;
+  username: string;
+  password_hash: string | null;
+  roles: string[];
+  department: string;
+  clearance: number;
+  totp_secret: Buffer | null;
+  epoch: string;
+}
+interface PrincipalRow {
+  subject: string;
+  username: string;
+  roles: string[];
+  department: string;
+  clearance: number;
+  has_totp: boolean;
+  epoch: string;
+  credential: string;
+  expires_at: Date | null;
+}
+interface KeyRow {
+  id: string;
+  name: string;
+  created_at: Date;
+  expires_at: Date | null;
+  last_used_at: Date | null;
+}
+
+/** A role that this program does not know gives nothing. */
+const knownRoles = (roles: readonly string[]): Role[] => ROLES.filter((role) => roles.includes(role));
+
+const FIND_ACCOUNT = prepared<AccountRow>('find_account', 'SELECT * FROM strongroom.find_account($1)');
+const COUNT_ACCOUNTS = prepared<{ n: string }>('count_accounts', 'SELECT strongroom.count_accounts() AS n');
+const FIND_PRINCIPAL = prepared<PrincipalRow>('find_principal', 'SELECT * FROM strongroom.find_principal($1, $2)');
+const LIST_KEYS = prepared<KeyRow>('list_keys', 'SELECT * FROM strongroom.list_keys($1)');
+
+export function postgresAccounts(pool: Queryable): AccountStore {
+  return {
+    findAccount: async (username) => {
+      const { rows } = await FIND_ACCOUNT(pool, username);
+      return rows[0] ? accountOf(rows[0]) : null;
+    },
+    countAccounts: async () => {
+      const { rows } = await COUNT_ACCOUNTS(pool);
+      return Number(rows[0]?.n ?? 0);
+    },
+    findPrincipal: async (kind, ref) => {
+      const { rows } = await FIND_PRINCIPAL(pool, kind, ref);
+      return rows[0] ? principalOf(rows[0], kind) : null;
+    },
+    listKeys: async (account) => {
+      const { rows } = await LIST_KEYS(pool, account);
+      return rows.map((row) => ({
+        id: row.id,
+        name: row.name,
+        createdAt: row.created_at.toISOString(),
+        expiresAt: row.expires_at?.toISOString() ?? null,
+        lastUsedAt: row.last_used_at?.toISOString() ?? null,
+      }));
+    },
+  };
+}
+
+const accountOf = (row: AccountRow): Account => ({
+  id: row.id,
+  username: row.username,
+  passwordHash: row.password_hash,
+  roles: knownRoles(row.roles),
+  department: row.department,
+  clearance: row.clearance,
+  totpSecret: row.totp_secret,
+  epoch: Number(row.epoch),
+});
+
+const principalOf = (row: PrincipalRow, kind: 'session' | 'api_key'): Principal => ({
+  subject: row.subject,
+  username: row.username,
+  roles: knownRoles(row.roles),
+  attributes: { department: row.department, clearance: row.clearance },
+  credential: { kind, ref: row.credential },
+  hasTotp: row.has_totp,
+  epoch: Number(row.epoch),
+  expiresAt: row.expires_at?.toISOString() ?? null,
+});

@@ -1,0 +1,87 @@
+import type { Principal, Role } from '#kernel/principal.ts';
+import { Problem } from '#kernel/problem.ts';
+
+/** An account with what is needed to check its factors; never leaves the identity feature. */
+export interface Account {
+  readonly id: string;
+  readonly username: string;
+  /** PHC string (Argon2id), or null where no password has been chosen yet. */
+  readonly passwordHash: string | null;
+  readonly roles: readonly Role[];
+  readonly department: string;
+  readonly clearance: number;
+  /** Sealed; null without a second factor. */
+  readonly totpSecret: Uint8Array | null;
+  readonly epoch: number;
+}
+
+export interface ApiKeyRecord {
+  readonly id: string;
+  readonly name: string;
+  readonly createdAt: string;
+  readonly expiresAt: string | null;
+  readonly lastUsedAt: string | null;
+}
+
+/** Reads of the account store. Changes go through the recorder: a change without its record does not exist. */
+export interface AccountStore {
+  /** Null for an unknown or disabled name. */
+  findAccount(username: string): Promise<Account | null>;
+  countAccounts(): Promise<number>;
+  /** `ref`: SHA-256 in hex of a session token or an API key. Null where it does not hold (any more). */
+  findPrincipal(kind: 'session' | 'api_key', ref: string): Promise<Principal | null>;
+  listKeys(account: string): Promise<readonly ApiKeyRecord[]>;
+}
+
+/** Argon2id (RFC 9106), with a cap on how many run at once. */
+export interface PasswordHasher {
+  hash(password: string): Promise<string>;
+  /** Takes the same time for an account without a hash (`null`): nobody learns from the clock who exists. */
+  verify(hash: string | null, password: string): Promise<boolean>;
+}
+
+/** RFC 6238. */
+export interface Totp {
+  /** The time step of a code that is good now, give or take one step; null for any other. */
+  stepOf(secret: string, code: string): number | null;
+}
+
+/** Seals what the database must not be able to read. */
+export interface Sealer {
+  seal(text: string, context: string): Uint8Array;
+  /** @throws when it was sealed under another key or for another context. */
+  open(sealed: Uint8Array, context: string): string;
+  /** HMAC-SHA-256 in hex under a key of its own: the same name gives the same value here and means nothing elsewhere. */
+  fingerprint(text: string): string;
+}
+
+/** Session limits in seconds. */
+export const SESSION_LIMITS = { idle: 30 * 60, absolute: 12 * 60 * 60 } as const;
+
+const ALONE = 15;
+const WITH_SECOND_FACTOR = 8;
+export const MAX_PASSWORD = 128;
+
+/**
+ * Length alone, no composition rules (NIST SP 800-63B-4, section 3.1.1.2), exactly as typed; not the user's own name.
+ *
+ * @throws Problem `invalid_parameter`
+ */
+export function checkNewPassword(password: string, username: string, hasSecondFactor: boolean): void {
+  const least = hasSecondFactor ? WITH_SECOND_FACTOR : ALONE;
+  const length = [...password].length;
+  if (length < least || length > MAX_PASSWORD) {
+    throw new Problem('invalid_parameter', {
+      message: `A password has ${least} to ${MAX_PASSWORD} characters.`,
+      param: 'new_password',
+    });
+  }
+  const lower = password.toLowerCase();
+  if (lower.includes(username.toLowerCase()) || lower.includes('strongroom') || new Set(lower).size < 5) {
+    throw new Problem('invalid_parameter', {
+      message:
+        'This password is too easy to guess: it holds your name or the name of the product, or hardly any different characters.',
+      param: 'new_password',
+    });
+  }
+}

@@ -1,0 +1,163 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+
+export interface Metrics {
+  request(route: string, method: string, status: number, code: string | null, seconds: number): void;
+  stray(reason: string): void;
+  /** Serves /metrics. Needs nothing but this process. Returns the address and how to stop. */
+  listen(host: string, port: number): Promise<{ readonly address: string } & AsyncDisposable>;
+}
+
+/** Readings taken when Prometheus asks. */
+export interface Readings {
+  readonly ledger: () => {
+    readonly available: boolean;
+    readonly waiting: number;
+    readonly unsettled: number;
+    readonly batches: number;
+    readonly committed: number;
+  };
+  readonly models: () => readonly {
+    readonly id: string;
+    readonly state: string;
+    readonly busy: number;
+    readonly queued: number;
+    readonly restarts: number;
+  }[];
+  readonly activeRequests: () => number;
+}
+
+/** No user, prompt or path in a label: routes are names from the table, codes are from the closed list. */
+export function prometheusMetrics(readings: Readings): Metrics {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  const registers = [registry];
+  const requests = new Counter({
+    name: 'strongroom_requests_total',
+    help: 'Requests answered, by route, method, status and problem code.',
+    labelNames: ['route', 'method', 'status', 'code'],
+    registers,
+  });
+  const duration = new Histogram({
+    name: 'strongroom_request_duration_seconds',
+    help: 'Time from the first step of the pipeline to the last byte.',
+    labelNames: ['route'],
+    buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60],
+    registers,
+  });
+  const strays = new Counter({
+    name: 'strongroom_strays_total',
+    help: 'Connections and requests that reached no route: TLS and HTTP faults, unknown paths.',
+    labelNames: ['reason'],
+    registers,
+  });
+  gauge(registry, 'strongroom_requests_active', 'Requests under way.', (set) => set({}, readings.activeRequests()));
+  gauge(registry, 'strongroom_audit_available', '1 while the audit log can be written.', (set) =>
+    set({}, readings.ledger().available ? 1 : 0),
+  );
+  gauge(registry, 'strongroom_audit_waiting', 'Items that wait for their batch.', (set) =>
+    set({}, readings.ledger().waiting),
+  );
+  gauge(registry, 'strongroom_audit_unsettled', 'Outcomes that are not yet recorded.', (set) =>
+    set({}, readings.ledger().unsettled),
+  );
+  gauge(registry, 'strongroom_audit_batches', 'Batches committed since the start.', (set) =>
+    set({}, readings.ledger().batches),
+  );
+  gauge(registry, 'strongroom_audit_committed', 'Items committed since the start.', (set) =>
+    set({}, readings.ledger().committed),
+  );
+  gauge(
+    registry,
+    'strongroom_model_ready',
+    '1 while the model is ready.',
+    (set) => {
+      for (const { id, state } of readings.models()) set({ model: id }, state === 'ready' ? 1 : 0);
+    },
+    ['model'],
+  );
+  gauge(
+    registry,
+    'strongroom_model_busy',
+    'Conversations that run now.',
+    (set) => {
+      for (const { id, busy } of readings.models()) set({ model: id }, busy);
+    },
+    ['model'],
+  );
+  gauge(
+    registry,
+    'strongroom_model_queued',
+    'Conversations that wait for a slot.',
+    (set) => {
+      for (const { id, queued } of readings.models()) set({ model: id }, queued);
+    },
+    ['model'],
+  );
+  gauge(
+    registry,
+    'strongroom_model_restarts',
+    'Deaths of the engine’s child since the start.',
+    (set) => {
+      for (const { id, restarts } of readings.models()) set({ model: id }, restarts);
+    },
+    ['model'],
+  );
+  return {
+    request: (route, method, status, code, seconds) => {
+      requests.inc({ route, method, status: String(status), code: code ?? '' });
+      duration.observe({ route }, seconds);
+    },
+    stray: (reason) => strays.inc({ reason }),
+    listen: (host, port) => serve(registry, host, port),
+  };
+}
+
+type Setter = (labels: Record<string, string>, value: number) => void;
+
+function gauge(
+  registry: Registry,
+  name: string,
+  help: string,
+  read: (set: Setter) => void,
+  labelNames: string[] = [],
+): void {
+  new Gauge({
+    name,
+    help,
+    labelNames,
+    registers: [registry],
+    collect() {
+      this.reset();
+      read((labels, value) => this.set(labels, value));
+    },
+  });
+}
+
+async function serve(
+  registry: Registry,
+  host: string,
+  port: number,
+): Promise<{ readonly address: string } & AsyncDisposable> {
+  const server = createServer(async (request, response) => {
+    if (request.method !== 'GET' || request.url !== '/metrics') {
+      response.writeHead(404).end();
+      return;
+    }
+    response.writeHead(200, { 'content-type': registry.contentType });
+    response.end(await registry.metrics());
+  });
+  server.listen(port, host);
+  await once(server, 'listening');
+  const { address, port: bound } = server.address() as AddressInfo;
+  return {
+    address: `${address.includes(':') ? `[${address}]` : address}:${bound}`,
+    [Symbol.asyncDispose]: async () => {
+      server.closeAllConnections();
+      server.close();
+      await once(server, 'close');
+    },
+  };
+}

@@ -1,0 +1,213 @@
+import { useState } from 'preact/hooks';
+import type { ApiKey, KeyList, KeyRequest, KeyResponse, User } from '#identity/identity.contract.ts';
+import { useApi } from '#portal/api.ts';
+import { stamp } from '#portal/format.ts';
+import { useText } from '#portal/i18n/language.tsx';
+import { CopyButton } from '#portal/parts/copy-button.tsx';
+import { Field } from '#portal/parts/field.tsx';
+import { Modal } from '#portal/parts/modal.tsx';
+import { RefusalNotice } from '#portal/parts/notice.tsx';
+import { useStepUp } from '#portal/parts/step-up.tsx';
+import { useResource, useTask } from '#portal/task.ts';
+
+const LIFETIMES = [30, 90, 180, 366] as const;
+
+export function KeysPage({ user }: { readonly user: User }) {
+  const text = useText();
+  const keys = useResource<KeyList>('/auth/keys');
+  const [made, setMade] = useState<KeyResponse | null>(null);
+  const [revoking, setRevoking] = useState<ApiKey | null>(null);
+  const list = keys.data?.data;
+  return (
+    <div class="page">
+      <header class="page-head">
+        <h1>{text.keysTitle}</h1>
+        <p class="quiet">{text.keysLead}</p>
+      </header>
+      <div class="keys">
+        <section class="card keys-new" aria-label={text.keyCreate}>
+          <KeyForm
+            user={user}
+            onMade={(key) => {
+              setMade(key);
+              keys.refresh();
+            }}
+          />
+        </section>
+        <section aria-label={text.keysTitle}>
+          {keys.refusal !== null && <RefusalNotice refusal={keys.refusal} onRetry={keys.refresh} />}
+          {list === undefined && keys.refusal === null && <p class="empty">{text.loading}</p>}
+          {list?.length === 0 && <p class="empty">{text.keysEmpty}</p>}
+          {list !== undefined && list.length > 0 && (
+            <ul class="key-list">
+              {list.map((key) => (
+                <KeyRow key={key.id} value={key} onRevoke={() => setRevoking(key)} />
+              ))}
+            </ul>
+          )}
+        </section>
+      </div>
+      {made !== null && <NewKeyDialog made={made} onClose={() => setMade(null)} />}
+      {revoking !== null && (
+        <RevokeDialog
+          value={revoking}
+          onClose={() => setRevoking(null)}
+          onDone={() => {
+            setRevoking(null);
+            keys.refresh();
+          }}
+        />
+      )}
+    </div>
+  );
+}
+
+function KeyRow({ value, onRevoke }: { readonly value: ApiKey; readonly onRevoke: () => void }) {
+  const text = useText();
+  const expired = value.expires_at !== null && Date.parse(value.expires_at) < Date.now();
+  const dates = [
+    [text.keyCreated, stamp(value.created_at).slice(0, 16)],
+    [text.keyExpires, value.expires_at === null ? text.never : stamp(value.expires_at).slice(0, 16)],
+    [text.keyLastUsed, value.last_used_at === null ? text.never : stamp(value.last_used_at).slice(0, 16)],
+  ] as const;
+  return (
+    <li class="card key-row">
+      <div class="key-name">
+        <b>{value.name}</b>
+        <code>{value.id}</code>
+        {expired && <span class="state state-failed">{text.keyExpired}</span>}
+      </div>
+      <dl>
+        {dates.map(([name, date]) => (
+          <div key={name}>
+            <dt>{name}</dt>
+            <dd class="number">{date}</dd>
+          </div>
+        ))}
+      </dl>
+      <button
+        type="button"
+        class="button button-bad"
+        aria-label={`${text.keyRevoke}: ${value.name}`}
+        onClick={onRevoke}
+      >
+        {text.keyRevoke}
+      </button>
+    </li>
+  );
+}
+
+function KeyForm({ user, onMade }: { readonly user: User; readonly onMade: (key: KeyResponse) => void }) {
+  const text = useText();
+  const api = useApi();
+  const stepUp = useStepUp();
+  const task = useTask();
+  const [name, setName] = useState('');
+  const [password, setPassword] = useState('');
+  const [days, setDays] = useState('90');
+
+  const submit = (event: Event): void => {
+    event.preventDefault();
+    const body: KeyRequest = {
+      name,
+      ...(user.has_totp ? {} : { password }),
+      ...(days === '' ? {} : { expires_in_days: Number(days) }),
+    };
+    task.run(async () => {
+      const key = await stepUp((proof) => api.send<KeyResponse>('POST', '/auth/keys', { body, ...proof }));
+      setName('');
+      setPassword('');
+      onMade(key);
+    });
+  };
+
+  return (
+    <form class="form" onSubmit={submit}>
+      <h2>{text.keyCreate}</h2>
+      <Field label={text.keyName} hint={text.keyNameHint} maxLength={64} value={name} onValue={setName} required />
+      <div class="field">
+        <label for="key-days">{text.keyExpiry}</label>
+        <select id="key-days" value={days} onChange={(event) => setDays(event.currentTarget.value)}>
+          {LIFETIMES.map((lifetime) => (
+            <option key={lifetime} value={lifetime}>
+              {text.keyDays(lifetime)}
+            </option>
+          ))}
+          <option value="">{text.never}</option>
+        </select>
+      </div>
+      {!user.has_totp && (
+        <Field
+          label={text.keyPassword}
+          type="password"
+          autoComplete="current-password"
+          maxLength={128}
+          value={password}
+          onValue={setPassword}
+          required
+        />
+      )}
+      {task.refusal !== null && <RefusalNotice refusal={task.refusal} />}
+      <div class="form-end">
+        <button type="submit" class="button button-main" disabled={task.busy}>
+          {text.keyCreate}
+        </button>
+      </div>
+    </form>
+  );
+}
+
+function NewKeyDialog({ made, onClose }: { readonly made: KeyResponse; readonly onClose: () => void }) {
+  const text = useText();
+  return (
+    <Modal title={text.keyShown} onClose={onClose}>
+      <div class="form">
+        <p>
+          <b>{made.name}</b>
+        </p>
+        <output class="secret">{made.key}</output>
+        <p class="quiet">{text.keyOnce}</p>
+        <div class="form-end">
+          <CopyButton value={made.key} />
+          <button type="button" class="button button-main" onClick={onClose}>
+            {text.keyStored}
+          </button>
+        </div>
+      </div>
+    </Modal>
+  );
+}
+
+interface RevokeProps {
+  readonly value: ApiKey;
+  readonly onClose: () => void;
+  readonly onDone: () => void;
+}
+
+function RevokeDialog({ value, onClose, onDone }: RevokeProps) {
+  const text = useText();
+  const api = useApi();
+  const stepUp = useStepUp();
+  const task = useTask();
+  const revoke = (): void =>
+    task.run(async () => {
+      await stepUp((proof) => api.send<void>('DELETE', `/auth/keys/${encodeURIComponent(value.id)}`, proof));
+      onDone();
+    });
+  return (
+    <Modal title={text.keyRevokeAsk(value.name)} onClose={onClose}>
+      <div class="form">
+        <p class="quiet">{text.keyRevokeWhy}</p>
+        {task.refusal !== null && <RefusalNotice refusal={task.refusal} />}
+        <div class="form-end">
+          <button type="button" class="button" onClick={onClose}>
+            {text.cancel}
+          </button>
+          <button type="button" class="button button-main button-bad" disabled={task.busy} onClick={revoke}>
+            {text.keyRevoke}
+          </button>
+        </div>
+      </div>
+    </Modal>
+  );
+}

@@ -1,0 +1,87 @@
+import { useState } from 'preact/hooks';
+import type { User } from '#identity/identity.contract.ts';
+import { useApi } from '#portal/api.ts';
+import { useText } from '#portal/i18n/language.tsx';
+import type { SignInNotice } from '#portal/pages/sign-in.tsx';
+import type { Page } from '#portal/route.ts';
+import { useTask } from '#portal/task.ts';
+import { LanguageSwitch } from './language-switch.tsx';
+import { Icon, Mark } from './mark.tsx';
+import { RefusalNotice } from './notice.tsx';
+import { PasswordDialog } from './password-dialog.tsx';
+
+interface Props {
+  readonly user: User;
+  readonly pages: readonly Page[];
+  readonly page: Page | undefined;
+  readonly onLeave: (notice: SignInNotice) => void;
+}
+
+export function ShellHeader({ user, pages, page, onLeave }: Props) {
+  const text = useText();
+  return (
+    <header class="top">
+      <div class="brand">
+        <Mark />
+        <span>{text.title}</span>
+      </div>
+      <nav class="tabs" aria-label={text.sections}>
+        {pages.map((name) => (
+          <a key={name} href={`#/${name}`} aria-current={name === page ? 'page' : undefined}>
+            {text.tabs[name]}
+          </a>
+        ))}
+      </nav>
+      <div class="top-end">
+        <LanguageSwitch />
+        <AccountMenu user={user} onLeave={onLeave} />
+      </div>
+    </header>
+  );
+}
+
+function AccountMenu({ user, onLeave }: Pick<Props, 'user' | 'onLeave'>) {
+  const text = useText();
+  const api = useApi();
+  const task = useTask();
+  const [changing, setChanging] = useState(false);
+  const roles = user.roles.map((role) => text.roles[role]).join(' · ');
+  return (
+    <>
+      <button type="button" class="account" popovertarget="account" title={text.account}>
+        <span class="account-icon">
+          <Icon name="person" />
+        </span>
+        <span class="account-words">
+          <b>{user.username}</b>
+          <small>{roles}</small>
+        </span>
+      </button>
+      <div id="account" class="menu" popover="auto">
+        <p>
+          <b>{user.username}</b>
+          <small>{roles}</small>
+        </p>
+        {task.refusal !== null && <RefusalNotice refusal={task.refusal} />}
+        <button type="button" onClick={() => setChanging(true)} popovertarget="account" popovertargetaction="hide">
+          {text.changePassword}
+        </button>
+        <button
+          type="button"
+          disabled={task.busy}
+          onClick={() =>
+            task.run(async () => {
+              await api.send<void>('POST', '/auth/logout');
+              onLeave('signedOut');
+            })
+          }
+        >
+          {text.signOut}
+        </button>
+      </div>
+      {changing && (
+        <PasswordDialog user={user} onClose={() => setChanging(false)} onChanged={() => onLeave('password')} />
+      )}
+    </>
+  );
+}

@@ -1,0 +1,8 @@
+/** Open challenges. `ref` is the SHA-256 of the challenge in hex. */
+export interface ChallengeStore {
+  /** Null for one that is unknown, of another session, older than five minutes, answered, or guessed at five times. */
+  findChallenge(
+    ref: string,
+    session: string,
+  ): Promise<{ readonly operation: string; readonly totpSecret: Uint8Array } | null>;
+}

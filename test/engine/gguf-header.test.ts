@@ -1,0 +1,73 @@
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { before, describe, it } from 'node:test';
+import { checkGguf, GGUF_LIMITS, GgufFault } from '#engine/gguf-header.ts';
+import { DEMO_FILE } from './demo.ts';
+
+const check = (bytes: Buffer, limits = GGUF_LIMITS) =>
+  checkGguf(async (offset, length) => bytes.subarray(offset, offset + length), bytes.length, limits);
+
+describe('checkGguf', () => {
+  let demo: Buffer;
+  before(async () => {
+    demo = await readFile(DEMO_FILE);
+  });
+
+  /** The demo model with eight bytes changed behind a text in its header. */
+  const changed = (after: string, skip: number, value: bigint): Buffer => {
+    const bytes = Buffer.from(demo);
+    bytes.writeBigUInt64LE(value, bytes.indexOf(after) + after.length + skip);
+    return bytes;
+  };
+
+  it('accepts a sound file', () => check(demo));
+
+  it('refuses a header that is cut off, wherever', async () => {
+    const end = demo.indexOf('blk.0.ffn_down.weight');
+    for (let length = 0; length < end; length += 97) await assert.rejects(check(demo.subarray(0, length)), GgufFault);
+  });
+
+  it('refuses what is not GGUF, and versions it does not know', async () => {
+    await assert.rejects(check(Buffer.from('PK\u0003\u0004 something else entirely')), /not a GGUF/);
+    const bytes = Buffer.from(demo);
+    bytes.writeUInt32LE(99, 4);
+    await assert.rejects(check(bytes), /version 99/);
+  });
+
+  it('takes no count and no length at its word', async () => {
+    await assert.rejects(check(changed('GGUF', 4, 2n ** 63n)), /tensors/);
+    await assert.rejects(check(changed('GGUF', 12, 2n ** 40n)), /metadata entries/);
+    await assert.rejects(check(changed('tokenizer.ggml.tokens', 8, 2n ** 31n)), /tokenizer.ggml.tokens/);
+    await assert.rejects(check(changed('tokenizer.ggml.tokens', 16, 3n * 2n ** 30n)), /tokenizer.ggml.tokens/);
+    await assert.rejects(check(changed('general.name', 4, 2n ** 33n)), /general.name/);
+    await assert.rejects(check(demo, { ...GGUF_LIMITS, headerBytes: 1000 }), /too long/);
+  });
+
+  it('refuses arrays of arrays and unknown types', async () => {
+    const bytes = Buffer.from(demo);
+    const at = bytes.indexOf('tokenizer.ggml.merges') + 'tokenizer.ggml.merges'.length;
+    bytes.writeUInt32LE(9, at + 4);
+    await assert.rejects(check(bytes), /array of type 9/);
+    bytes.writeUInt32LE(77, at);
+    await assert.rejects(check(bytes), /unknown type 77/);
+  });
+
+  it('refuses figures on which llama.cpp would abort', async () => {
+    const withFigure = (key: string, value: number) => {
+      const bytes = Buffer.from(demo);
+      bytes.writeUInt32LE(value, bytes.indexOf(key) + key.length + 4);
+      return bytes;
+    };
+    for (const value of [0, 100_000, 0xffffffff])
+      await assert.rejects(check(withFigure('llama.block_count', value)), /block_count/);
+    for (const key of ['llama.attention.head_count', 'llama.attention.head_count_kv', 'llama.feed_forward_length']) {
+      await assert.rejects(check(withFigure(key, 0)), GgufFault);
+    }
+  });
+
+  it('refuses tensors that can not be in the file', async () => {
+    await assert.rejects(check(changed('token_embd.weight', 4, 2n ** 50n)), /elements/);
+    await assert.rejects(check(changed('token_embd.weight', 24, 2n ** 40n)), /token_embd/);
+    await assert.rejects(check(changed('token_embd.weight', 4, 0n)), /elements/);
+  });
+});

@@ -1,0 +1,62 @@
+import assert from 'node:assert/strict';
+import { appendFile, copyFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { Problem } from '#kernel/problem.ts';
+import { answer, DEMO_FILE, demoSpec, openLlama, sha256 } from './demo.ts';
+
+const failure = (code: Problem['code'], message: RegExp) => (error: unknown) => {
+  assert.ok(error instanceof Problem, String(error));
+  assert.equal(error.code, code);
+  assert.match(error.message, message);
+  return true;
+};
+
+describe('what is not loaded', () => {
+  let folder: string;
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'strongroom-files-'));
+  });
+  after(() => rm(folder, { recursive: true }));
+
+  const refused = async (change: Parameters<typeof demoSpec>[0], message: RegExp) => {
+    const engine = openLlama(await demoSpec(change));
+    try {
+      await assert.rejects(engine.load(), failure('engine_failed', message));
+      assert.deepEqual([engine.status().state, engine.status().pid], ['failed', null]);
+      await assert.rejects(answer(engine), failure('engine_failed', message));
+    } finally {
+      await engine.close();
+    }
+  };
+
+  it('a file whose SHA-256 is not the approved one', async () => {
+    const file = join(folder, 'changed.gguf');
+    await copyFile(DEMO_FILE, file);
+    await appendFile(file, 'x');
+    await refused({ file }, /SHA-256/);
+  });
+
+  it('a file that is not there', () => refused({ file: join(folder, 'none.gguf') }, /can not be read/));
+
+  it('a context larger than the model was trained for', () => refused({ contextSize: 8192 }, /context/));
+
+  it('a processor that is not there', () => refused({ gpu: 'cuda' }, /no engine/));
+
+  it('an approved file that is no model', async () => {
+    const file = join(folder, 'text.gguf');
+    const bytes = Buffer.from('GGUF but not really');
+    await writeFile(file, bytes);
+    await refused({ file, sha256: sha256(bytes) }, /malformed/);
+  });
+
+  it('a model on which llama.cpp would abort the process', async () => {
+    const file = join(folder, 'no-heads.gguf');
+    const bytes = await readFile(DEMO_FILE);
+    const key = Buffer.from('llama.attention.head_count');
+    bytes.writeUInt32LE(0, bytes.indexOf(key) + key.length + 4);
+    await writeFile(file, bytes);
+    await refused({ file, sha256: sha256(bytes) }, /malformed/);
+  });
+});

@@ -1,0 +1,148 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { FairQueue, Turnstile, type TurnstileOptions } from '#engine/turnstile.ts';
+import { Problem } from '#kernel/problem.ts';
+import { NEVER } from './demo.ts';
+
+/** Time that passes when the test says so. */
+function manualTimers() {
+  const calls = new Set<{ readonly at: number; readonly call: () => void }>();
+  let now = 0;
+  return {
+    after: (milliseconds: number, call: () => void) => {
+      const entry = { at: now + milliseconds, call };
+      calls.add(entry);
+      return () => void calls.delete(entry);
+    },
+    pass(milliseconds: number) {
+      now += milliseconds;
+      for (const entry of [...calls]) {
+        if (entry.at > now) continue;
+        calls.delete(entry);
+        entry.call();
+      }
+    },
+    get pending() {
+      return calls.size;
+    },
+  };
+}
+
+function open(change: Partial<TurnstileOptions> = {}) {
+  const timers = manualTimers();
+  const turnstile = new Turnstile({
+    slots: 1,
+    maxQueue: 3,
+    maxWaitMs: 1000,
+    maxClosedWaitMs: 200,
+    after: timers.after,
+    ...change,
+  });
+  return { timers, turnstile };
+}
+
+const code = (expected: Problem['code']) => (error: unknown) => {
+  assert.ok(error instanceof Problem);
+  assert.equal(error.code, expected);
+  assert.ok((error.detail.retryAfter ?? 0) > 0);
+  return true;
+};
+
+describe('FairQueue', () => {
+  it('serves subjects in turn, each in his own order', () => {
+    const queue = new FairQueue<string>();
+    for (const item of ['a1', 'a2', 'a3', 'b1', 'c1', 'b2']) queue.push(item.slice(0, 1), item);
+    assert.equal(queue.size, 6);
+    const served = Array.from({ length: 7 }, () => queue.shift());
+    assert.deepEqual(served, ['a1', 'b1', 'c1', 'a2', 'b2', 'a3', undefined]);
+    assert.equal(queue.size, 0);
+  });
+
+  it('forgets what is taken out, once', () => {
+    const queue = new FairQueue<string>();
+    queue.push('a', 'a1');
+    queue.push('b', 'b1');
+    assert.equal(queue.remove('a', 'a1'), true);
+    assert.equal(queue.remove('a', 'a1'), false);
+    assert.equal(queue.shift(), 'b1');
+    assert.equal(queue.size, 0);
+  });
+});
+
+describe('Turnstile', () => {
+  it('lets in as many as there are slots, then one for each that leaves, fairly', async () => {
+    const { turnstile } = open({ slots: 2, maxQueue: 10 });
+    turnstile.open();
+    const leaves = [await turnstile.enter('a', NEVER), await turnstile.enter('a', NEVER)];
+    const order: string[] = [];
+    const enter = async (name: string) => {
+      const leave = await turnstile.enter(name.slice(0, 1), NEVER);
+      order.push(name);
+      leave();
+    };
+    const waiting = ['a3', 'a4', 'b1', 'c1'].map(enter);
+    assert.equal(turnstile.queued, 4);
+    leaves[0]?.();
+    leaves[0]?.();
+    await Promise.all(waiting);
+    assert.deepEqual(order, ['a3', 'b1', 'c1', 'a4']);
+    assert.equal(turnstile.busy, 1);
+    leaves[1]?.();
+    assert.equal(turnstile.busy, 0);
+  });
+
+  it('turns away at once when the queue is full', async () => {
+    const { turnstile } = open({ maxQueue: 1 });
+    turnstile.open();
+    const leave = await turnstile.enter('a', NEVER);
+    const waiting = turnstile.enter('b', NEVER);
+    await assert.rejects(turnstile.enter('c', NEVER), code('overloaded'));
+    leave();
+    (await waiting)();
+    assert.equal(turnstile.busy, 0);
+  });
+
+  it('turns away after the longest wait: overloaded when open, model_loading when closed', async () => {
+    const { turnstile, timers } = open();
+    const early = turnstile.enter('a', NEVER);
+    timers.pass(200);
+    await assert.rejects(early, code('model_loading'));
+    turnstile.open();
+    await turnstile.enter('a', NEVER);
+    const late = turnstile.enter('a', NEVER);
+    timers.pass(999);
+    assert.equal(turnstile.queued, 1);
+    timers.pass(1);
+    await assert.rejects(late, code('overloaded'));
+    assert.equal(turnstile.queued, 0);
+    assert.equal(timers.pending, 0);
+  });
+
+  it('lets in when it opens, and nobody while it is closed', async () => {
+    const { turnstile, timers } = open();
+    const waiting = turnstile.enter('a', NEVER);
+    assert.equal(turnstile.busy, 0);
+    turnstile.open();
+    const leave = await waiting;
+    assert.equal(timers.pending, 0);
+    turnstile.close();
+    leave();
+    const next = turnstile.enter('a', NEVER);
+    assert.equal(turnstile.busy, 0);
+    turnstile.refuseAll(new Problem('engine_failed', { retryAfter: 1 }));
+    await assert.rejects(next, code('engine_failed'));
+  });
+
+  it('an abort takes the caller out of the queue and passes the reason on', async () => {
+    const { turnstile } = open();
+    turnstile.open();
+    await turnstile.enter('a', NEVER);
+    const control = new AbortController();
+    const waiting = turnstile.enter('b', control.signal);
+    const reason = new Error('gone');
+    control.abort(reason);
+    await assert.rejects(waiting, reason);
+    assert.equal(turnstile.queued, 0);
+    await assert.rejects(turnstile.enter('b', control.signal), reason);
+  });
+});

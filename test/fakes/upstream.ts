@@ -1,0 +1,162 @@
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+
+export interface FakeUpstreamOptions {
+  /** What it says, a chunk each. */
+  readonly pieces?: readonly string[];
+  /** Says it again and again until the client hangs up. */
+  readonly loop?: boolean;
+  /** Milliseconds between pieces; absent: none, as fast as the client reads. */
+  readonly pauseMs?: number;
+  /** Cuts the stream into writes of so many bytes, through lines and characters. */
+  readonly cut?: number;
+  /** Line ending of the stream. */
+  readonly newline?: '\n' | '\r\n' | '\r';
+  /** False: sends no usage. */
+  readonly usage?: boolean;
+  readonly finishReason?: string;
+  /** Tokens of prompt and answer together, at four bytes a token; longer prompts get an error 400. */
+  readonly contextSize?: number;
+  /** Answers every completion with this instead. */
+  readonly failure?: { readonly status: number; readonly body: string; readonly headers?: Record<string, string> };
+  /** Breaks the connection after so many pieces. */
+  readonly breakAfter?: number;
+  /** Falls silent after so many pieces, without ending. */
+  readonly silentAfter?: number;
+}
+
+/** One completion request as it came. */
+export interface SeenRequest {
+  readonly headers: IncomingMessage['headers'];
+  readonly body: Record<string, unknown>;
+}
+
+export interface FakeUpstream {
+  readonly url: string;
+  readonly seen: readonly SeenRequest[];
+  /** Completions that are being answered now. */
+  readonly running: number;
+  /** Connections that were opened so far. */
+  readonly connections: number;
+  /** Change of behaviour for the requests to come. */
+  set(options: FakeUpstreamOptions): void;
+  close(): Promise<void>;
+}
+
+const PIECES = ['The', ' upstream', ' says', ' 你好', ', 🙂', ' and', ' stops', '.'];
+
+/** A small OpenAI-compatible server on the loopback, deterministic, for tests and for measuring our own overhead. */
+export async function startFakeUpstream(initial: FakeUpstreamOptions = {}): Promise<FakeUpstream> {
+  let options = initial;
+  const seen: SeenRequest[] = [];
+  const state = { running: 0, connections: 0 };
+
+  const server = createServer(async (request, response) => {
+    if (request.method === 'GET' && request.url === '/v1/models') {
+      json(response, 200, { object: 'list', data: [] });
+      return;
+    }
+    if (request.method !== 'POST' || request.url !== '/v1/chat/completions') {
+      json(response, 404, { error: { message: 'no such route' } });
+      return;
+    }
+    let text = '';
+    request.setEncoding('utf8');
+    for await (const part of request) text += part;
+    const body = JSON.parse(text) as Record<string, unknown>;
+    seen.push({ headers: request.headers, body });
+    state.running++;
+    response.once('close', () => state.running--);
+    await answer(options, body, response);
+  });
+  server.on('connection', () => state.connections++);
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    seen,
+    get running() {
+      return state.running;
+    },
+    get connections() {
+      return state.connections;
+    },
+    set(next) {
+      options = next;
+    },
+    async close() {
+      server.closeAllConnections();
+      server.close();
+      await once(server, 'close');
+    },
+  };
+}
+
+async function answer(options: FakeUpstreamOptions, body: Record<string, unknown>, response: ServerResponse) {
+  if (options.failure !== undefined) {
+    response.writeHead(options.failure.status, options.failure.headers ?? {}).end(options.failure.body);
+    return;
+  }
+  const prompt = (body['messages'] as { content: string }[]).reduce((sum, { content }) => sum + tokensOf(content), 0);
+  if (options.contextSize !== undefined && prompt >= options.contextSize) {
+    json(response, 400, { error: { message: `maximum context length is ${options.contextSize}`, code: 400 } });
+    return;
+  }
+  const pieces = options.pieces ?? PIECES;
+  const most = Math.min((body['max_tokens'] as number | undefined) ?? 1e9, options.loop ? 1e9 : pieces.length);
+  const reason = options.finishReason ?? (most < pieces.length || options.loop ? 'length' : 'stop');
+  const usage = { prompt_tokens: prompt, completion_tokens: most, total_tokens: prompt + most };
+  if (body['stream'] !== true) {
+    if (options.loop) return; // never comes to an end
+    const message = { role: 'assistant', content: pieces.slice(0, most).join('') };
+    const whole = { choices: [{ index: 0, message, finish_reason: reason }] };
+    json(response, 200, options.usage === false ? whole : { ...whole, usage });
+    return;
+  }
+  response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' });
+  for (let i = 0; i < most && !response.destroyed; i++) {
+    if (i === options.breakAfter) {
+      response.destroy();
+      return;
+    }
+    if (i === options.silentAfter) return;
+    await write(options, response, { choices: [{ index: 0, delta: { content: pieces[i % pieces.length] } }] });
+    if (options.pauseMs !== undefined) await new Promise((resolve) => setTimeout(resolve, options.pauseMs));
+  }
+  if (response.destroyed) return;
+  await write(options, response, { choices: [{ index: 0, delta: {}, finish_reason: reason }] });
+  if (options.usage !== false) await write(options, response, { choices: [], usage });
+  await write(options, response, '[DONE]');
+  response.end();
+}
+
+async function write(options: FakeUpstreamOptions, response: ServerResponse, event: unknown): Promise<void> {
+  const end = options.newline ?? '\n';
+  const data = Buffer.from(`data: ${typeof event === 'string' ? event : JSON.stringify(event)}${end}${end}`);
+  const size = options.cut ?? data.length;
+  for (let at = 0; at < data.length; at += size) {
+    const room = response.write(data.subarray(at, at + size));
+    if (options.cut !== undefined) await new Promise((resolve) => setImmediate(resolve));
+    if (!room && !response.destroyed) await drained(response);
+  }
+}
+
+function drained(response: ServerResponse): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      response.off('drain', done).off('close', done);
+      resolve();
+    };
+    response.on('drain', done).on('close', done);
+  });
+}
+
+const tokensOf = (text: string): number => Math.max(1, Math.ceil(Buffer.byteLength(text) / 4));
+
+function json(response: ServerResponse, status: number, body: unknown): void {
+  const text = JSON.stringify(body);
+  response.writeHead(status, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) });
+  response.end(text);
+}
