@@ -18,6 +18,7 @@ import { AuditRecorder } from '#audit/recorder.service.ts';
 import { chatRoutes } from '#chat/chat.routes.ts';
 import type { Config } from '#config/schema.ts';
 import { healthRoutes } from '#health/health.routes.ts';
+import { Readiness } from '#health/readiness.service.ts';
 import { ActiveExchanges } from '#http/exchange.ts';
 import { openApiRoute } from '#http/openapi.ts';
 import type { Route } from '#http/route.ts';
@@ -141,10 +142,10 @@ export async function openGateway({ config, base, log }: GatewayOptions): Promis
     clock,
   });
 
-  const isReady = async () => {
+  const readiness = new Readiness(async () => {
     await lease.renew();
     return !listener.server.draining && ledger.state().available;
-  };
+  }, clock);
   const features: Route[] = [
     ...identityRoutes(identity),
     ...stepUpRoutes({ proofSeconds: PROOF_SECONDS, prove: stepUp.prove.bind(stepUp) }),
@@ -158,7 +159,7 @@ export async function openGateway({ config, base, log }: GatewayOptions): Promis
     }),
     ...quotaRoutes(postgresUsage(pools.read, zone), zone),
     ...auditRoutes(postgresAuditReader(pools.auditor)),
-    ...healthRoutes(() => isReady().catch(() => false)),
+    ...healthRoutes(() => readiness.isReady()),
   ];
   const active = new ActiveExchanges();
   const metrics = prometheusMetrics({

@@ -2,21 +2,22 @@ import { ANONYMOUS, type AuditEvent, recordText, refusalText } from '#audit/even
 import type { Recorder } from '#audit/recorder.ts';
 import { networkOf, type RefusalBudget, type RefusalKey } from '#audit/refusal-budget.ts';
 import type { Clock } from '#kernel/clock.ts';
+import type {
+  Admission,
+  AdmissionRequest,
+  Decision,
+  Ending,
+  Gate,
+  PresentedCredential,
+  Refusal,
+  Report,
+  Resource,
+} from '#kernel/gate.ts';
 import { newEventId } from '#kernel/id.ts';
 import type { Principal } from '#kernel/principal.ts';
 import { Problem } from '#kernel/problem.ts';
 import type { AdmitItem, Item, QuotaKind, Standing, Verdict } from './admission.ts';
-import {
-  type Admitted,
-  type Decision,
-  type Ending,
-  type GatedRequest,
-  quotaProblem,
-  type Report,
-  type Resource,
-  rateLimitsOf,
-  takesOf,
-} from './gate.ts';
+import { quotaProblem, rateLimitsOf, takesOf } from './gate.ts';
 
 export interface GateDeps {
   readonly submit: (item: Item) => Promise<Verdict>;
@@ -34,17 +35,14 @@ export interface GateDeps {
 }
 
 /** What the pipeline's steps ask of the features: authenticate, authorise, step up, admit, settle, refuse. */
-export class AdmissionGate {
+export class AdmissionGate implements Gate {
   readonly #deps: GateDeps;
 
   constructor(deps: GateDeps) {
     this.#deps = deps;
   }
 
-  async authenticate(
-    credential: { readonly kind: 'session' | 'api_key'; readonly secret: string },
-    fresh: boolean,
-  ): Promise<Principal | null> {
+  async authenticate(credential: PresentedCredential, fresh: boolean): Promise<Principal | null> {
     try {
       const [principal] = await Promise.all([
         this.#deps.findPrincipal(credential.kind, credential.secret, fresh),
@@ -72,7 +70,7 @@ export class AdmissionGate {
     return this.#deps.watch(standingOf(principal, decision), end);
   }
 
-  async admit(request: GatedRequest): Promise<Admitted | 'stale' | 'step_up'> {
+  async admit(request: AdmissionRequest): Promise<Admission | 'stale' | 'step_up'> {
     const item = this.#admitItem(request);
     const verdict = await this.#deps.submit(item);
     switch (verdict.verdict) {
@@ -93,7 +91,7 @@ export class AdmissionGate {
     }
   }
 
-  #admitItem(request: GatedRequest): AdmitItem {
+  #admitItem(request: AdmissionRequest): AdmitItem {
     const { principal, decision, proof } = request;
     const event = intentOf(request);
     // Whether a denial would be recorded singly is settled before: the database writes it in the same transaction.
@@ -110,13 +108,13 @@ export class AdmissionGate {
     };
   }
 
-  #countRefusal(request: GatedRequest, verdict: Verdict): void {
+  #countRefusal(request: AdmissionRequest, verdict: Verdict): void {
     const key = keyOf(request, verdict.verdict);
     if (verdict.position === null) this.#deps.budget.count(key, this.#deps.clock.now());
     else this.#deps.budget.spend(key);
   }
 
-  async settle(request: GatedRequest, admission: Admitted, ending: Ending, report: Report): Promise<void> {
+  async settle(request: AdmissionRequest, admission: Admission, ending: Ending, report: Report): Promise<void> {
     const notRun = !report.ran;
     const event: AuditEvent = {
       ...intentOf(request),
@@ -144,15 +142,7 @@ export class AdmissionGate {
     if (verdict.verdict === 'late') throw new Problem('audit_unavailable', { retryAfter: 1 });
   }
 
-  refuse(refusal: {
-    readonly requestId: string;
-    readonly code: string;
-    readonly principal: Principal | null;
-    readonly action: string;
-    readonly resource: Resource | null;
-    readonly address: string;
-    readonly decision: Decision | null;
-  }): void {
+  refuse(refusal: Refusal): void {
     const { requestId, code, principal, action, resource, address, decision } = refusal;
     const actor = principal?.subject ?? ANONYMOUS;
     this.#deps.recorder.refuse(
@@ -199,7 +189,7 @@ export function voidOf(item: AdmitItem): Item {
 
 const REFUSAL_CODES = ['revoked', 'quota', 'step_up'] as const;
 
-const keyOf = ({ principal, address }: GatedRequest, code: string): RefusalKey => ({
+const keyOf = ({ principal, address }: AdmissionRequest, code: string): RefusalKey => ({
   code,
   source: networkOf(address),
   subject: principal.subject,
@@ -220,7 +210,7 @@ function intentOf({
   decision,
   address,
   reserveTokens,
-}: GatedRequest): AuditEvent {
+}: AdmissionRequest): AuditEvent {
   return {
     kind: 'intent',
     actor: principal.subject,

@@ -1,57 +1,15 @@
-import type { Principal } from '#kernel/principal.ts';
+import type { Admission, AdmissionRequest } from '#kernel/gate.ts';
 import { Problem, type ProblemCode } from '#kernel/problem.ts';
 import type { QuotaKind, Take, Verdict } from './admission.ts';
 
-export interface Resource {
-  readonly type: string;
-  readonly id: string;
-}
-export interface Decision {
-  readonly allowed: boolean;
-  readonly policyVersion: number;
-  readonly rule: string | null;
-}
-/** What the pipeline knows when it asks for admission; `http/gate.ts` has the same shape and the words for it. */
-export interface GatedRequest {
-  readonly requestId: string;
-  readonly routeId: string;
-  readonly principal: Principal;
-  readonly action: string;
-  readonly resource: Resource;
-  readonly decision: Decision;
-  readonly address: string;
-  readonly reserveTokens: number | null;
-  readonly proof: { readonly secret: string; readonly digest: string } | null;
-}
-export interface Admitted {
-  readonly intentId: string;
-  readonly seq: number | null;
-  readonly rateLimits: readonly {
-    kind: 'requests' | 'tokens';
-    limit: number;
-    remaining: number;
-    resetSeconds: number;
-  }[];
-}
-export interface Ending {
-  readonly outcome: 'completed' | 'failed' | 'client_closed';
-  readonly code: string | null;
-}
-export interface Report {
-  readonly ran: boolean;
-  readonly tokens: number | null;
-  readonly facts: Readonly<Record<string, string | number | boolean | null>>;
-  readonly opening: string | null;
-}
-
-export function takesOf({ principal, reserveTokens }: GatedRequest): Take[] {
+export function takesOf({ principal, reserveTokens }: AdmissionRequest): Take[] {
   if (reserveTokens === null) return [];
   const scopes = [`user:${principal.subject}`, ...principal.roles.map((role) => `role:${role}`)];
   const take = (kind: QuotaKind, amount: number): Take => ({ subject: principal.subject, kind, amount, scopes });
   return [take('requests_day', 1), take('tokens_day', reserveTokens)];
 }
 
-export function rateLimitsOf({ quotas, resetSeconds }: Verdict): Admitted['rateLimits'] {
+export function rateLimitsOf({ quotas, resetSeconds }: Verdict): Admission['rateLimits'] {
   return quotas.map(({ kind, limit, used }) => ({
     kind: kind === 'requests_day' ? 'requests' : 'tokens',
     limit,

@@ -1,11 +1,16 @@
-import { createHmac, randomBytes } from 'node:crypto';
+import { createHmac } from 'node:crypto';
 
 /**
  * Salted commitments to texts that are not kept: HMAC-SHA-256 under a random key of this one record. Who holds text and
  * key can show that they belong to the record; without the key the record says nothing about the text.
  */
 export class Commitment {
-  readonly #key = randomBytes(32);
+  readonly #key: Buffer;
+
+  /** `key`: 32 random bytes of this record alone. */
+  constructor(key: Buffer) {
+    this.#key = key;
+  }
 
   /** The key in hex, for the side table. */
   get opening(): string {

@@ -1,7 +1,9 @@
+import { Commitment } from '#audit/commitment.ts';
 import type { Engine } from '#engine/engine.ts';
 import { eventFrame } from '#http/reply.ts';
 import { NO_STEP_UP, type Route, route } from '#http/route.ts';
 import type { Clock } from '#kernel/clock.ts';
+import { newKey } from '#kernel/id.ts';
 import { Problem } from '#kernel/problem.ts';
 import { type ChatChunk, ChatCompletion, ChatRequest } from './chat.contract.ts';
 import { generationRequest, maxTokensOf, tokensToReserve, usageOf } from './chat.ts';
@@ -37,7 +39,10 @@ export function chatRoutes({ engine, clock, bodyLimit }: ChatDeps): Route[] {
       handle: async ({ body, requestId, principal, signal, report }) => {
         const model = engine(body.model);
         if (model === undefined) throw new Problem('model_not_found');
-        const completion = new Completion(model, generationRequest(body, requestId, principal.subject), signal, clock);
+        const completion = new Completion(model, generationRequest(body, requestId, principal.subject), signal, {
+          clock,
+          commitment: new Commitment(newKey()),
+        });
         report(() => completion.report());
         await completion.begin();
         const head: Head = { id: `chatcmpl-${requestId}`, created: Math.floor(clock.now() / 1000), model: body.model };

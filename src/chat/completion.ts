@@ -1,8 +1,13 @@
-import { Commitment } from '#audit/commitment.ts';
+import type { Commitment } from '#audit/commitment.ts';
 import type { Engine, GenerationEvent, GenerationRequest, ModelStatus, Usage } from '#engine/engine.ts';
 import { canonicalJson } from '#kernel/canonical-json.ts';
 import type { Clock } from '#kernel/clock.ts';
 import { Problem } from '#kernel/problem.ts';
+
+export interface CompletionDeps {
+  readonly clock: Clock;
+  readonly commitment: Commitment;
+}
 
 /** One answer while it is made: passes the text on, and knows at any moment what the record must say of it. */
 export class Completion {
@@ -10,6 +15,7 @@ export class Completion {
   readonly #model: ModelStatus;
   readonly #events: AsyncGenerator<GenerationEvent, void, undefined>;
   readonly #clock: Clock;
+  readonly #commitment: Commitment;
   readonly #startedAt: number;
   #promptTokens: number | null = null;
   #completionTokens = 0;
@@ -17,12 +23,13 @@ export class Completion {
   #answer = '';
   #finished: { readonly reason: 'stop' | 'length'; readonly usage: Usage } | null = null;
 
-  constructor(engine: Engine, request: GenerationRequest, signal: AbortSignal, clock: Clock) {
+  constructor(engine: Engine, request: GenerationRequest, signal: AbortSignal, deps: CompletionDeps) {
     this.#request = request;
     this.#model = engine.status();
     this.#events = engine.generate(request, signal);
-    this.#clock = clock;
-    this.#startedAt = clock.monotonic();
+    this.#clock = deps.clock;
+    this.#commitment = deps.commitment;
+    this.#startedAt = deps.clock.monotonic();
   }
 
   /** Waits until the model has taken the prompt. @throws Problem while the answer can still be an HTTP status. */
@@ -65,7 +72,7 @@ export class Completion {
   report() {
     const { promptTokens, completionTokens, cachedTokens } = this.usage;
     const { messages, temperature, topP, seed, maxTokens, stream, responseFormat } = this.#request;
-    const commitment = new Commitment();
+    const commitment = this.#commitment;
     return {
       ran: this.#promptTokens !== null,
       tokens: promptTokens + completionTokens,

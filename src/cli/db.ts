@@ -1,7 +1,7 @@
 import { loadConfig } from '#config/load.ts';
+import { configuredUrls, migrateDatabase } from '#gateway-database.ts';
 import { pinoLog } from '#logging/log.pino.ts';
 import { printRoles } from '#postgres/migrate.ts';
-import { configuredUrls, migrateDatabase } from '../gateway-database.ts';
 import type { Invocation } from './command.ts';
 
 /** `db migrate`: forward only; several may run at once. */

@@ -1,9 +1,9 @@
 import { renderUnicodeCompact } from 'uqr';
 import { loadConfig } from '#config/load.ts';
+import { openGateway } from '#gateway.ts';
 import type { FirstRun } from '#identity/first-run.ts';
 import { totpUri } from '#identity/totp.otplib.ts';
 import { pinoLog } from '#logging/log.pino.ts';
-import { openGateway } from '../gateway.ts';
 
 /** `serve`: runs until SIGTERM or SIGINT, then drains. A second signal ends it at once. */
 export async function serve(): Promise<number> {

@@ -57,7 +57,10 @@ export function createApp(deps: AppDeps): RequestListener {
       refuseBoundary(response);
       return;
     }
-    if (deps.isDraining()) response.setHeader('connection', 'close');
+    if (deps.isDraining()) {
+      refuseWhileDraining(request, response);
+      return;
+    }
     (app as unknown as RequestListener)(request, response);
   };
 }
@@ -89,6 +92,12 @@ function mount(app: Express, route: Route, deps: AppDeps): void {
     };
     void deps.active.track(exchange, runPipeline(exchange, deps));
   });
+}
+
+/** Connections that are still open after SIGTERM get no new work over them. */
+function refuseWhileDraining(request: IncomingMessage, response: ServerResponse): void {
+  response.setHeader('connection', 'close');
+  sendProblem(response, new Problem('shutting_down', { retryAfter: 5 }), request.url ?? '/', newRequestId());
 }
 
 function stray(deps: AppDeps, request: IncomingMessage, response: ServerResponse): void {

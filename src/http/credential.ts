@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
+import type { PresentedCredential } from '#kernel/gate.ts';
 import { Problem } from '#kernel/problem.ts';
-import type { PresentedCredential } from './gate.ts';
 
 export const SESSION_COOKIE = '__Host-strongroom';
 export const SESSION_TOKEN_PREFIX = 'srs_';

@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Admission, AdmissionRequest, Decision, Gate, Report, Resource } from '#kernel/gate.ts';
 import type { Principal } from '#kernel/principal.ts';
-import type { Admission, AdmissionRequest, Decision, Gate, Report, Resource } from './gate.ts';
 import type { GuardedRoute, Input, PublicRoute } from './route.ts';
 
 /** What the steps hand on while one request is under way. */

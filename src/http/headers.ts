@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import helmet from 'helmet';
-import type { RateLimit } from './gate.ts';
+import type { RateLimit } from '#kernel/gate.ts';
 
 /** The portal runs under this and nothing weaker: no inline style or script, Trusted Types without any policy. */
 const CONTENT_SECURITY_POLICY = {

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
+import type { Ending, Gate, Report } from '#kernel/gate.ts';
 import { Problem } from '#kernel/problem.ts';
 import { DEFAULT_BODY_LIMIT, parseJson, parseWith, readBody } from './body.ts';
 import { presentedCredential, refuseCrossOrigin } from './credential.ts';
 import type { Exchange, PipelineDeps } from './exchange.ts';
-import type { Ending, Gate, Report } from './gate.ts';
 import { setRateLimits } from './headers.ts';
 import { sendProblem, statusOf } from './problem-json.ts';
 import { sendReply, sendStream, sendStreamProblem } from './reply.ts';

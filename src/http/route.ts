@@ -1,6 +1,6 @@
 import type { z } from 'zod';
+import type { RateLimit, Report, Resource } from '#kernel/gate.ts';
 import type { Principal } from '#kernel/principal.ts';
-import type { RateLimit, Report, Resource } from './gate.ts';
 
 /** Written where a route is open to everybody. There is no default. */
 export const PUBLIC = 'public';

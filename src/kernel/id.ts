@@ -10,3 +10,6 @@ export const newSecret = (prefix: string): string => `${prefix}${randomBytes(32)
 
 /** SHA-256 in lower-case hex. Credentials are stored and cached under this alone, never under a part of the text. */
 export const sha256Hex = (text: string | Uint8Array): string => createHash('sha256').update(text).digest('hex');
+
+/** 256 random bits. */
+export const newKey = (): Buffer => randomBytes(32);

@@ -43,6 +43,8 @@ export function Field(props: Props) {
           minLength={props.minLength}
           maxLength={props.maxLength ?? 200}
           ref={box}
+          // biome-ignore lint/a11y/noAutofocus: a dialog asks this attribute where to put the cursor
+          autoFocus={props.focus ?? false}
         />
         {type === 'password' && (
           <button
@@ -115,6 +117,8 @@ export function CodeField({ value, onValue }: CodeProps) {
           onValue(digits);
         }}
         ref={box}
+        // biome-ignore lint/a11y/noAutofocus: a dialog asks this attribute where to put the cursor
+        autoFocus
       />
       <p class="hint" id={`${id}-hint`}>
         {text.codeHint}

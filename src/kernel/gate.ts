@@ -1,4 +1,4 @@
-import type { Principal } from '#kernel/principal.ts';
+import type { Principal } from './principal.ts';
 
 /** What a route acts on: a type and an exact id from our own store, never text of the URL. */
 export interface Resource {
