@@ -43,6 +43,9 @@ export function shortDigest(digest: string): string {
   return `${prefix === '' ? '' : `${prefix}:`}${hex.slice(0, 8)}…${hex.slice(-4)}`;
 }
 
+/** An opaque id where there is no room for it: `usr_3b9e1cd7…c003`. */
+export const shortId = (id: string): string => (id.length <= 20 ? id : `${id.slice(0, 12)}…${id.slice(-4)}`);
+
 /** How full a budget is, 0 to 100, never outside. */
 export const percent = (part: number, whole: number): number =>
   whole <= 0 ? 100 : Math.min(100, Math.max(0, (part / whole) * 100));

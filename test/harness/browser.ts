@@ -1,28 +1,58 @@
+import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { access, constants, mkdir, mkdtemp, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { createInterface } from 'node:readline';
+import type { Readable, Writable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { inflate } from '@sparticuz/chromium';
-import { type Browser, chromium } from 'playwright-core';
+import { type Browser, chromium, type LaunchOptions } from 'playwright-core';
 
 /**
- * A real browser from npm alone: `@sparticuz/chromium` carries the binary and the shared libraries (nss, nspr, expat…)
- * that a bare machine lacks, `playwright-core` drives it. Works as root and without a network.
+ * A real browser from npm alone: `@sparticuz/chromium` carries the binary and the shared libraries (nss, nspr, expat)
+ * that a bare machine lacks, `playwright-core` drives it. Works as root and without a network. Close it to end it.
  */
 export async function launchBrowser(): Promise<Browser> {
+  restoreProto();
   const home = await unpacked();
-  return chromium.launch({
+  const driver = spawn(process.execPath, [fileURLToPath(new URL('./browser-server.ts', import.meta.url))], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+    env: process.env,
+  });
+  const options: LaunchOptions = {
     executablePath: join(home, 'chromium'),
     headless: true,
     args: FLAGS,
     env: {
       ...definedEnvironment(),
       HOME: home,
-      // The machine's own libraries win where it has them; ours only fill the gaps.
-      LD_LIBRARY_PATH: [process.env['LD_LIBRARY_PATH'], join(home, 'al2023', 'lib')].filter(Boolean).join(':'),
+      LD_LIBRARY_PATH: [join(home, 'al2023', 'lib'), process.env['LD_LIBRARY_PATH']].filter(Boolean).join(':'),
       ...(hasFonts() ? {} : { FONTCONFIG_PATH: join(home, 'fonts') }),
+    },
+  };
+  driver.stdin.write(`${JSON.stringify(options)}\n`);
+  const endpoint = await firstLine(driver);
+  const browser = await chromium.connect(endpoint);
+  browser.on('disconnected', () => driver.stdin.end());
+  return browser;
+}
+
+async function firstLine(driver: ChildProcessByStdio<Writable, Readable, null>): Promise<string> {
+  for await (const line of createInterface({ input: driver.stdout })) return line;
+  throw new Error('the browser did not start; its reason is above');
+}
+
+/** Playwright colours its error messages with code of 2014 that sets `__proto__`; `--disable-proto=throw` would hide them. */
+function restoreProto(): void {
+  Object.defineProperty(Object.prototype, '__proto__', {
+    configurable: true,
+    get(this: object): object | null {
+      return Object.getPrototypeOf(this);
+    },
+    set(this: object, prototype: object | null) {
+      Object.setPrototypeOf(this, prototype);
     },
   });
 }

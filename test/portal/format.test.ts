@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { filterPath, NO_FILTER } from '#portal/event-filter.ts';
-import { clockTime, percent, retryAfter, shortDigest, stamp, wait, zoneName } from '#portal/format.ts';
+import { clockTime, percent, retryAfter, shortDigest, shortId, stamp, wait, zoneName } from '#portal/format.ts';
 import { rosettePath, sealShapes } from '#portal/rosette.ts';
 
 test('a time is shown in the reader’s zone, sortable, with the zone’s offset', () => {
@@ -22,6 +22,8 @@ test('digests are cut in the middle and keep their prefix', () => {
   assert.equal(shortDigest(`sha256:${'ab'.repeat(32)}`), 'sha256:abababab…abab');
   assert.equal(shortDigest('ab'.repeat(32)), 'abababab…abab');
   assert.equal(shortDigest('abcd'), 'abcd');
+  assert.equal(shortId('usr_3b9e1cd75f2248f3a8e4c2e1b6d5c003'), 'usr_3b9e1cd7…c003');
+  assert.equal(shortId('system'), 'system');
 });
 
 test('percentages stay between 0 and 100', () => {

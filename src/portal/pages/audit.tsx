@@ -2,7 +2,7 @@ import { useCallback, useEffect, useMemo, useRef, useState } from 'preact/hooks'
 import type { EventPage, EventSummary } from '#audit/audit.contract.ts';
 import { aborted, useApi } from '#portal/api.ts';
 import { type EventFilter, filterPath, NO_FILTER } from '#portal/event-filter.ts';
-import { useText } from '#portal/i18n/language.tsx';
+import { useOfficeText } from '#portal/i18n/offices.ts';
 import { EventFilterForm } from '#portal/parts/event-filter-form.tsx';
 import { EventTable } from '#portal/parts/event-table.tsx';
 import { RefusalNotice } from '#portal/parts/notice.tsx';
@@ -21,7 +21,7 @@ interface Found {
 const NOTHING: Found = { events: [], cursor: undefined, refusal: null, loading: true };
 
 export function AuditPage({ open }: { readonly open: string }) {
-  const text = useText();
+  const text = useOfficeText();
   const [filter, setFilter] = useState<EventFilter>(NO_FILTER);
   const { found, more } = useEvents(filter);
   const { events, cursor, refusal, loading } = found;

@@ -2,7 +2,7 @@ import { useState } from 'preact/hooks';
 import type { ApiKey, KeyList, KeyRequest, KeyResponse, User } from '#identity/identity.contract.ts';
 import { useApi } from '#portal/api.ts';
 import { stamp } from '#portal/format.ts';
-import { useText } from '#portal/i18n/language.tsx';
+import { useOfficeText } from '#portal/i18n/offices.ts';
 import { CopyButton } from '#portal/parts/copy-button.tsx';
 import { Field } from '#portal/parts/field.tsx';
 import { Modal } from '#portal/parts/modal.tsx';
@@ -13,7 +13,7 @@ import { useResource, useTask } from '#portal/task.ts';
 const LIFETIMES = [30, 90, 180, 366] as const;
 
 export function KeysPage({ user }: { readonly user: User }) {
-  const text = useText();
+  const text = useOfficeText();
   const keys = useResource<KeyList>('/auth/keys');
   const [made, setMade] = useState<KeyResponse | null>(null);
   const [revoking, setRevoking] = useState<ApiKey | null>(null);
@@ -63,7 +63,7 @@ export function KeysPage({ user }: { readonly user: User }) {
 }
 
 function KeyRow({ value, onRevoke }: { readonly value: ApiKey; readonly onRevoke: () => void }) {
-  const text = useText();
+  const text = useOfficeText();
   const expired = value.expires_at !== null && Date.parse(value.expires_at) < Date.now();
   const dates = [
     [text.keyCreated, stamp(value.created_at).slice(0, 16)],
@@ -98,7 +98,7 @@ function KeyRow({ value, onRevoke }: { readonly value: ApiKey; readonly onRevoke
 }
 
 function KeyForm({ user, onMade }: { readonly user: User; readonly onMade: (key: KeyResponse) => void }) {
-  const text = useText();
+  const text = useOfficeText();
   const api = useApi();
   const stepUp = useStepUp();
   const task = useTask();
@@ -158,7 +158,7 @@ function KeyForm({ user, onMade }: { readonly user: User; readonly onMade: (key:
 }
 
 function NewKeyDialog({ made, onClose }: { readonly made: KeyResponse; readonly onClose: () => void }) {
-  const text = useText();
+  const text = useOfficeText();
   return (
     <Modal title={text.keyShown} onClose={onClose}>
       <div class="form">
@@ -185,7 +185,7 @@ interface RevokeProps {
 }
 
 function RevokeDialog({ value, onClose, onDone }: RevokeProps) {
-  const text = useText();
+  const text = useOfficeText();
   const api = useApi();
   const stepUp = useStepUp();
   const task = useTask();

@@ -1,6 +1,7 @@
 import type { AdminModel, AdminModelList } from '#models/models.contract.ts';
 import { shortDigest, stamp } from '#portal/format.ts';
-import { useText, useTongue } from '#portal/i18n/language.tsx';
+import { useTongue } from '#portal/i18n/language.tsx';
+import { useOfficeText } from '#portal/i18n/offices.ts';
 import { CopyButton } from '#portal/parts/copy-button.tsx';
 import { RefusalNotice } from '#portal/parts/notice.tsx';
 import { useResource } from '#portal/task.ts';
@@ -10,7 +11,7 @@ const REFRESH_MS = 5000;
 const DRAWN_SLOTS = 16;
 
 export function ModelsPage() {
-  const text = useText();
+  const text = useOfficeText();
   const models = useResource<AdminModelList>('/admin/models', REFRESH_MS);
   const { data, refusal, at } = models;
   return (
@@ -50,7 +51,8 @@ export function ModelsPage() {
 }
 
 function ModelCard({ model }: { readonly model: AdminModel }) {
-  const { text, language } = useTongue();
+  const text = useOfficeText();
+  const { language } = useTongue();
   const count = (value: number): string => value.toLocaleString(language);
   return (
     <li class="card model">

@@ -2,7 +2,7 @@ import { useEffect, useMemo, useState } from 'preact/hooks';
 import type { EventDetail } from '#audit/audit.contract.ts';
 import type { EventFilter } from '#portal/event-filter.ts';
 import { stamp, zoneName } from '#portal/format.ts';
-import { useText } from '#portal/i18n/language.tsx';
+import { useOfficeText } from '#portal/i18n/offices.ts';
 import { CopyButton } from '#portal/parts/copy-button.tsx';
 import { Icon } from '#portal/parts/mark.tsx';
 import { Modal } from '#portal/parts/modal.tsx';
@@ -20,7 +20,7 @@ interface Props {
 
 /** One record of the log, read by its number, and checked here against the leaf that the log holds for it. */
 export function RecordSheet({ seq, onClose, onFilter }: Props) {
-  const text = useText();
+  const text = useOfficeText();
   const { data, refusal, refresh } = useResource<EventDetail>(`/audit/events/${seq}`);
   const beside = (step: bigint): string => `audit/${BigInt(seq) + step}`;
   const walk = (
@@ -64,7 +64,7 @@ export function RecordSheet({ seq, onClose, onFilter }: Props) {
 type Own = { readonly of: EventDetail; readonly hash: string | null };
 
 function LeafCheck({ event }: { readonly event: EventDetail }) {
-  const text = useText();
+  const text = useOfficeText();
   const [own, setOwn] = useState<Own | null>(null);
   useEffect(() => {
     let wanted = true;
@@ -119,7 +119,7 @@ function LeafCheck({ event }: { readonly event: EventDetail }) {
 }
 
 function Fields({ event, onFilter }: { readonly event: EventDetail; readonly onFilter: Props['onFilter'] }) {
-  const text = useText();
+  const text = useOfficeText();
   const names = [
     ['actor', text.actor],
     ['action', text.action],
@@ -168,7 +168,7 @@ function Fields({ event, onFilter }: { readonly event: EventDetail; readonly onF
 }
 
 function RecordText({ record }: { readonly record: string }) {
-  const text = useText();
+  const text = useOfficeText();
   const [raw, setRaw] = useState(false);
   const pieces = useMemo(() => prettyPieces(record), [record]);
   const size = useMemo(() => new TextEncoder().encode(record).length, [record]);

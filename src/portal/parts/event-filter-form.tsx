@@ -1,6 +1,6 @@
 import { useEffect, useState } from 'preact/hooks';
 import { type EventFilter, EXACT, type ExactName, NO_FILTER, type Period } from '#portal/event-filter.ts';
-import { useText } from '#portal/i18n/language.tsx';
+import { useOfficeText } from '#portal/i18n/offices.ts';
 import { Field } from './field.tsx';
 
 interface Props {
@@ -13,7 +13,7 @@ interface Props {
 const PERIODS: readonly Period[] = ['hour', 'day', 'week', 'custom'];
 
 export function EventFilterForm({ filter, known, onFilter }: Props) {
-  const text = useText();
+  const text = useOfficeText();
   const [draft, setDraft] = useState(filter);
   const [wide] = useState(() => matchMedia('(min-width: 44rem)').matches);
   useEffect(() => setDraft(filter), [filter]);

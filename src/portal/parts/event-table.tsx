@@ -1,6 +1,6 @@
 import type { EventSummary } from '#audit/audit.contract.ts';
-import { stamp, zoneName } from '#portal/format.ts';
-import { useText } from '#portal/i18n/language.tsx';
+import { shortId, stamp, zoneName } from '#portal/format.ts';
+import { useOfficeText } from '#portal/i18n/offices.ts';
 import { goTo } from '#portal/route.ts';
 
 interface Props {
@@ -14,7 +14,7 @@ const BAD = /denied|refused|failed|error|revoked|unknown|locked|invalid/i;
 
 /** The link in the number is the way by keyboard; a click anywhere in the row is the same for the mouse. */
 export function EventTable({ events, open }: Props) {
-  const text = useText();
+  const text = useOfficeText();
   const zone = zoneName(events[0]?.at ?? '');
   return (
     <table class="table">
@@ -43,7 +43,7 @@ export function EventTable({ events, open }: Props) {
               {stamp(event.at)}
             </td>
             <td data-label={text.actor} title={event.actor}>
-              {event.actor_name ?? <code>{event.actor}</code>}
+              {event.actor_name ?? <code>{shortId(event.actor)}</code>}
             </td>
             <td data-label={text.action}>{event.action}</td>
             <td data-label={text.resource}>{event.resource}</td>

@@ -29,7 +29,7 @@ export function RefusalNotice({ refusal, onRetry }: Props) {
       <div>
         <p>
           {text.problems[refusal.code]}
-          {retryAfter != null && retryAfter > 0 && ` ${text.tryAgainIn(wait(retryAfter))}`}
+          {retryAfter != null && retryAfter > 0 && text.gap + text.tryAgainIn(wait(retryAfter))}
         </p>
         {detailed && DETAILED.includes(refusal.code) && <p class="quiet">{message}</p>}
         {requestId != null && (
@@ -53,7 +53,9 @@ export function AuditBanner() {
     <div class="banner" role="alert">
       <Icon name="alert" />
       <p>
-        <strong>{text.auditDown}.</strong> {text.auditDownWhy}
+        <strong>{text.auditDown}</strong>
+        {text.gap}
+        {text.auditDownWhy}
       </p>
     </div>
   );

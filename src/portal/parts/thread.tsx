@@ -97,9 +97,9 @@ function TurnFooter({ turn }: { readonly turn: Turn }) {
   const words = {
     waiting: text.waiting,
     streaming: text.answering,
-    done: turn.finish === 'length' ? `${text.recorded} ${text.cutShort}` : text.recorded,
+    done: turn.finish === 'length' ? text.recorded + text.gap + text.cutShort : text.recorded,
     stopped: text.stopped,
-    incomplete: turn.refusal === null ? `${text.incomplete} ${text.incompleteWhy}` : text.incomplete,
+    incomplete: turn.refusal === null ? text.incomplete + text.gap + text.incompleteWhy : text.incomplete,
   }[turn.state];
   const icon = turn.state === 'done' ? 'check' : turn.state === 'stopped' ? 'stop' : 'alert';
   const open = turn.state === 'waiting' || turn.state === 'streaming';

@@ -1,0 +1,133 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { gzipSync } from 'node:zlib';
+import { ALTERED } from '../fakes/portal-log.ts';
+import { CODE, PASSWORD } from '../fakes/portal-server.ts';
+import { useDesk } from '../harness/portal-desk.ts';
+
+/** Keys, the auditor's and the admin's page, languages and sizes, in a real browser. */
+const desk = useDesk();
+
+test('a key is made with the password, shown once, and revoked', async () => {
+  await desk.signIn('analyst', '/#/keys');
+  await desk.page.getByLabel('Name').fill('nightly');
+  await desk.page.getByLabel('Your password').fill(PASSWORD);
+  await desk.page.getByRole('button', { name: 'Create key' }).click();
+  const dialog = desk.page.getByRole('dialog');
+  await dialog.getByText(/^sk-sr_/).waitFor();
+  await dialog.getByRole('button', { name: 'I have stored it' }).click();
+  assert.equal(await desk.page.getByText(/^sk-sr_/).count(), 0);
+  await desk.page.getByRole('button', { name: 'Revoke: nightly' }).click();
+  await dialog.getByRole('button', { name: 'Revoke' }).click();
+  await desk.page.getByRole('button', { name: 'Revoke: nightly' }).waitFor({ state: 'detached' });
+});
+
+test('with a second factor the same call is repeated with a proof, after a wrong code too', async () => {
+  await desk.signIn('everyone', '/#/keys');
+  await desk.page.getByLabel('Name').fill('nightly');
+  await desk.page.getByRole('button', { name: 'Create key' }).click();
+  const dialog = desk.page.getByRole('dialog');
+  await dialog.getByText('Make the API key “nightly” for everyone').waitFor();
+  await desk.page.keyboard.type('000000');
+  await desk.page.keyboard.press('Enter');
+  await dialog.getByRole('alert').waitFor();
+  await desk.page.locator('.code-input').fill(CODE);
+  await desk.page.keyboard.press('Enter');
+  await dialog.getByText(/^sk-sr_/).waitFor();
+});
+
+test('an auditor searches, opens a record, and sees in his own browser whether it is what was hashed', async () => {
+  await desk.signIn('auditor');
+  await desk.page.locator('tbody tr').first().waitFor();
+  await desk.page.getByRole('button', { name: 'Older records' }).click();
+  await desk.page.getByText('100 records').waitFor();
+  await desk.page.getByLabel('Outcome').fill('denied');
+  await desk.page.getByRole('button', { name: 'Search' }).click();
+  await desk.page.locator('.tag', { hasNotText: 'denied' }).first().waitFor({ state: 'detached' });
+  assert.deepEqual(new Set(await desk.page.locator('.tag').allTextContents()), new Set(['denied']));
+  await desk.page.locator('tbody a').first().click();
+  await desk.page.locator('[data-verdict=equal]').getByText('These bytes are what was hashed').waitFor();
+  await desk.page.getByRole('button', { name: 'Exact bytes', exact: true }).click();
+  assert.match((await desk.page.locator('.code').textContent()) ?? '', /^\{"at":"[^ ]*","event":\{.*"v":1\}$/);
+  await desk.page.keyboard.press('Escape');
+  await desk.page.getByRole('dialog').waitFor({ state: 'detached' });
+  await desk.page.goto(`${desk.base}/#/audit/${ALTERED}`);
+  await desk.page.locator('[data-verdict=differs]').getByText('These bytes do not match the leaf').waitFor();
+});
+
+test('an admin sees the models, and no page of another role', async () => {
+  await desk.signIn('admin');
+  const failed = desk.page.locator('.model', { hasText: 'vllm-cluster' });
+  await failed.getByText('failed').waitFor();
+  await desk.page.locator('.model', { hasText: 'qwen3' }).getByText('8 of 8 busy').waitFor();
+  assert.deepEqual(await desk.page.locator('.tabs a').allTextContents(), ['Models']);
+  await desk.page.goto(`${desk.base}/#/audit`);
+  await desk.page.getByRole('heading', { name: 'Models' }).waitFor();
+});
+
+test('what is loaded to sign in and to ask stays below 30 kB', async (t) => {
+  const loaded = new Map<string, Promise<Buffer>>();
+  desk.page.on('response', (response) => {
+    if (/\.(js|css)$/.test(response.url())) loaded.set(response.url(), response.body());
+  });
+  await desk.signIn('analyst');
+  await desk.page.locator('.welcome').waitFor();
+  const sizes = (await Promise.all(loaded.values())).map((body) => gzipSync(body, { level: 9 }).length);
+  const total = sizes.reduce((sum, size) => sum + size, 0);
+  t.diagnostic(`${total} bytes gzipped in ${sizes.length} files`);
+  assert.ok(sizes.length >= 2 && total <= 30_000, `${total} bytes in ${sizes.length} files`);
+});
+
+test('the language follows the browser, changes at once, and is remembered', async () => {
+  await desk.open({ locale: 'zh-CN' });
+  await desk.signIn('analyst');
+  await desk.page.getByRole('heading', { name: '您想了解什么？' }).waitFor();
+  assert.equal(await desk.page.locator('html').getAttribute('lang'), 'zh-Hans');
+  await desk.page.getByRole('button', { name: 'English' }).click();
+  await desk.page.getByRole('heading', { name: 'What would you like to know?' }).waitFor();
+  await desk.page.reload();
+  await desk.page.getByRole('heading', { name: 'What would you like to know?' }).waitFor();
+  assert.equal(await desk.page.locator('html').getAttribute('lang'), 'en');
+});
+
+test('signing out and a new password both end at the sign-in', async () => {
+  await desk.signIn('analyst');
+  await desk.page.locator('.account').click();
+  await desk.page.getByRole('button', { name: 'Change password' }).click();
+  await desk.page.getByLabel('Current password').fill(PASSWORD);
+  await desk.page.getByLabel('New password', { exact: true }).fill('a new and longer sentence');
+  await desk.page.getByLabel('New password again').fill('a new and longer sentence');
+  await desk.page.keyboard.press('Enter');
+  await desk.page.getByText('Your password is changed').waitFor();
+  await desk.signIn('analyst');
+  await desk.page.locator('.account').click();
+  await desk.page.getByRole('button', { name: 'Sign out' }).click();
+  await desk.page.getByText('You are signed out.').waitFor();
+});
+
+for (const locale of ['en-GB', 'zh-CN'])
+  test(`nothing overflows at 360 pixels (${locale})`, async () => {
+    await desk.open({ locale, width: 360 });
+    desk.server.stepMs = 0;
+    const overflow = (): Promise<number> => desk.page.evaluate('document.documentElement.scrollWidth - innerWidth');
+    await desk.page.goto(desk.base);
+    await desk.page.locator('form').waitFor();
+    assert.equal(await overflow(), 0, 'sign in');
+    await desk.signIn('everyone');
+    await (await desk.ask(`xss ${'x'.repeat(400)}`)).locator('.answer-done').waitFor();
+    assert.equal(await overflow(), 0, 'ask');
+    for (const [path, ready] of [
+      ['keys', '.key-row'],
+      ['audit', 'tbody tr'],
+      [`audit/${ALTERED}`, '.record'],
+      ['models', '.model'],
+    ] as const) {
+      await desk.page.goto(`${desk.base}/#/${path}`);
+      await desk.page.locator(ready).first().waitFor();
+      assert.equal(await overflow(), 0, path);
+      const inner = await desk.page.evaluate<number>(
+        '(() => { const box = document.querySelector("dialog[open]") ?? document.getElementById("main"); return box.scrollWidth - box.clientWidth; })()',
+      );
+      assert.equal(inner, 0, `${path}, inside`);
+    }
+  });
