@@ -21,6 +21,8 @@ export interface ApiKeyRecord {
   readonly createdAt: string;
   readonly expiresAt: string | null;
   readonly lastUsedAt: string | null;
+  readonly models: readonly string[] | null;
+  readonly actions: readonly string[] | null;
 }
 
 /** Reads of the account store. Changes go through the recorder: a change without its record does not exist. */
