@@ -80,6 +80,15 @@ BEGIN
   RETURN 0;
 END $$;
 
+-- Takes the last guess back: it turned out to be none.
+CREATE FUNCTION return_guess(p_what text, p_device text) RETURNS void
+LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = strongroom, pg_temp AS $$
+  UPDATE guess SET failures = greatest(0, failures - 1),
+      locks = CASE WHEN failures = 5 THEN greatest(0, locks - 1) ELSE locks END,
+      locked_until = CASE WHEN failures = 5 THEN NULL ELSE locked_until END
+    WHERE what = p_what AND device = p_device
+$$;
+
 CREATE FUNCTION clear_guesses(p_what text, p_device text) RETURNS void
 LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = strongroom, pg_temp AS $$
   DELETE FROM guess WHERE what = p_what AND device = p_device
@@ -255,6 +264,15 @@ BEGIN
   END CASE;
 END $$;
 
+DROP FUNCTION find_account(text);
+CREATE FUNCTION find_account(p_username text)
+RETURNS TABLE (id text, username text, password_hash text, roles text[], department text, clearance integer, branch text,
+               totp_secret bytea, epoch bigint)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = strongroom, pg_temp AS $$
+  SELECT id, username, password_hash, roles, department, clearance, branch, totp_secret, epoch
+  FROM account WHERE username = p_username AND disabled_at IS NULL
+$$;
+
 DROP FUNCTION find_principal(text, text);
 CREATE FUNCTION find_principal(p_kind text, p_ref text)
 RETURNS TABLE (subject text, username text, roles text[], department text, clearance integer, branch text, has_totp boolean,
@@ -318,6 +336,6 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = strongroom, pg_temp AS $$
 $$;
 
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA strongroom FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION find_principal(text, text), list_keys(text), take_guess(text, text), clear_guesses(text, text),
+GRANT EXECUTE ON FUNCTION find_account(text), find_principal(text, text), list_keys(text), take_guess(text, text), return_guess(text, text), clear_guesses(text, text),
   list_accounts(), active_admins(), find_enrolment(text), pending_totp(text), list_sessions(text), model_states()
   TO strongroom_app;

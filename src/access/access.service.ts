@@ -54,7 +54,11 @@ export class AccessControl {
 }
 
 /** A key may narrow what its account may do, never widen it. */
-function isOutOfScope({ scope }: Principal, action: string, { type, id }: { readonly type: string; readonly id: string }): boolean {
+function isOutOfScope(
+  { scope }: Principal,
+  action: string,
+  { type, id }: { readonly type: string; readonly id: string },
+): boolean {
   if (scope === null) return false;
   if (scope.actions !== null && !scope.actions.includes(action)) return true;
   return type === 'model' && scope.models !== null && !scope.models.includes(id);

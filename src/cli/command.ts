@@ -2,14 +2,36 @@ import { parseArgs } from 'node:util';
 import { ConfigFaults } from '#config/load.ts';
 import { checkConfig } from './config.ts';
 import { migrateCommand } from './db.ts';
+import { createKey, listKeys, revokeKey } from './key.ts';
 import { initKeys } from './keys.ts';
+import { login, logout } from './login.ts';
+import { changeModel, listModels } from './model.ts';
 import { serve } from './serve.ts';
+import { addUser, changeUser, listUsers } from './user.ts';
 
-/** What a verb is given: the words after it, and the switches that all verbs share. */
+const OPTIONS = {
+  help: { type: 'boolean', short: 'h' },
+  json: { type: 'boolean' },
+  'print-roles': { type: 'boolean' },
+  url: { type: 'string' },
+  ca: { type: 'string' },
+  role: { type: 'string', multiple: true },
+  department: { type: 'string' },
+  branch: { type: 'string' },
+  clearance: { type: 'string' },
+  'break-glass': { type: 'string' },
+  days: { type: 'string' },
+  models: { type: 'string' },
+  actions: { type: 'string' },
+} as const;
+
+const parse = (argv: readonly string[]) => parseArgs({ args: [...argv], allowPositionals: true, options: OPTIONS });
+
+/** What a verb is given: the words after it, and the switches. */
 export interface Invocation {
   readonly words: readonly string[];
   readonly json: boolean;
-  readonly printRoles: boolean;
+  readonly options: ReturnType<typeof parse>['values'];
 }
 
 interface Verb {
@@ -20,33 +42,50 @@ interface Verb {
   readonly run: (invocation: Invocation) => Promise<number>;
 }
 
+const verb = (words: string, rest: string, does: string, run: Verb['run']): Verb => ({
+  words: words.split(' '),
+  usage: `${words} ${rest}`.trim(),
+  does,
+  run,
+});
+
 const VERBS: readonly Verb[] = [
-  { words: ['serve'], usage: 'serve', does: 'Start the gateway (the default).', run: serve },
-  {
-    words: ['config', 'check'],
-    usage: 'config check',
-    does: 'Check the configuration and name every fault.',
-    run: checkConfig,
-  },
-  {
-    words: ['db', 'migrate'],
-    usage: 'db migrate [--print-roles]',
-    does: 'Bring the database up to date, or print the SQL a DBA runs first.',
-    run: migrateCommand,
-  },
-  {
-    words: ['keys', 'init'],
-    usage: 'keys init DIR',
-    does: 'Make the keys that a gateway with a database of its own needs.',
-    run: initKeys,
-  },
+  verb('serve', '', 'Start the gateway (the default).', serve),
+  verb('config check', '', 'Check the configuration and name every fault.', checkConfig),
+  verb(
+    'db migrate',
+    '[--print-roles]',
+    'Bring the database up to date, or print the SQL a DBA runs first.',
+    migrateCommand,
+  ),
+  verb('keys init', 'DIR', 'Make the keys that a gateway with a database of its own needs.', initKeys),
+  verb('login', '[NAME] [--url URL] [--ca FILE]', 'Sign in; the session is kept in a file of yours, mode 0600.', login),
+  verb('logout', '', 'End that session.', logout),
+  verb('user add', 'NAME --role ROLE …', 'Make an account; prints its one-use enrolment link.', addUser),
+  verb('user list', '', 'All accounts.', listUsers),
+  verb('user disable', 'NAME', 'End all sessions of an account and let it start none.', changeUser('disable')),
+  verb('user enable', 'NAME', 'Let it sign in again.', changeUser('enable')),
+  verb('user reset', 'NAME', 'Take password and factor away; prints a new link.', changeUser('reset')),
+  verb('key create', 'NAME [--days N]', 'Make an API key of yours; it is printed once.', createKey),
+  verb('key list', '', 'Your API keys.', listKeys),
+  verb('key revoke', 'ID', 'Revoke one of them on every replica.', revokeKey),
+  verb('model list', '', 'Models and their state.', listModels),
+  verb('model status', '', 'The same.', listModels),
+  verb('model load', 'ID', 'Put a model in service on every replica.', changeModel('load')),
+  verb('model unload', 'ID', 'Take it out of service.', changeModel('unload')),
+  verb('model pin', 'ID', 'Never evict it while it is in service.', changeModel('pin')),
+  verb('model unpin', 'ID', 'Let it be evicted.', changeModel('unpin')),
 ];
 
 const HELP = `strongroom - a gateway for language models that run on your own machines
 
 Usage: strongroom [VERB] [--json]
 
-${VERBS.map(({ usage, does }) => `  ${usage.padEnd(28)}${does}`).join('\n')}
+${VERBS.map(({ usage, does }) => `  ${usage.padEnd(38)}${does}`).join('\n')}
+
+Options of user add: --department D --clearance 0..4 --branch B; --break-glass REASON makes an admin
+without one, on the record. Of key create: --models a,b --actions infer. A verb that changes something asks
+the code of your second factor for that one operation.
 
 Settings come from strongroom.yaml (or STRONGROOM_CONFIG) and the environment:
 STRONGROOM_HTTP__PORT=9443 sets http.port. DATABASE_URL names a Postgres of your own;
@@ -55,13 +94,9 @@ without it an embedded one runs in the data folder (STRONGROOM_DATA_DIR, default
 
 /** Runs one command line. Exit codes: 0 done, 1 failed or found wrong, 2 not a command. */
 export async function runCommand(argv: readonly string[]): Promise<number> {
-  let parsed: { values: { help?: boolean; json?: boolean; 'print-roles'?: boolean }; positionals: string[] };
+  let parsed: ReturnType<typeof parse>;
   try {
-    parsed = parseArgs({
-      args: [...argv],
-      allowPositionals: true,
-      options: { help: { type: 'boolean', short: 'h' }, json: { type: 'boolean' }, 'print-roles': { type: 'boolean' } },
-    });
+    parsed = parse(argv);
   } catch (error) {
     process.stderr.write(`${(error as Error).message}\n\n${HELP}`);
     return 2;
@@ -72,18 +107,18 @@ export async function runCommand(argv: readonly string[]): Promise<number> {
     return 0;
   }
   const asked = positionals.length === 0 ? ['serve'] : positionals;
-  const verb = VERBS.find(({ words }) => words.every((word, at) => asked[at] === word));
-  if (verb === undefined) {
+  const found = VERBS.find(({ words }) => words.every((word, at) => asked[at] === word));
+  if (found === undefined) {
     process.stderr.write(`strongroom: there is no command \`${asked.slice(0, 2).join(' ').slice(0, 60)}\`\n\n${HELP}`);
     return 2;
   }
   const invocation = {
-    words: asked.slice(verb.words.length),
+    words: asked.slice(found.words.length),
     json: values.json === true,
-    printRoles: values['print-roles'] === true,
+    options: values,
   };
   try {
-    return await verb.run(invocation);
+    return await found.run(invocation);
   } catch (error) {
     const faults = error instanceof ConfigFaults ? error.faults : undefined;
     if (invocation.json)

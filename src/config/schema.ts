@@ -111,6 +111,18 @@ export const Config = z.strictObject({
       sealFile: File.optional().describe('Key that seals second factors; made on the first embedded run.'),
     })
     .prefault({}),
+  identity: z
+    .strictObject({
+      secondFactorRoles: z
+        .array(z.enum(['admin', 'analyst', 'auditor']))
+        .default([])
+        .describe('Roles that must set up a second factor before anything else; admin always is one.'),
+      passwordProfile: z.enum(['nist', 'mlps3']).default('nist').describe('Rules for new passwords.'),
+      passwordBlocklistFile: File.optional().describe(
+        'Words that no password may be, one a line, beside the shipped ones.',
+      ),
+    })
+    .prefault({}),
   metrics: z
     .strictObject({
       listen: Listen.default('127.0.0.1:9464').describe('Where Prometheus reads /metrics.'),

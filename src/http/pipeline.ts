@@ -99,7 +99,7 @@ async function authorise(exchange: Exchange, { gate }: PipelineDeps): Promise<vo
 async function stepUp(exchange: Exchange, { gate }: PipelineDeps): Promise<void> {
   const { route, principal, input } = exchange;
   if (route.access === PUBLIC || principal === null || input === null) return;
-  exchange.operation = route.stepUp(principal, input as never);
+  exchange.operation = await route.stepUp(principal, input as never);
   if (exchange.operation === null) return;
   exchange.digest = operationDigest(exchange);
   // A proof that is shown is judged where it is spent: in the admission.

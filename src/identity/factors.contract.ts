@@ -16,7 +16,12 @@ export const TotpRequest = z.object({ password: z.string().min(1).max(128).optio
 export type TotpRequest = z.infer<typeof TotpRequest>;
 
 /** The secret (Base32) and its `otpauth://` URI, shown here only. Nothing changes before it is activated. */
-export const TotpResponse = z.object({ secret: z.string(), uri: z.string(), digits: z.number().int(), period: z.number().int() });
+export const TotpResponse = z.object({
+  secret: z.string(),
+  uri: z.string(),
+  digits: z.number().int(),
+  period: z.number().int(),
+});
 export type TotpResponse = z.infer<typeof TotpResponse>;
 
 /** POST /auth/totp/activate: one good code. Ends every session of the account, this one too. */

@@ -46,7 +46,10 @@ export const KeyRequest = z.object({
   expires_in_days: z.number().int().min(1).max(366).optional(),
   /** Narrower than the account: only these models, only these actions. */
   models: z.array(z.string().min(1).max(64)).min(1).max(32).optional(),
-  actions: z.array(z.enum(['infer', 'models.list', 'usage.read'])).min(1).optional(),
+  actions: z
+    .array(z.enum(['infer', 'models.list', 'usage.read']))
+    .min(1)
+    .optional(),
 });
 export type KeyRequest = z.infer<typeof KeyRequest>;
 

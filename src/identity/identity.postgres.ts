@@ -9,6 +9,7 @@ interface AccountRow {
   roles: string[];
   department: string;
   clearance: number;
+  branch: string;
   totp_secret: Buffer | null;
   epoch: string;
 }
@@ -81,11 +82,16 @@ const accountOf = (row: AccountRow): Account => ({
   roles: knownRoles(row.roles),
   department: row.department,
   clearance: row.clearance,
+  branch: row.branch,
   totpSecret: row.totp_secret,
   epoch: Number(row.epoch),
 });
 
-const principalOf = (row: PrincipalRow, kind: 'session' | 'api_key', secondFactorRoles: readonly Role[]): Principal => ({
+const principalOf = (
+  row: PrincipalRow,
+  kind: 'session' | 'api_key',
+  secondFactorRoles: readonly Role[],
+): Principal => ({
   subject: row.subject,
   username: row.username,
   roles: knownRoles(row.roles),
