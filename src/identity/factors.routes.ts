@@ -1,4 +1,5 @@
 import { NO_STEP_UP, PUBLIC, publicRoute, type Route, route } from '#http/route.ts';
+import { NO_COOKIE } from '#http/session-cookie.ts';
 import type { Principal } from '#kernel/principal.ts';
 import { Problem } from '#kernel/problem.ts';
 import {
@@ -9,7 +10,6 @@ import {
   TotpRequest,
   TotpResponse,
 } from './factors.contract.ts';
-import { NO_COOKIE } from './identity.routes.ts';
 import { SessionList, SessionPath } from './sessions.contract.ts';
 import { type OwnSession, sessionId } from './users.ts';
 

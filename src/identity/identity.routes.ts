@@ -1,5 +1,6 @@
-import { cookieValue, SESSION_COOKIE } from '#http/credential.ts';
+import { cookieValue } from '#http/credential.ts';
 import { NO_STEP_UP, PUBLIC, publicRoute, type Route, route } from '#http/route.ts';
+import { DEVICE_COOKIE, deviceCookie, NO_COOKIE, sessionCookie } from '#http/session-cookie.ts';
 import type { Principal, Role } from '#kernel/principal.ts';
 import { LoginRequest, LoginResponse, PasswordRequest, SessionResponse, type User } from './identity.contract.ts';
 import type { Account } from './identity.ts';
@@ -23,17 +24,6 @@ export interface IdentityPort {
   /** Roles whose accounts may do nothing before they have set up a second factor. */
   readonly secondFactorRoles: readonly Role[];
 }
-
-/** Tells this browser from others that guess, per account; signed, and of no use for signing in. */
-const DEVICE_COOKIE = '__Host-strongroom-device';
-const COMMON = 'Path=/; Secure; HttpOnly; SameSite=Strict';
-const YEAR = 365 * 24 * 3600;
-
-const sessionCookie = (token: string, expires: string): string =>
-  `${SESSION_COOKIE}=${token}; ${COMMON}; Expires=${new Date(expires).toUTCString()}`;
-const deviceCookie = (device: string): string => `${DEVICE_COOKIE}=${device}; ${COMMON}; Max-Age=${YEAR}`;
-/** Sent where a session has ended. */
-export const NO_COOKIE = `${SESSION_COOKIE}=; ${COMMON}; Max-Age=0`;
 
 const ownSession = (_input: unknown, principal: Principal) => ({ type: 'session', id: principal.subject });
 const ownAccount = (_input: unknown, principal: Principal) => ({ type: 'account', id: principal.subject });

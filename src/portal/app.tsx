@@ -13,14 +13,14 @@ import { StepUpProvider } from './parts/step-up.tsx';
 import { Refusal } from './refusal.ts';
 import { pagesOf, useEnrolment, useRoute } from './route.ts';
 
-const KeysPage = lazy(() => import('./pages/keys.tsx').then((module) => module.KeysPage));
-const AuditPage = lazy(() => import('./pages/audit.tsx').then((module) => module.AuditPage));
-const ModelsPage = lazy(() => import('./pages/models.tsx').then((module) => module.ModelsPage));
-const UsersPage = lazy(() => import('./pages/users.tsx').then((module) => module.UsersPage));
-const SecurityPage = lazy(() => import('./pages/security.tsx').then((module) => module.SecurityPage));
-const FactorPage = lazy(() => import('./pages/factor.tsx').then((module) => module.FactorPage));
-const RecoveryPage = lazy(() => import('./pages/recovery.tsx').then((module) => module.RecoveryPage));
-const EnrolPage = lazy(() => import('./pages/enrol.tsx').then((module) => module.EnrolPage));
+const KeysPage = lazy(() => import('./pages/offices.ts').then((module) => module.KeysPage));
+const AuditPage = lazy(() => import('./pages/offices.ts').then((module) => module.AuditPage));
+const ModelsPage = lazy(() => import('./pages/offices.ts').then((module) => module.ModelsPage));
+const UsersPage = lazy(() => import('./pages/offices.ts').then((module) => module.UsersPage));
+const SecurityPage = lazy(() => import('./pages/own.ts').then((module) => module.SecurityPage));
+const FactorPage = lazy(() => import('./pages/own.ts').then((module) => module.FactorPage));
+const RecoveryPage = lazy(() => import('./pages/own.ts').then((module) => module.RecoveryPage));
+const EnrolPage = lazy(() => import('./pages/own.ts').then((module) => module.EnrolPage));
 
 type Session =
   | { readonly state: 'unknown' }

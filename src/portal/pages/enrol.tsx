@@ -67,7 +67,12 @@ function EnrolForm({ token, onEnrolled }: Pick<Props, 'token' | 'onEnrolled'>) {
       {task.refusal !== null && (
         <RefusalNotice
           refusal={task.refusal}
-          words={{ unauthenticated: spent, invalid_credentials: spent, not_found: spent, conflict: spent }}
+          words={{
+            invalid_parameter: text.passwordRefused,
+            not_found: spent,
+            unauthenticated: spent,
+            invalid_credentials: spent,
+          }}
         />
       )}
       <button type="submit" class="button button-main button-wide" disabled={task.busy || fresh.differs}>

@@ -130,7 +130,6 @@ function ActivateForm({ user, totp, onCodes }: ActivateProps) {
           <p class="factor-secret">
             <code>
               {inFours(totp.secret).map((group, index) => (
-                // biome-ignore lint/suspicious/noArrayIndexKey: the groups of one secret never move
                 <span key={index}>{group}</span>
               ))}
             </code>

@@ -20,7 +20,7 @@ export function SecurityPage({ user, onLeave }: Props) {
   const text = useSafetyText();
   const sessions = useResource<SessionList>('/auth/sessions');
   const [changing, setChanging] = useState(false);
-  const list = sessions.data?.data;
+  const list = sessions.data?.data.toSorted((a, b) => Number(b.current) - Number(a.current));
   return (
     <div class="page">
       <header class="page-head">
@@ -31,7 +31,9 @@ export function SecurityPage({ user, onLeave }: Props) {
         <div class="card-stack">
           <section class="card keys-new form">
             <h2>{text.factor}</h2>
-            <p class={user.has_totp ? 'state state-ready' : 'state'}>{user.has_totp ? text.factorOn : text.factorOff}</p>
+            <p class={user.has_totp ? 'state state-ready' : 'state'}>
+              {user.has_totp ? text.factorOn : text.factorOff}
+            </p>
             <p class="quiet">{user.has_totp ? text.factorOnWhy : text.factorOffWhy}</p>
             <div class="form-end">
               <a class={user.has_totp ? 'button' : 'button button-main'} href="#/security/factor">

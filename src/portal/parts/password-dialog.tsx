@@ -50,7 +50,12 @@ export function PasswordDialog({ user, onClose, onChanged }: Props) {
           focus
         />
         <NewPasswordFields entry={fresh} least={least} hint={text.passwordHint(least)} />
-        {task.refusal !== null && <RefusalNotice refusal={task.refusal} words={{ invalid_credentials: text.passwordWrong }} />}
+        {task.refusal !== null && (
+          <RefusalNotice
+            refusal={task.refusal}
+            words={{ invalid_credentials: text.passwordWrong, invalid_parameter: text.passwordRefused }}
+          />
+        )}
         <div class="form-end">
           <button type="button" class="button" onClick={onClose}>
             {text.cancel}

@@ -2,7 +2,7 @@ import type { User } from '#identity/identity.contract.ts';
 import { useApi } from '#portal/api.ts';
 import { useText } from '#portal/i18n/language.tsx';
 import type { SignInNotice } from '#portal/pages/sign-in.tsx';
-import type { Page } from '#portal/route.ts';
+import { goTo, type Page } from '#portal/route.ts';
 import { useTask } from '#portal/task.ts';
 import { LanguageSwitch } from './language-switch.tsx';
 import { Icon, Mark } from './mark.tsx';
@@ -26,7 +26,12 @@ export function ShellHeader({ user, pages, page, onLeave }: Props) {
       {pages.length > 0 && (
         <nav class="tabs" aria-label={text.sections}>
           {pages.map((name) => (
-            <a key={name} href={`#/${name}`} aria-current={name === page ? 'page' : undefined}>
+            <a
+              key={name}
+              href={`#/${name}`}
+              aria-current={name === page ? 'page' : undefined}
+              ref={name === page ? intoView : null}
+            >
               {text.tabs[name]}
             </a>
           ))}
@@ -38,6 +43,11 @@ export function ShellHeader({ user, pages, page, onLeave }: Props) {
       </div>
     </header>
   );
+}
+
+/** On a telephone the tabs are wider than the screen. */
+function intoView(tab: HTMLElement | null): void {
+  tab?.scrollIntoView({ block: 'nearest', inline: 'nearest' });
 }
 
 function AccountMenu({ user, onLeave }: Pick<Props, 'user' | 'onLeave'>) {
@@ -63,9 +73,9 @@ function AccountMenu({ user, onLeave }: Pick<Props, 'user' | 'onLeave'>) {
         </p>
         {task.refusal !== null && <RefusalNotice refusal={task.refusal} />}
         {!user.must_enrol && (
-          <a href="#/security" onClick={(event) => event.currentTarget.parentElement?.hidePopover()}>
+          <button type="button" popovertarget="account" popovertargetaction="hide" onClick={() => goTo('security')}>
             {text.tabs.security}
-          </a>
+          </button>
         )}
         <button
           type="button"
