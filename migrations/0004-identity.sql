@@ -120,7 +120,7 @@ BEGIN
         INSERT INTO actor_name (actor, name) VALUES (c->>'id', c->>'username');
       END IF;
     ELSE
-      UPDATE account SET password_hash = NULL, totp_secret = NULL, totp_pending = NULL, disabled_at = NULL, epoch = epoch + 1
+      UPDATE account SET password_hash = NULL, totp_secret = NULL, totp_pending = NULL, epoch = epoch + 1
         WHERE id = c->>'id';
       o_ok := FOUND;
       o_code := CASE WHEN o_ok THEN NULL ELSE 'not_found' END;
@@ -243,8 +243,8 @@ BEGIN
   INSERT INTO api_key (id, account_id, name, secret_hash, created_at, expires_at, models, actions)
     SELECT c->>'id', a.id, c->>'name', c->>'secret_hash', p_now,
            p_now + make_interval(days => (c->>'expires_in_days')::integer),
-           (SELECT array_agg(m) FROM json_array_elements_text(nullif(c->'models', 'null'::json)) m),
-           (SELECT array_agg(x) FROM json_array_elements_text(nullif(c->'actions', 'null'::json)) x)
+           (SELECT array_agg(m) FROM json_array_elements_text(CASE json_typeof(c->'models') WHEN 'array' THEN c->'models' END) m),
+           (SELECT array_agg(x) FROM json_array_elements_text(CASE json_typeof(c->'actions') WHEN 'array' THEN c->'actions' END) x)
     FROM account a WHERE a.id = c->>'account' AND a.disabled_at IS NULL AND a.epoch = (c->>'epoch')::bigint;
   o_ok := FOUND;
   o_code := CASE WHEN o_ok THEN NULL ELSE 'account_changed' END;

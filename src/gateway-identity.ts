@@ -23,12 +23,14 @@ import { postgresGuesses, postgresUsers } from '#identity/users.postgres.ts';
 import { userRoutes } from '#identity/users.routes.ts';
 import { Users } from '#identity/users.service.ts';
 import type { Clock } from '#kernel/clock.ts';
+import type { Log } from '#kernel/log.ts';
 import type { Role } from '#kernel/principal.ts';
 import type { Queryable } from '#postgres/pool.ts';
 import { postgresChallenges } from '#stepup/stepup.postgres.ts';
 import { stepUpRoutes } from '#stepup/stepup.routes.ts';
 import { PROOF_SECONDS, StepUp } from '#stepup/stepup.service.ts';
 import { PROGRAM } from './gateway-database.ts';
+import { openFederation, openTokens } from './gateway-federation.ts';
 
 export interface IdentityOptions {
   readonly config: Config;
@@ -36,6 +38,7 @@ export interface IdentityOptions {
   readonly pool: Queryable;
   readonly recorder: Recorder;
   readonly clock: Clock;
+  readonly log: Log;
   readonly dataDir: string;
   /** With the embedded database the seal key is made on the first run. */
   readonly embedded: boolean;
@@ -62,7 +65,14 @@ export async function openIdentity(options: IdentityOptions): Promise<OpenIdenti
   const guesses = postgresGuesses(pool);
   const hasher = argon2Hasher();
   const totp = otplibTotp(clock);
-  const identity = new Identity({ store, recorder, hasher, totp, sealer, guesses });
+  const shared = { ...options, store, users, sealer, totp, guesses, publicUrl: portalUrl };
+  const federation = await openFederation(shared);
+  const identity = new Identity({
+    ...shared,
+    hasher,
+    localAccounts: config.identity.localAccounts,
+    isFresh: federation.isFresh,
+  });
   const stepUp = new StepUp({ store: postgresChallenges(pool), recorder, totp, sealer, guesses });
   const ownAccount = new OwnAccount({
     store,
@@ -94,6 +104,8 @@ export async function openIdentity(options: IdentityOptions): Promise<OpenIdenti
       ...factorRoutes(ownAccount),
       ...stepUpRoutes({ proofSeconds: PROOF_SECONDS, prove: stepUp.prove.bind(stepUp) }),
       ...userRoutes(new Users({ store: users, recorder, portalUrl })),
+      ...federation.routes,
+      ...(await openTokens(shared, identity.confirm.bind(identity))),
     ],
     makeFirstAccounts: (tell) =>
       makeFirstAccounts({ store, recorder, hasher, sealer, newTotpSecret, randomBytes, tell }),

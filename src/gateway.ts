@@ -104,6 +104,7 @@ export async function openGateway({ config, base, log }: GatewayOptions): Promis
     pool: pools.read,
     recorder,
     clock,
+    log,
     dataDir,
     embedded: database.embedded,
     portalUrl: () => listener.url,

@@ -16,6 +16,7 @@ import type {
 import { newEventId } from '#kernel/id.ts';
 import type { Principal } from '#kernel/principal.ts';
 import { Problem } from '#kernel/problem.ts';
+import { proofText } from '#stepup/stepup.ts';
 import type { AdmitItem, Item, QuotaKind, Standing, Verdict } from './admission.ts';
 import { quotaProblem, rateLimitsOf, takesOf } from './gate.ts';
 
@@ -104,7 +105,10 @@ export class AdmissionGate implements Gate {
       standing: standingOf(principal, decision),
       takes: takesOf(request),
       open: true,
-      proof: proof === null ? null : { ref: this.#deps.hash(proof.secret), digest: proof.digest },
+      proof:
+        proof === null
+          ? null
+          : { ref: this.#deps.hash(proofText(principal.credential.ref, proof.secret)), digest: proof.digest },
     };
   }
 

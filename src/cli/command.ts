@@ -3,7 +3,7 @@ import { ConfigFaults } from '#config/load.ts';
 import { checkConfig } from './config.ts';
 import { migrateCommand } from './db.ts';
 import { createKey, listKeys, revokeKey } from './key.ts';
-import { initKeys } from './keys.ts';
+import { initKeys, rotateKeys } from './keys.ts';
 import { login, logout } from './login.ts';
 import { changeModel, listModels } from './model.ts';
 import { serve } from './serve.ts';
@@ -59,6 +59,7 @@ const VERBS: readonly Verb[] = [
     migrateCommand,
   ),
   verb('keys init', 'DIR', 'Make the keys that a gateway with a database of its own needs.', initKeys),
+  verb('keys rotate', '', 'Make a new key for tokens; old tokens stay good.', rotateKeys),
   verb('login', '[NAME] [--url URL] [--ca FILE]', 'Sign in; the session is kept in a file of yours, mode 0600.', login),
   verb('logout', '', 'End that session.', logout),
   verb('user add', 'NAME --role ROLE …', 'Make an account; prints its one-use enrolment link.', addUser),

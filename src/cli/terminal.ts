@@ -4,7 +4,7 @@ import { Writable } from 'node:stream';
 /** Asks a person at the terminal, or takes the next line of standard input where there is none. */
 export interface Terminal extends Disposable {
   ask(question: string): Promise<string>;
-  /** What is typed is not shown. */
+  /** What is typed is not shown, and taken exactly as it is. */
   askSecret(question: string): Promise<string>;
 }
 
@@ -34,10 +34,10 @@ export function openTerminal(): Terminal {
     const line =
       waiting.shift() ?? (ended ? null : await new Promise<string | null>((resolve) => takers.push(resolve)));
     if (line === null) throw new Error('the input ended before the question was answered');
-    return line.trim();
+    return line;
   };
   return {
-    ask: next,
+    ask: async (question) => (await next(question)).trim(),
     askSecret: async (question) => {
       hidden = true;
       try {

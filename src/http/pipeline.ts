@@ -192,7 +192,8 @@ async function runAndSettle(exchange: Exchange, deps: PipelineDeps): Promise<str
   try {
     reply = await callHandler(exchange);
     if (reply.kind === 'stream') await sendStream(response, reply.frames, abort.signal);
-    abort.signal.throwIfAborted();
+    // What is done is done: whoever has ended his own session by it is still told so, once.
+    if (reply.kind === 'stream' || !isSessionEnd(abort.signal.reason)) abort.signal.throwIfAborted();
   } catch (thrown) {
     failure = abort.signal.aborted ? abort.signal.reason : thrown;
   } finally {
@@ -211,6 +212,8 @@ async function runAndSettle(exchange: Exchange, deps: PipelineDeps): Promise<str
   }
   return endFailed(exchange, deps, failure);
 }
+
+const isSessionEnd = (reason: unknown): boolean => reason instanceof Problem && reason.code === 'session_ended';
 
 function callHandler(exchange: Exchange): Promise<Reply> {
   const { route, input, requestId, address, abort, request, principal, admission } = exchange;

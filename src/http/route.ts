@@ -44,6 +44,8 @@ export type Reply =
     }
   | { readonly kind: 'text'; readonly body: string; readonly type: string; readonly status?: number }
   | { readonly kind: 'empty'; readonly headers?: Record<string, string> }
+  /** 302: for a browser that is on its way somewhere else, never in answer to a change. */
+  | { readonly kind: 'redirect'; readonly location: string; readonly headers?: Record<string, string | string[]> }
   | { readonly kind: 'stream'; readonly frames: AsyncIterable<string> };
 
 interface Declared<P, Q, B> {

@@ -1,6 +1,7 @@
 import { type Principal, ROLES, type Role } from '#kernel/principal.ts';
 import { prepared, type Queryable } from '#postgres/pool.ts';
 import type { Account, AccountStore } from './identity.ts';
+import { FACTORS } from './oidc.ts';
 
 interface AccountRow {
   id: string;
@@ -26,6 +27,7 @@ interface PrincipalRow {
   expires_at: Date | null;
   models: string[] | null;
   actions: string[] | null;
+  factors: string[];
 }
 interface KeyRow {
   id: string;
@@ -87,6 +89,10 @@ const accountOf = (row: AccountRow): Account => ({
   epoch: Number(row.epoch),
 });
 
+/** Who has a factor of ours shows it at every sign-in of ours; a provider says whether it has asked for one. */
+const hasShownTwo = ({ has_totp, factors }: PrincipalRow): boolean =>
+  factors.includes(FACTORS.provider) ? factors.includes(FACTORS.secondFactor) || factors.includes('totp') : has_totp;
+
 const principalOf = (
   row: PrincipalRow,
   kind: 'session' | 'api_key',
@@ -98,7 +104,7 @@ const principalOf = (
   attributes: { department: row.department, clearance: row.clearance, branch: row.branch },
   credential: { kind, ref: row.credential },
   hasTotp: row.has_totp,
-  restricted: !row.has_totp && knownRoles(row.roles).some((role) => secondFactorRoles.includes(role)),
+  restricted: !hasShownTwo(row) && knownRoles(row.roles).some((role) => secondFactorRoles.includes(role)),
   scope: kind === 'api_key' ? { models: row.models, actions: row.actions } : null,
   epoch: Number(row.epoch),
   expiresAt: row.expires_at?.toISOString() ?? null,

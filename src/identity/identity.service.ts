@@ -22,6 +22,10 @@ export interface IdentityDeps {
   readonly totp: Totp;
   readonly sealer: Sealer;
   readonly guesses: GuessLimiter;
+  /** False: only admins sign in with a password. */
+  readonly localAccounts: boolean;
+  /** Whether somebody's identity provider has just asked him again: then he is not asked for a password he has not. */
+  readonly isFresh: (principal: Principal) => Promise<boolean>;
 }
 
 /** From where, and under which request, somebody does something. */
@@ -75,7 +79,8 @@ export class Identity {
     if (wait > 0) throw this.#refused(name, null, 'too_many_attempts', origin, wait);
     const account = await this.#deps.store.findAccount(username);
     const right = await this.#deps.hasher.verify(account?.passwordHash ?? null, password);
-    if (account === null || !right) throw this.#refused(name, account, 'invalid_credentials', origin);
+    const allowed = this.#deps.localAccounts || account?.roles.includes('admin');
+    if (account === null || !right || !allowed) throw this.#refused(name, account, 'invalid_credentials', origin);
     const factor = this.#factorOf(account, code);
     if (factor === 'missing') throw this.#refused(name, account, 'code_required', origin);
     if (factor === 'wrong') throw this.#refused(name, account, 'invalid_credentials', origin);
@@ -164,6 +169,10 @@ export class Identity {
    * @throws Problem `invalid_credentials`, `too_many_attempts`
    */
   async confirm(principal: Principal, password: string, action: string, origin: Origin): Promise<Account> {
+    if (await this.#deps.isFresh(principal)) {
+      const account = await this.#deps.store.findAccount(principal.username);
+      if (account !== null && account.id === principal.subject && account.passwordHash === null) return account;
+    }
     const what = `confirm ${principal.subject}`;
     const wait = await this.#deps.guesses.take(what, '');
     if (wait > 0) throw new Problem('too_many_attempts', { retryAfter: wait });

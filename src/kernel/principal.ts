@@ -32,7 +32,10 @@ export interface Principal {
   readonly credential: Credential;
   /** Second factor that this account has activated, if any. */
   readonly hasTotp: boolean;
-  /** A role of this account demands a second factor that it has not set up: it may do that, and nothing else. */
+  /**
+   * A role of this account demands a second factor that it has not set up, or that this session has not shown: it may
+   * do that, and nothing else.
+   */
   readonly restricted: boolean;
   /** Null for a session. */
   readonly scope: KeyScope | null;

@@ -5,7 +5,7 @@ import type { GuessLimiter } from '#identity/users.ts';
 import { newSecret, sha256Hex } from '#kernel/id.ts';
 import type { Principal } from '#kernel/principal.ts';
 import { Problem } from '#kernel/problem.ts';
-import type { ChallengeStore } from './stepup.ts';
+import { type ChallengeStore, proofText } from './stepup.ts';
 
 export interface StepUpDeps {
   readonly store: ChallengeStore;
@@ -55,7 +55,7 @@ export class StepUp {
     const proof = newSecret('sup_');
     const verdict = await this.#deps.recorder.change(
       'step_up.prove',
-      { ref, account: principal.subject, session, totp_step: step, proof_ref: sha256Hex(proof) },
+      { ref, account: principal.subject, session, totp_step: step, proof_ref: sha256Hex(proofText(session, proof)) },
       event(principal, 'step_up.prove', ref, requestId),
     );
     if (verdict.verdict === 'changed') {
