@@ -46,7 +46,7 @@ import { quotaRoutes } from '#quota/quota.routes.ts';
 import { postgresChallenges } from '#stepup/stepup.postgres.ts';
 import { stepUpRoutes } from '#stepup/stepup.routes.ts';
 import { PROOF_SECONDS, StepUp } from '#stepup/stepup.service.ts';
-import { type OpenDatabase, openDatabase, PROGRAM } from './gateway-database.ts';
+import { type OpenDatabase, openDatabase, orUnavailable, PROGRAM } from './gateway-database.ts';
 import { openCatalogue } from './gateway-engines.ts';
 import { openListener } from './gateway-listener.ts';
 
@@ -115,7 +115,7 @@ export async function openGateway({ config, base, log }: GatewayOptions): Promis
   await seedPolicy(pools.read, recorder);
   await access.load();
 
-  const store = postgresAccounts(pools.read);
+  const store = orUnavailable(postgresAccounts(pools.read));
   const principals = new Principals({ store, clock });
   const hasher = argon2Hasher();
   const totp = otplibTotp(clock);
@@ -127,7 +127,7 @@ export async function openGateway({ config, base, log }: GatewayOptions): Promis
     sealer,
     onPasswordChanged: (username) => forgetFirstRun(dataDir, username),
   });
-  const stepUp = new StepUp({ store: postgresChallenges(pools.read), recorder, totp, sealer });
+  const stepUp = new StepUp({ store: orUnavailable(postgresChallenges(pools.read)), recorder, totp, sealer });
   const gate = new AdmissionGate({
     submit,
     recorder,
@@ -157,8 +157,8 @@ export async function openGateway({ config, base, log }: GatewayOptions): Promis
       instance,
       created: Math.floor(clock.now() / 1000),
     }),
-    ...quotaRoutes(postgresUsage(pools.read, zone), zone),
-    ...auditRoutes(postgresAuditReader(pools.auditor)),
+    ...quotaRoutes(orUnavailable(postgresUsage(pools.read, zone)), zone),
+    ...auditRoutes(orUnavailable(postgresAuditReader(pools.auditor))),
     ...healthRoutes(() => readiness.isReady()),
   ];
   const active = new ActiveExchanges();

@@ -16,6 +16,8 @@ interface Verb {
   readonly words: readonly string[];
   readonly usage: string;
   readonly does: string;
+  /** Words that may follow; none unless it says so. */
+  readonly takes?: number;
   /** Resolves with the exit code. */
   readonly run: (invocation: Invocation) => Promise<number>;
 }
@@ -37,6 +39,7 @@ const VERBS: readonly Verb[] = [
   {
     words: ['keys', 'init'],
     usage: 'keys init DIR',
+    takes: 1,
     does: 'Make the keys that a gateway with a database of its own needs.',
     run: initKeys,
   },
@@ -73,8 +76,9 @@ export async function runCommand(argv: readonly string[]): Promise<number> {
   }
   const asked = positionals.length === 0 ? ['serve'] : positionals;
   const verb = VERBS.find(({ words }) => words.every((word, at) => asked[at] === word));
-  if (verb === undefined) {
-    process.stderr.write(`strongroom: there is no command \`${asked.slice(0, 2).join(' ').slice(0, 60)}\`\n\n${HELP}`);
+  if (verb === undefined || asked.length > verb.words.length + (verb.takes ?? 0)) {
+    const shown = asked.slice(0, (verb?.words.length ?? 1) + 1).join(' ');
+    process.stderr.write(`strongroom: there is no command \`${shown.slice(0, 60)}\`\n\n${HELP}`);
     return 2;
   }
   const invocation = {

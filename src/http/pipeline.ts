@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
+import { isStorable } from '#kernel/canonical-json.ts';
 import type { Ending, Gate, Report } from '#kernel/gate.ts';
 import { Problem } from '#kernel/problem.ts';
-import { DEFAULT_BODY_LIMIT, parseJson, parseWith, readBody } from './body.ts';
+import { DEFAULT_BODY_LIMIT, notStorable, parseJson, parseWith, readBody } from './body.ts';
 import { presentedCredential, refuseCrossOrigin } from './credential.ts';
 import type { Exchange, PipelineDeps } from './exchange.ts';
 import { setRateLimits } from './headers.ts';
@@ -75,12 +76,13 @@ async function validate(exchange: Exchange): Promise<void> {
 const hasBody = (headers: Exchange['request']['headers']): boolean =>
   headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
 
-/** Each name once: a repeated one is refused, not silently resolved. */
+/** Each name once: a repeated one is refused, not silently resolved. `%00` is no text that could be looked up. */
 function queryOf(url: string): Record<string, string> {
   const query: Record<string, string> = {};
   const at = url.indexOf('?');
   if (at < 0) return query;
   for (const [name, value] of new URLSearchParams(url.slice(at + 1))) {
+    if (!isStorable(name) || !isStorable(value)) throw notStorable();
     if (Object.hasOwn(query, name))
       throw new Problem('invalid_parameter', { message: `${name} is given twice.`, param: name });
     if (value !== '') query[name] = value;
@@ -88,12 +90,19 @@ function queryOf(url: string): Record<string, string> {
   return query;
 }
 
-async function authorise(exchange: Exchange, { gate }: PipelineDeps): Promise<void> {
+async function authorise(exchange: Exchange, deps: PipelineDeps): Promise<void> {
   const { route, principal, input } = exchange;
   if (route.access === PUBLIC || principal === null || input === null) return;
   exchange.resource = route.access.resource(input as never, principal);
-  exchange.decision = await gate.authorise(principal, route.access.action, exchange.resource);
-  if (!exchange.decision.allowed) throw new Problem(route.access.denial);
+  exchange.decision = await deps.gate.authorise(principal, route.access.action, exchange.resource);
+  if (exchange.decision.allowed) return;
+  // A no rests on what holds now, as a yes does: somebody who was just given the right is not told otherwise.
+  const standing = exchange.fresh ? 'valid' : await deps.gate.check(principal, exchange.decision);
+  if (standing === 'valid') throw new Problem(route.access.denial);
+  if (standing === 'revoked') throw new Problem('unauthenticated');
+  exchange.fresh = true;
+  await authenticate(exchange, deps);
+  await authorise(exchange, deps);
 }
 
 async function stepUp(exchange: Exchange, { gate }: PipelineDeps): Promise<void> {
@@ -165,7 +174,8 @@ async function tryAdmit(
     decision,
     address: exchange.address,
     reserveTokens: route.counts === 'none' ? null : route.counts(input as never),
-    proof: digest === null ? null : { secret: typeof proof === 'string' ? proof : '', digest },
+    // With its session, as it was made: shown in another one it is another secret.
+    proof: digest === null ? null : { secret: `${principal.credential.ref} ${String(proof ?? '')}`, digest },
   };
   const admission = await gate.admit(exchange.admissionRequest);
   if (admission === 'stale') return 'stale';

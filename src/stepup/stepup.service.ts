@@ -49,7 +49,7 @@ export class StepUp {
     const proof = newSecret('sup_');
     const verdict = await this.#deps.recorder.change(
       'step_up.prove',
-      { ref, account: principal.subject, session, totp_step: step, proof_ref: sha256Hex(proof) },
+      { ref, account: principal.subject, session, totp_step: step, proof_ref: sha256Hex(`${session} ${proof}`) },
       event(principal, 'step_up.prove', ref, requestId),
     );
     if (verdict.verdict === 'changed') return proof;

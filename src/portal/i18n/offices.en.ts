@@ -54,7 +54,8 @@ export const officesEn = {
   checkDiffersWhy: 'The record or its leaf has been altered. Keep this page and report it.',
   checkAbsent: 'This browser can’t compute the hash',
   checkAbsentWhy: 'Web Crypto is missing here, so this browser can’t compare them.',
-  checkScope: 'This shows that the text is the one that was hashed. Proof that the hash is in a signed tree is not available yet.',
+  checkScope:
+    'This shows that the text is the one that was hashed. Proof that the hash is in a signed tree is not available yet.',
   leafServer: 'Leaf in the log',
   leafOwn: 'Computed here',
   bytes: (size: number) => `${count(size)} bytes`,

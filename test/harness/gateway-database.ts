@@ -1,0 +1,102 @@
+import { readFileSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Client } from 'pg';
+import { silentLog } from '#kernel/log.ts';
+import { findBinaries } from '#postgres/embedded-binaries.ts';
+import { accountOf, type Cluster, findCluster, loginUrl } from '#postgres/embedded-cluster.ts';
+import { findServer, type Server, signal, startServer, stopServer } from '#postgres/embedded-server.ts';
+import { identityOf, isAlive } from '#postgres/process-lock.ts';
+
+/** The embedded Postgres of a gateway in the hands of somebody who may do anything to it. */
+export class GatewayDatabase {
+  readonly #cluster: Cluster;
+  #server: Server | null;
+
+  private constructor(cluster: Cluster, server: Server) {
+    this.#cluster = cluster;
+    this.#server = server;
+  }
+
+  static async of(dataDir: string): Promise<GatewayDatabase> {
+    const cluster = await findCluster(dataDir);
+    const server = await findServer(cluster);
+    if (server === undefined) throw new Error('the gateway has no Postgres');
+    return new GatewayDatabase(cluster, server);
+  }
+
+  get isUp(): boolean {
+    return this.#server !== null && isAlive(this.#server.process);
+  }
+
+  /** As superuser, who is under no row-level security and no grant. */
+  async sql<R extends object = Record<string, unknown>>(text: string, values: unknown[] = []): Promise<R[]> {
+    const client = new Client({ connectionString: loginUrl(this.#cluster, 'superuser', this.#running().port) });
+    await client.connect();
+    try {
+      await client.query('SET search_path = strongroom');
+      return (await client.query<R & Record<string, unknown>>(text, values)).rows;
+    } finally {
+      await client.end();
+    }
+  }
+
+  /** SIGSTOP to the server and its backends: connections stay open and nothing answers. */
+  freeze(): void {
+    this.#signalAll('SIGSTOP');
+  }
+
+  thaw(): void {
+    this.#signalAll('SIGCONT');
+  }
+
+  /** Fast shutdown: from here on connections are refused. */
+  async stop(): Promise<void> {
+    await stopServer(this.#running());
+    this.#server = null;
+  }
+
+  /** SIGKILL: what a crash looks like. */
+  async kill(): Promise<void> {
+    const { pid } = this.#running().process;
+    const all = [pid, ...childrenOf(pid)].map(identityOf).filter((identity) => identity !== undefined);
+    signal(this.#running(), 'SIGKILL');
+    this.#server = null;
+    while (all.some(isAlive)) await sleep(10);
+  }
+
+  /** Again on the same port, where the gateway looks for it. */
+  async start(): Promise<void> {
+    const account = await accountOf(this.#cluster);
+    this.#server = await startServer(this.#cluster, await findBinaries(account), {}, silentLog, account);
+  }
+
+  /** Ends it if it still runs and removes its files. */
+  async remove(): Promise<void> {
+    if (this.isUp) {
+      this.thaw();
+      await stopServer(this.#running());
+    }
+    await rm(this.#cluster.home, { recursive: true, force: true });
+  }
+
+  #running(): Server {
+    if (this.#server === null) throw new Error('Postgres is stopped');
+    return this.#server;
+  }
+
+  #signalAll(name: 'SIGSTOP' | 'SIGCONT'): void {
+    const { pid } = this.#running().process;
+    for (const one of [pid, ...childrenOf(pid)]) {
+      try {
+        process.kill(one, name);
+      } catch {
+        // A backend that just ended.
+      }
+    }
+  }
+}
+
+function childrenOf(pid: number): number[] {
+  return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number);
+}
