@@ -1,4 +1,4 @@
-import { ANONYMOUS, type AuditEvent, recordAndRefusal, recordText } from '#audit/event.ts';
+import { type AuditEvent, recordAndRefusal, recordText } from '#audit/event.ts';
 import type { Recorder } from '#audit/recorder.ts';
 import { networkOf, type RefusalBudget, type RefusalKey } from '#audit/refusal-budget.ts';
 import type { Clock } from '#kernel/clock.ts';
@@ -144,7 +144,12 @@ export class AdmissionGate implements Gate {
 
   refuse(refusal: Refusal): void {
     const { requestId, code, principal, action, resource, address, decision } = refusal;
-    const actor = principal?.subject ?? ANONYMOUS;
+    if (principal === null) {
+      // Nobody was recognised: anyone can cause these, so they only count towards the minute's summary.
+      this.#deps.recorder.stray(code, address);
+      return;
+    }
+    const actor = principal.subject;
     this.#deps.recorder.refuse(
       {
         kind: 'denial',
@@ -156,7 +161,7 @@ export class AdmissionGate implements Gate {
         request: requestId,
         facts: {
           address,
-          ...(principal === null ? {} : { credential: principal.credential.kind }),
+          credential: principal.credential.kind,
           ...(decision === null ? {} : { policy_version: decision.policyVersion, rule: decision.rule }),
         },
       },
