@@ -51,6 +51,7 @@ CREATE TABLE dedupe (
   event_id   uuid PRIMARY KEY,
   verdict    text NOT NULL,
   seq        bigint,
+  answer     json,                                               -- of a change: {"code", "detail"}
   created_at timestamptz NOT NULL
 );
 CREATE INDEX dedupe_created ON dedupe (created_at);
@@ -63,7 +64,8 @@ CREATE TABLE instance (
   lease_until timestamptz NOT NULL
 );
 
--- Admitted and not yet settled.
+-- Admitted and not yet settled. What was reserved counts on `day`, whenever it is settled.
+CREATE TYPE reservation AS (subject text, kind text, amount bigint);
 CREATE TABLE open_intent (
   event_id   uuid PRIMARY KEY,
   seq        bigint NOT NULL,
@@ -74,10 +76,10 @@ CREATE TABLE open_intent (
   action     text NOT NULL,
   resource   text NOT NULL,
   kind       text NOT NULL,
-  reserved   json NOT NULL,                                      -- [{"subject","kind","window","n"}]
+  day        date NOT NULL,
+  reserved   reservation[] NOT NULL,
   opened_at  timestamptz NOT NULL
 );
-CREATE INDEX open_intent_instance ON open_intent (instance);
 
 CREATE TABLE account (
   id                  text PRIMARY KEY,
@@ -175,6 +177,7 @@ CREATE TRIGGER entry_no_truncate BEFORE TRUNCATE ON entry FOR EACH STATEMENT EXE
 CREATE TRIGGER leaf_append_only BEFORE UPDATE OR DELETE ON leaf FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER leaf_no_truncate BEFORE TRUNCATE ON leaf FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER policy_append_only BEFORE UPDATE OR DELETE ON policy_version FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER policy_no_truncate BEFORE TRUNCATE ON policy_version FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 -- Partitions of 2^20 records, made ahead of need. Attaching takes a weaker lock than CREATE ... PARTITION OF, so that
 -- an auditor's long read does not hold up the log.

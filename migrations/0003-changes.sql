@@ -135,7 +135,8 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = strongroom, pg_temp AS $$
     AND (k.expires_at IS NULL OR k.expires_at > now()) AND a.disabled_at IS NULL
 $$;
 
--- The read batch: the same judgement as admission's, without the lock. A session that is looked at is in use.
+-- The read batch: the same judgement as admission's, without the lock. It changes nothing: only admissions keep a
+-- session from idling, since whoever updates sessions must hold the head lock.
 CREATE FUNCTION check_principals(p_principals json) RETURNS TABLE (o_ord integer, o_verdict text)
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = strongroom, pg_temp AS $$
 BEGIN
@@ -190,26 +191,40 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = strongroom, pg_temp AS $$
   WHERE i.id IS NULL OR i.lease_until < clock_timestamp() ORDER BY o.seq LIMIT 128
 $$;
 
--- Once a minute: what has outlived its use, and partitions ahead of need.
+-- Once a minute: partitions ahead of need, and what has outlived its use. One gateway at a time; rows that somebody holds
+-- are left for the next minute, since waiting without the head lock is how deadlocks begin. Ids go in small portions for
+-- two seconds at most, so that a backlog of any size is worked off within the statement timeout.
 CREATE FUNCTION keep_house() RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = strongroom, pg_temp AS $$
 DECLARE
   v_head head;
+  v_now timestamptz := clock_timestamp();
 BEGIN
-  DELETE FROM dedupe WHERE created_at < clock_timestamp() - interval '24 hours';
-  DELETE FROM session WHERE expires_at < clock_timestamp() - interval '1 day';
-  DELETE FROM step_up_challenge WHERE created_at < clock_timestamp() - interval '1 day';
-  DELETE FROM quota_usage WHERE window_start < (clock_timestamp() - interval '8 days')::date;
-  DELETE FROM instance i WHERE i.lease_until < clock_timestamp() - interval '1 day'
-    AND NOT EXISTS (SELECT FROM open_intent o WHERE o.instance = i.id);
+  IF NOT pg_try_advisory_xact_lock(hashtext('strongroom.keep_house')) THEN RETURN; END IF;
   SELECT * INTO v_head FROM head;
   IF v_head.covered < v_head.size + 1048576 THEN
     PERFORM cover_log(v_head.covered + 1048576);
+    RETURN;
   END IF;
+  DELETE FROM session WHERE ref IN (
+    SELECT s.ref FROM session s WHERE s.expires_at < v_now - interval '1 day' FOR UPDATE SKIP LOCKED);
+  DELETE FROM step_up_challenge WHERE ref IN (
+    SELECT c.ref FROM step_up_challenge c WHERE c.created_at < v_now - interval '1 day' FOR UPDATE SKIP LOCKED);
+  DELETE FROM quota_usage WHERE (subject, kind, window_start) IN (
+    SELECT u.subject, u.kind, u.window_start FROM quota_usage u
+    WHERE u.window_start < (v_now - interval '8 days')::date FOR UPDATE SKIP LOCKED);
+  DELETE FROM instance WHERE id IN (
+    SELECT i.id FROM instance i WHERE i.lease_until < v_now - interval '1 day'
+      AND NOT EXISTS (SELECT FROM open_intent o WHERE o.instance = i.id) FOR UPDATE SKIP LOCKED);
+  LOOP
+    DELETE FROM dedupe WHERE ctid = ANY (ARRAY(
+      SELECT d.ctid FROM dedupe d WHERE d.created_at < v_now - interval '24 hours' ORDER BY d.created_at LIMIT 5000));
+    EXIT WHEN NOT FOUND OR clock_timestamp() > v_now + interval '2 s';
+  END LOOP;
 END $$;
 
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA strongroom FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION commit_batch(json), check_principals(json), find_account(text), count_accounts(),
+GRANT EXECUTE ON FUNCTION commit_batch(text, text, json, json, json), check_principals(json), find_account(text), count_accounts(),
   find_principal(text, text), list_keys(text), find_challenge(text, text), usage_today(text, text[], text),
   current_policy(), renew_lease(text), orphaned_intents(), keep_house() TO strongroom_app;
 -- The start compares what was applied with the program's own files.

@@ -48,7 +48,6 @@ CREATE TABLE model_state (
   changed_by text NOT NULL,
   changed_at timestamptz NOT NULL
 );
-CREATE SEQUENCE model_state_number;
 
 -- Takes one guess of `what` from `device`. Returns the seconds to wait where it is locked, 0 where the guess may be
 -- judged. Five in fifteen minutes lock for one minute, then two, four … up to an hour. Success clears the counter.
@@ -191,7 +190,7 @@ BEGIN
 
   WHEN 'model.set' THEN
     INSERT INTO model_state AS m (model, number, in_service, pinned, changed_by, changed_at)
-      VALUES (c->>'model', nextval('model_state_number'), coalesce((c->>'in_service')::boolean, true),
+      VALUES (c->>'model', (SELECT coalesce(max(number), 0) + 1 FROM model_state), coalesce((c->>'in_service')::boolean, true),
               coalesce((c->>'pinned')::boolean, false), c->>'by', p_now)
       ON CONFLICT (model) DO UPDATE SET number = excluded.number, changed_by = excluded.changed_by, changed_at = excluded.changed_at,
         in_service = coalesce((c->>'in_service')::boolean, m.in_service), pinned = coalesce((c->>'pinned')::boolean, m.pinned);

@@ -2,7 +2,8 @@ import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { Config } from '#config/schema.ts';
 import type { Log } from '#kernel/log.ts';
-import { loginOf, openConnection } from '#postgres/connection.ts';
+import { Problem } from '#kernel/problem.ts';
+import { loginOf, openConnection, sqlStateOf } from '#postgres/connection.ts';
 import { startEmbedded } from '#postgres/embedded.ts';
 import { migrate, pendingMigrations } from '#postgres/migrate.ts';
 import { checkRuntimeLogin, type Separation } from '#postgres/separation.ts';
@@ -48,6 +49,24 @@ export async function openDatabase(config: Config, base: string, log: Log): Prom
     await embedded?.stop();
     throw error;
   }
+}
+
+/**
+ * A store whose failures are the database's: the caller is told 503, as for everything that can't be recorded. What
+ * Postgres says of a statement of ours stays a fault of ours.
+ */
+export function orUnavailable<T extends object>(store: T): T {
+  const guard =
+    (method: (...args: unknown[]) => Promise<unknown>) =>
+    async (...args: unknown[]): Promise<unknown> => {
+      try {
+        return await method(...args);
+      } catch (cause) {
+        if (cause instanceof Problem || /^(2[23]|42)/.test(sqlStateOf(cause) ?? '')) throw cause;
+        throw new Problem('audit_unavailable', { retryAfter: 1 }, cause);
+      }
+    };
+  return Object.fromEntries(Object.entries(store).map(([name, method]) => [name, guard(method)])) as T;
 }
 
 /** The addresses that the configuration names, or null where it names none. */

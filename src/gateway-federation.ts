@@ -14,6 +14,7 @@ import type { Clock } from '#kernel/clock.ts';
 import type { Log } from '#kernel/log.ts';
 import type { Principal } from '#kernel/principal.ts';
 import type { Queryable } from '#postgres/pool.ts';
+import { orUnavailable } from './gateway-database.ts';
 
 export interface FederationOptions {
   readonly config: Config;
@@ -48,7 +49,7 @@ export async function openFederation(options: FederationOptions): Promise<Federa
     ...options,
     provider: await openProvider(oidc, options),
     mapping: oidc,
-    accounts: postgresFederatedAccounts(pool),
+    accounts: orUnavailable(postgresFederatedAccounts(pool)),
   });
   return { routes: [methods, ...oidcRoutes(federation)], isFresh: federation.isFresh.bind(federation) };
 }

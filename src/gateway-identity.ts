@@ -29,7 +29,7 @@ import type { Queryable } from '#postgres/pool.ts';
 import { postgresChallenges } from '#stepup/stepup.postgres.ts';
 import { stepUpRoutes } from '#stepup/stepup.routes.ts';
 import { PROOF_SECONDS, StepUp } from '#stepup/stepup.service.ts';
-import { PROGRAM } from './gateway-database.ts';
+import { orUnavailable, PROGRAM } from './gateway-database.ts';
 import { openFederation, openTokens } from './gateway-federation.ts';
 
 export interface IdentityOptions {
@@ -60,9 +60,9 @@ export async function openIdentity(options: IdentityOptions): Promise<OpenIdenti
   const { config, base, pool, recorder, clock, dataDir, portalUrl } = options;
   const sealer = openSealer(await sealKey(options));
   const secondFactorRoles: readonly Role[] = ['admin', ...config.identity.secondFactorRoles];
-  const store = postgresAccounts(pool, secondFactorRoles);
-  const users = postgresUsers(pool);
-  const guesses = postgresGuesses(pool);
+  const store = orUnavailable(postgresAccounts(pool, secondFactorRoles));
+  const users = orUnavailable(postgresUsers(pool));
+  const guesses = orUnavailable(postgresGuesses(pool));
   const hasher = argon2Hasher();
   const totp = otplibTotp(clock);
   const shared = { ...options, store, users, sealer, totp, guesses, publicUrl: portalUrl };
@@ -73,7 +73,7 @@ export async function openIdentity(options: IdentityOptions): Promise<OpenIdenti
     localAccounts: config.identity.localAccounts,
     isFresh: federation.isFresh,
   });
-  const stepUp = new StepUp({ store: postgresChallenges(pool), recorder, totp, sealer, guesses });
+  const stepUp = new StepUp({ store: orUnavailable(postgresChallenges(pool)), recorder, totp, sealer, guesses });
   const ownAccount = new OwnAccount({
     store,
     users,

@@ -36,7 +36,7 @@ import { Residency } from '#models/residency.service.ts';
 import { openPool } from '#postgres/pool.ts';
 import { postgresUsage } from '#quota/quota.postgres.ts';
 import { quotaRoutes } from '#quota/quota.routes.ts';
-import { type OpenDatabase, openDatabase, PROGRAM } from './gateway-database.ts';
+import { type OpenDatabase, openDatabase, orUnavailable, PROGRAM } from './gateway-database.ts';
 import { openCatalogue } from './gateway-engines.ts';
 import { openIdentity } from './gateway-identity.ts';
 import { openListener } from './gateway-listener.ts';
@@ -139,8 +139,8 @@ export async function openGateway({ config, base, log }: GatewayOptions): Promis
       instance,
       created: Math.floor(clock.now() / 1000),
     }),
-    ...quotaRoutes(postgresUsage(pools.read, zone), zone),
-    ...auditRoutes(postgresAuditReader(pools.auditor)),
+    ...quotaRoutes(orUnavailable(postgresUsage(pools.read, zone)), zone),
+    ...auditRoutes(orUnavailable(postgresAuditReader(pools.auditor))),
     ...healthRoutes(() => readiness.isReady()),
   ];
   const active = new ActiveExchanges();
@@ -203,7 +203,7 @@ export async function openGateway({ config, base, log }: GatewayOptions): Promis
     },
   });
 
-  const modelsSettled = residency.reconcile();
+  const modelsSettled = residency.settled();
   const opened = stack.move();
   return {
     url: listener.url,

@@ -15,7 +15,18 @@ const LAYERS: Readonly<Record<string, { readonly layers: readonly string[]; read
   postgres: { layers: ['kernel', 'postgres'], packages: [/^node:/, /^pg$/, /^pg-connection-string$/] },
   config: { layers: ['kernel', 'config'], packages: [/^node:/, /^yaml$/, /^zod$/] },
   composition: {
-    layers: ['kernel', 'rules', 'contract', 'service', 'routes', 'adapter', 'http', 'postgres', 'config', 'composition'],
+    layers: [
+      'kernel',
+      'rules',
+      'contract',
+      'service',
+      'routes',
+      'adapter',
+      'http',
+      'postgres',
+      'config',
+      'composition',
+    ],
     packages: [/^node:/, /^uqr$/],
   },
   portal: { layers: ['portal'], packages: [/^preact(\/|$)/, /^uqr$/] },
@@ -52,8 +63,14 @@ const files = globSync('**/*.{ts,tsx}', { cwd: SOURCE }).sort();
 
 function importsOf(path: string): Import[] {
   const text = readFileSync(join(SOURCE, path), 'utf8').replaceAll(/\/\*[\s\S]*?\*\/|^\s*\/\/.*$/gm, '');
-  const found = text.matchAll(/\b(?:import|export)\s+(type\s+)?(?:[\w*\s{},]+?\s+from\s+)?['"]([^'"]+)['"]|\bimport\(\s*['"]([^'"]+)['"]/g);
-  return Array.from(found, ([, type, stated, dynamic]) => ({ from: path, to: stated ?? dynamic ?? '', typeOnly: type !== undefined }));
+  const found = text.matchAll(
+    /\b(?:import|export)\s+(type\s+)?(?:[\w*\s{},]+?\s+from\s+)?['"]([^'"]+)['"]|\bimport\(\s*['"]([^'"]+)['"]/g,
+  );
+  return Array.from(found, ([, type, stated, dynamic]) => ({
+    from: path,
+    to: stated ?? dynamic ?? '',
+    typeOnly: type !== undefined,
+  }));
 }
 
 const imports = files.flatMap(importsOf);
@@ -69,7 +86,10 @@ test('the table looks at the real tree', () => {
   assert.ok(files.length > 100, `only ${files.length} files`);
   assert.ok(imports.length > 400, `only ${imports.length} imports`);
   for (const layer of Object.keys(LAYERS)) {
-    assert.ok(files.some((path) => layerOf(path) === layer), `no file is of layer ${layer}`);
+    assert.ok(
+      files.some((path) => layerOf(path) === layer),
+      `no file is of layer ${layer}`,
+    );
   }
 });
 
@@ -90,7 +110,12 @@ test('every file imports only what its layer may', () => {
 test('adapters share nothing but within one feature', () => {
   const wrong = imports.filter((one) => {
     const file = target(one);
-    return layerOf(one.from) === 'adapter' && file !== null && ['adapter', 'contract'].includes(layerOf(file)) && dirname(file) !== dirname(one.from);
+    return (
+      layerOf(one.from) === 'adapter' &&
+      file !== null &&
+      ['adapter', 'contract'].includes(layerOf(file)) &&
+      dirname(file) !== dirname(one.from)
+    );
   });
   assert.deepEqual(wrong.map(say), []);
 });
@@ -116,12 +141,16 @@ test('every import names a file that is there', () => {
 test('SQL stands in .postgres files, postgres/ and migrations only', () => {
   const wrong = files.filter((path) => {
     if (path.endsWith('.postgres.ts') || path.startsWith('postgres/')) return false;
-    return /['"`]\s*(SELECT|INSERT INTO|UPDATE|DELETE FROM|CREATE TABLE)\b/.test(readFileSync(join(SOURCE, path), 'utf8'));
+    return /['"`]\s*(SELECT|INSERT INTO|UPDATE|DELETE FROM|CREATE TABLE)\b/.test(
+      readFileSync(join(SOURCE, path), 'utf8'),
+    );
   });
   assert.deepEqual(wrong, []);
 });
 
 test('only config/load.ts reads the environment', () => {
-  const wrong = files.filter((path) => path !== 'config/load.ts' && /process\.env\b/.test(readFileSync(join(SOURCE, path), 'utf8')));
+  const wrong = files.filter(
+    (path) => path !== 'config/load.ts' && /process\.env\b/.test(readFileSync(join(SOURCE, path), 'utf8')),
+  );
   assert.deepEqual(wrong, []);
 });

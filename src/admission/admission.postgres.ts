@@ -1,6 +1,7 @@
 import type { Pool, PoolClient } from 'pg';
 import {
-  batchDocument,
+  type BatchText,
+  batchText,
   CommitFailure,
   type Item,
   type Position,
@@ -25,20 +26,37 @@ interface Row {
  */
 export function batchCommitter(pool: Pool, instance: string, zone: string) {
   return async (items: readonly Item[]): Promise<readonly Verdict[]> => {
-    const rows = await send(pool, batchDocument(instance, zone, items));
-    const resetSeconds = Number((rows.at(-1)?.o_detail as { reset_seconds?: number } | null)?.reset_seconds ?? 0);
-    return rows.slice(0, -1).map((row) => ({
-      verdict: row.o_verdict,
-      code: row.o_code,
-      position: positionOf(row),
-      quotas: items[row.o_idx]?.op === 'admit' ? quotasOf(row.o_detail) : [],
-      detail: row.o_detail,
-      resetSeconds,
-    }));
+    const rows = await send(pool, instance, zone, textOf(items));
+    const day = rows.find((row) => row.o_idx === -1)?.o_detail as { reset_seconds?: number } | null | undefined;
+    const resetSeconds = day?.reset_seconds ?? 0;
+    const verdicts: Verdict[] = [];
+    // By its number and not by its place: a verdict must never reach another's request.
+    for (const row of rows) {
+      if (row.o_idx < 0) continue;
+      verdicts[row.o_idx] = {
+        verdict: row.o_verdict,
+        code: row.o_code,
+        position: positionOf(row),
+        quotas: items[row.o_idx]?.op === 'admit' ? quotasOf(row.o_detail) : [],
+        detail: row.o_detail,
+        resetSeconds,
+        ...firstAnswer(row),
+      };
+    }
+    return verdicts;
   };
 }
 
-async function send(pool: Pool, document: string): Promise<readonly Row[]> {
+/** What can't even be written as JSON counts as bad data: `data_exception`. */
+function textOf(items: readonly Item[]): BatchText {
+  try {
+    return batchText(items);
+  } catch (cause) {
+    throw new CommitFailure('rolled_back', '22000', cause);
+  }
+}
+
+async function send(pool: Pool, instance: string, zone: string, batch: BatchText): Promise<readonly Row[]> {
   let client: PoolClient;
   try {
     client = await pool.connect();
@@ -48,8 +66,8 @@ async function send(pool: Pool, document: string): Promise<readonly Row[]> {
   try {
     const { rows } = await client.query<Row>({
       name: 'commit_batch',
-      text: 'SELECT * FROM strongroom.commit_batch($1::json)',
-      values: [document],
+      text: 'SELECT * FROM strongroom.commit_batch($1, $2, $3::json, $4::json, $5::json)',
+      values: [instance, zone, batch.principals, batch.quotas, batch.items],
     });
     client.release();
     return rows;
@@ -57,7 +75,9 @@ async function send(pool: Pool, document: string): Promise<readonly Row[]> {
     // After a client-side timeout the statement may still commit: the connection is thrown away, its fate is unknown.
     const sqlstate = sqlstateOf(cause);
     client.release(sqlstate === null || sqlstate.startsWith('57'));
-    throw new CommitFailure(sqlstate === null ? 'unknown' : 'rolled_back', sqlstate, cause);
+    // FATAL ends the connection and says nothing about the statement before it.
+    const isAnswer = sqlstate !== null && (cause as { severity?: unknown }).severity === 'ERROR';
+    throw new CommitFailure(isAnswer ? 'rolled_back' : 'unknown', sqlstate, cause);
   }
 }
 
@@ -69,6 +89,13 @@ function sqlstateOf(thrown: unknown): string | null {
     (thrown as { severity?: unknown }).severity !== undefined
     ? code
     : null;
+}
+
+/** A change that was committed before, its answer lost on the way: the caller hears what he would have heard then. */
+function firstAnswer({ o_verdict, o_code, o_detail }: Row): Partial<Verdict> {
+  if (o_verdict !== 'duplicate' || (o_code !== 'changed' && o_code !== 'refused')) return {};
+  const { code, detail } = o_detail as { code: string | null; detail: unknown };
+  return { verdict: o_code, code, detail };
 }
 
 function positionOf(row: Row): Position | null {

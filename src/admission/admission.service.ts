@@ -85,7 +85,7 @@ export class Ledger implements AsyncDisposable {
     await new Promise(setImmediate);
     try {
       for (let batch = this.#queue.take(); batch.length > 0; batch = this.#queue.take()) {
-        await this.#commit(batch, true);
+        await this.#commit(batch);
         if (this.#isDown()) return;
       }
     } finally {
@@ -94,7 +94,8 @@ export class Ledger implements AsyncDisposable {
     }
   }
 
-  async #commit(batch: readonly Waiting[], retry: boolean): Promise<void> {
+  /** `lost` is the failure of an earlier try of this batch that may still commit. */
+  async #commit(batch: readonly Waiting[], lost: CommitFailure | null = null): Promise<void> {
     try {
       const verdicts = await this.#deps.commit(batch.map((waiting) => waiting.item));
       this.#downUntil = 0;
@@ -107,15 +108,16 @@ export class Ledger implements AsyncDisposable {
       });
     } catch (thrown) {
       const failure = thrown instanceof CommitFailure ? thrown : new CommitFailure('unknown', null, thrown);
-      if (failure.poisoned) await this.#halve(batch, failure);
+      if (failure.poisoned) await this.#halve(batch, failure, lost);
       // Ids make it safe: what did commit answers `duplicate` the second time.
-      else if (retry && failure.sqlstate === null) await this.#commit(batch, false);
-      else this.#fail(batch, failure);
+      else if (lost === null && failure.fate === 'unknown') await this.#commit(batch, failure);
+      // However clearly the second try failed, the first one may still be on its way.
+      else this.#fail(batch, lost ?? failure);
     }
   }
 
   /** Somebody's data broke the batch: halve it until the culprit stands alone; only it fails. */
-  async #halve(batch: readonly Waiting[], failure: CommitFailure): Promise<void> {
+  async #halve(batch: readonly Waiting[], failure: CommitFailure, lost: CommitFailure | null): Promise<void> {
     const [only] = batch;
     if (batch.length === 1 && only) {
       this.#deps.log.error('a record was refused by the database', { code: failure.sqlstate ?? '', error: failure });
@@ -123,8 +125,8 @@ export class Ledger implements AsyncDisposable {
       return;
     }
     const middle = batch.length >> 1;
-    await this.#commit(batch.slice(0, middle), true);
-    await this.#commit(batch.slice(middle), true);
+    await this.#commit(batch.slice(0, middle), lost);
+    await this.#commit(batch.slice(middle), lost);
   }
 
   #fail(batch: readonly Waiting[], failure: CommitFailure): void {

@@ -87,7 +87,7 @@ export interface QuotaState {
 }
 /**
  * The database's answer to one item. `admitted`, `settled`, `recorded`, `changed` are the wanted ones.
- * `duplicate`: this id was committed before, `code` is the verdict of then. `late`: the intent was closed already.
+ * `duplicate`: this id was committed before, `code` is the verdict of then; a change answers as it did then. `late`: the intent was closed already.
  */
 export interface Verdict {
   readonly verdict:
@@ -120,14 +120,24 @@ export class CommitFailure extends Error {
     this.fate = fate;
     this.sqlstate = sqlstate;
   }
-  /** The data of one item is at fault (SQLSTATE class 22 or 23), not the database. */
+  /**
+   * One item is at fault and not the database: bad data or a constraint (SQLSTATE class 22, 23), a value that an index
+   * can't hold or JSON nested too deeply (54), something that `commit_batch` itself refuses (P0).
+   */
   get poisoned(): boolean {
-    return this.sqlstate !== null && /^2[23]/.test(this.sqlstate);
+    return this.sqlstate !== null && /^(?:22|23|54|P0)/.test(this.sqlstate);
   }
 }
 
-/** The batch as `commit_batch` in migrations/ takes it: principals and quotas once each, items refer to them. */
-export function batchDocument(instance: string, zone: string, items: readonly Item[]): string {
+/** A batch as `commit_batch` in migrations/ takes it, each list as JSON. */
+export interface BatchText {
+  readonly principals: string;
+  readonly quotas: string;
+  readonly items: string;
+}
+
+/** Principals and quotas once each; items refer to them by their place. */
+export function batchText(items: readonly Item[]): BatchText {
   const principals = new Map<string, { index: number; row: object }>();
   const quotas = new Map<string, { index: number; row: object }>();
   const intern = (table: Map<string, { index: number; row: object }>, key: string, row: () => object): number => {
@@ -174,6 +184,6 @@ export function batchDocument(instance: string, zone: string, items: readonly It
     }
     return row;
   });
-  const list = (table: Map<string, { row: object }>) => Array.from(table.values(), ({ row }) => row);
-  return JSON.stringify({ instance, zone, principals: list(principals), quotas: list(quotas), items: rows });
+  const list = (table: Map<string, { row: object }>) => JSON.stringify(Array.from(table.values(), ({ row }) => row));
+  return { principals: list(principals), quotas: list(quotas), items: JSON.stringify(rows) };
 }

@@ -1,4 +1,4 @@
-import { ANONYMOUS, type AuditEvent, recordText, refusalText } from '#audit/event.ts';
+import { type AuditEvent, recordAndRefusal, recordText } from '#audit/event.ts';
 import type { Recorder } from '#audit/recorder.ts';
 import { networkOf, type RefusalBudget, type RefusalKey } from '#audit/refusal-budget.ts';
 import type { Clock } from '#kernel/clock.ts';
@@ -94,14 +94,14 @@ export class AdmissionGate implements Gate {
 
   #admitItem(request: AdmissionRequest): AdmitItem {
     const { principal, decision, proof } = request;
-    const event = intentOf(request);
+    const { record, refusal } = recordAndRefusal(intentOf(request), 'denied', 'denial');
     // Whether a denial would be recorded singly is settled before: the database writes it in the same transaction.
     const singly = REFUSAL_CODES.every((code) => this.#deps.budget.open(keyOf(request, code)));
     return {
       op: 'admit',
       id: newEventId(),
-      record: recordText(event),
-      refusal: singly ? refusalText(event, 'denied', 'denial') : null,
+      record,
+      refusal: singly ? refusal : null,
       standing: standingOf(principal, decision),
       takes: takesOf(request),
       open: true,
@@ -136,19 +136,24 @@ export class AdmissionGate implements Gate {
     const verdict = await this.#deps.submit({
       op: 'settle',
       id: newEventId(),
-      record: recordText(event),
-      refusal: refusalText(event, 'late_outcome'),
+      ...recordAndRefusal(event, 'late_outcome'),
       intent: admission.intentId,
       used,
       opening: report.opening,
     });
     // Somebody closed our intent: our lease had run out. The answer may not be completed.
-    if (verdict.verdict === 'late') throw new Problem('audit_unavailable', { retryAfter: 1 });
+    if (verdict.verdict === 'late' || (verdict.verdict === 'duplicate' && verdict.code === 'late'))
+      throw new Problem('audit_unavailable', { retryAfter: 1 });
   }
 
   refuse(refusal: Refusal): void {
     const { requestId, code, principal, action, resource, address, decision } = refusal;
-    const actor = principal?.subject ?? ANONYMOUS;
+    if (principal === null) {
+      // Nobody was recognised: anyone can cause these, so they only count towards the minute's summary.
+      this.#deps.recorder.stray(code, address);
+      return;
+    }
+    const actor = principal.subject;
     this.#deps.recorder.refuse(
       {
         kind: 'denial',
@@ -160,7 +165,7 @@ export class AdmissionGate implements Gate {
         request: requestId,
         facts: {
           address,
-          ...(principal === null ? {} : { credential: principal.credential.kind }),
+          credential: principal.credential.kind,
           ...(decision === null ? {} : { policy_version: decision.policyVersion, rule: decision.rule }),
         },
       },

@@ -26,7 +26,8 @@ const FROM = 'FROM strongroom.entry e LEFT JOIN strongroom.actor_name n ON n.act
 const CONDITIONS = {
   from: 'e.at >= ?::timestamptz',
   to: 'e.at < ?::timestamptz',
-  actor: 'e.actor = coalesce((SELECT a.actor FROM strongroom.actor_name a WHERE a.name = ?), ?)',
+  // By id or by name; two accounts may have had one name, and a name may look like an id.
+  actor: 'e.actor = ANY (ARRAY(SELECT a.actor FROM strongroom.actor_name a WHERE a.name = ? UNION ALL SELECT ?))',
   action: 'e.action = ?',
   resource: 'e.resource = ?',
   outcome: 'e.outcome = ?',

@@ -1,5 +1,5 @@
 import { MAX_EVENT_BYTES, type RecordText, type RefusalText } from '#admission/admission.ts';
-import { type CanonicalValue, canonicalJson } from '#kernel/canonical-json.ts';
+import { type CanonicalValue, canonicalJson, canonicalMembers } from '#kernel/canonical-json.ts';
 
 export type EventKind = 'intent' | 'outcome' | 'denial' | 'sign-in' | 'change' | 'system' | 'refusals';
 
@@ -25,7 +25,7 @@ export interface AuditEvent {
   readonly facts?: { readonly [name: string]: CanonicalValue | undefined };
 }
 
-/** Marks the place of the code in a refusal's bytes; no event of ours has it as a value. */
+/** Stands for the code while a refusal's length is checked. */
 const CODE_SLOT = '{code}';
 
 /** The columns and canonical bytes of an event. @throws TypeError for text that Postgres can't store, or too long. */
@@ -36,16 +36,49 @@ export function recordText(event: AuditEvent): RecordText {
 
 /** The same event as a refusal whose code the database fills in. */
 export function refusalText(event: AuditEvent, outcome: string, kind: EventKind = event.kind): RefusalText {
-  const bytes = eventBytes({ ...event, kind, outcome, outcome_code: CODE_SLOT });
-  const slot = `"outcome_code":"${CODE_SLOT}"`;
-  const at = bytes.indexOf(slot) + slot.length - CODE_SLOT.length - 1;
-  return { kind, outcome, event: [bytes.slice(0, at), bytes.slice(at + CODE_SLOT.length)] };
+  return recordAndRefusal(event, outcome, kind).refusal;
+}
+
+/** {@link recordText} and {@link refusalText} of one event: most members are the same, so they are spelled once. */
+export function recordAndRefusal(
+  event: AuditEvent,
+  refusedOutcome: string,
+  refusedKind: EventKind = event.kind,
+): { readonly record: RecordText; readonly refusal: RefusalText } {
+  const { facts, ...columns } = event;
+  const { kind, actor, action, resource, outcome, request, outcome_code: code } = columns;
+  // What both share stands before, between and behind the three members in which they differ.
+  const shared: [string, string, string, string] = ['', '', '', ''];
+  let place: 0 | 1 | 2 | 3 = 0;
+  for (const [name, text] of canonicalMembers({ ...facts, ...columns, outcome_code: code ?? '' })) {
+    if (name === 'kind') place = 1;
+    else if (name === 'outcome') place = 2;
+    else if (name === 'outcome_code') place = 3;
+    else shared[place] += `,${text}`;
+  }
+  const [first, second, third, last] = shared;
+  const bytes = (itsKind: string, itsOutcome: string, itsCode: string) =>
+    `{${first.slice(1)},"kind":${canonicalJson(itsKind)}${second},"outcome":${canonicalJson(itsOutcome)}${third}${itsCode}`;
+  const recorded = `${bytes(kind, outcome, code === undefined ? '' : `,"outcome_code":${canonicalJson(code)}`)}${last}}`;
+  const refused = [bytes(refusedKind, refusedOutcome, ',"outcome_code":"'), `"${last}}`] as const;
+  refuseTooLong(recorded);
+  refuseTooLong(refused[0], CODE_SLOT, refused[1]);
+  return {
+    record: { kind, actor, action, resource, outcome, request, event: recorded },
+    refusal: { kind: refusedKind, outcome: refusedOutcome, event: refused },
+  };
 }
 
 function eventBytes({ facts, ...columns }: AuditEvent): string {
   const bytes = canonicalJson({ ...facts, ...columns });
-  if (bytes.length > MAX_EVENT_BYTES || Buffer.byteLength(bytes) > MAX_EVENT_BYTES) {
+  refuseTooLong(bytes);
+  return bytes;
+}
+
+/** A UTF-16 unit is three bytes at most, so that most are known to fit without being counted. */
+function refuseTooLong(...parts: readonly string[]): void {
+  const units = parts.reduce((sum, part) => sum + part.length, 0);
+  if (units * 3 > MAX_EVENT_BYTES && parts.reduce((sum, part) => sum + Buffer.byteLength(part), 0) > MAX_EVENT_BYTES) {
     throw new TypeError(`an audit event holds at most ${MAX_EVENT_BYTES} bytes`);
   }
-  return bytes;
 }

@@ -49,9 +49,10 @@ export class AuditRecorder implements Recorder, AsyncDisposable {
     this.budget.count({ code, source: networkOf(address), subject: ANONYMOUS }, this.#deps.clock.now());
   }
 
-  /** Writes the minute's summaries. What can't be written now is counted on into the next minute by nobody: it is logged. */
+  /** Writes the minute's summaries. What can't be written now counts on into the next minute. */
   async flush(): Promise<void> {
-    for (const { key, count, first, last, subjects } of this.budget.flush()) {
+    for (const summary of this.budget.flush()) {
+      const { key, count, first, last, subjects } = summary;
       const event: AuditEvent = {
         kind: 'refusals',
         actor: key.subject === 'others' ? SYSTEM : key.subject,
@@ -65,7 +66,8 @@ export class AuditRecorder implements Recorder, AsyncDisposable {
       try {
         await this.record(event);
       } catch (error) {
-        this.#deps.log.warn('a summary of refusals could not be recorded', { count, code: key.code, error });
+        this.budget.restore(summary);
+        this.#deps.log.warn('a summary of refusals could not be recorded yet', { count, code: key.code, error });
       }
     }
   }

@@ -29,6 +29,8 @@ interface Entry {
   first: number;
   last: number;
   readonly subjects: Set<string>;
+  /** Subjects of restored summaries: at least so many. */
+  restored: number;
 }
 
 /**
@@ -51,22 +53,31 @@ export class RefusalBudget {
   /** A refusal was not recorded singly: it goes into the minute's summary. */
   count(key: RefusalKey, now: number): void {
     const entry = this.#entry(key);
-    entry.first ||= now;
+    if (entry.count === 0) entry.first = now;
     entry.last = now;
     entry.count++;
     if (entry.subjects.size < MAX_SUBJECTS) entry.subjects.add(key.subject);
+  }
+
+  /** Counts a summary that could not be recorded on into the running minute. */
+  restore({ key, count, first, last, subjects }: RefusalSummary): void {
+    const entry = this.#entry(key);
+    entry.first = entry.count === 0 ? first : Math.min(first, entry.first);
+    entry.last = Math.max(last, entry.last);
+    entry.count += count;
+    entry.restored = Math.max(entry.restored, subjects);
   }
 
   /** Ends the minute: what was only counted, and everybody's budget is whole again. */
   flush(): RefusalSummary[] {
     const counted = [...this.#entries.values()].filter((entry) => entry.count > 0);
     this.#entries = new Map();
-    return counted.map(({ key, count, first, last, subjects }) => ({
+    return counted.map(({ key, count, first, last, subjects, restored }) => ({
       key,
       count,
       first,
       last,
-      subjects: subjects.size,
+      subjects: Math.max(subjects.size, restored),
     }));
   }
 
@@ -84,6 +95,7 @@ export class RefusalBudget {
       first: 0,
       last: 0,
       subjects: new Set(),
+      restored: 0,
     };
     this.#entries.set(keptName, entry);
     return entry;

@@ -20,14 +20,17 @@ const ResponseFormat = z.discriminatedUnion('type', [
   }),
 ]);
 
+/** Far above any context, far below where a sum of tokens would stop being an exact integer. */
+const MaxTokens = z.number().int().min(1).max(2_147_483_647);
+
 /** POST /v1/chat/completions: OpenAI's names and limits. Unknown members are ignored, as OpenAI does. */
 export const ChatRequest = z.object({
   model: z.string().min(1).max(64),
   messages: z.array(Message).min(1).max(1024),
   stream: z.boolean().nullish(),
   stream_options: z.object({ include_usage: z.boolean().optional() }).nullish(),
-  max_tokens: z.number().int().min(1).nullish(),
-  max_completion_tokens: z.number().int().min(1).nullish(),
+  max_tokens: MaxTokens.nullish(),
+  max_completion_tokens: MaxTokens.nullish(),
   temperature: z.number().min(0).max(2).nullish(),
   top_p: z.number().gt(0).max(1).nullish(),
   stop: z.union([z.string().min(1).max(256), z.array(z.string().min(1).max(256)).max(4)]).nullish(),

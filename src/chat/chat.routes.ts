@@ -6,7 +6,7 @@ import type { Clock } from '#kernel/clock.ts';
 import { newKey } from '#kernel/id.ts';
 import { Problem } from '#kernel/problem.ts';
 import { type ChatChunk, ChatCompletion, ChatRequest } from './chat.contract.ts';
-import { generationRequest, maxTokensOf, tokensToReserve, usageOf } from './chat.ts';
+import { generationRequest, longestAnswer, tokensToReserve, usageOf } from './chat.ts';
 import { Completion } from './completion.ts';
 
 export interface ChatDeps {
@@ -30,8 +30,7 @@ export function chatRoutes({ engine, clock, bodyLimit }: ChatDeps): Route[] {
       },
       credentials: 'any',
       stepUp: NO_STEP_UP,
-      counts: ({ body, size }) =>
-        tokensToReserve(size, maxTokensOf(body) ?? engine(body.model)?.status().maxOutputTokens ?? 0),
+      counts: ({ body, size }) => tokensToReserve(size, longestAnswer(body, engine(body.model)?.status())),
       records: 'full',
       body: ChatRequest,
       bodyLimit,

@@ -1,4 +1,4 @@
-import type { ChatMessage, GenerationRequest, ResponseFormat, Usage } from '#engine/engine.ts';
+import type { ChatMessage, GenerationRequest, ModelStatus, ResponseFormat, Usage } from '#engine/engine.ts';
 
 /** The body of POST /v1/chat/completions after its schema. */
 export interface ChatBody {
@@ -33,7 +33,13 @@ const TEMPLATE_TOKENS = 256;
 export const tokensToReserve = (size: number, maxTokens: number): number =>
   Math.ceil(size / BYTES_PER_TOKEN) + TEMPLATE_TOKENS + maxTokens;
 
-export const maxTokensOf = (body: ChatBody): number | null => body.max_completion_tokens ?? body.max_tokens ?? null;
+const maxTokensOf = (body: ChatBody): number | null => body.max_completion_tokens ?? body.max_tokens ?? null;
+
+/** No answer is longer than its model's context, whatever the caller asks for: more would lock up tokens for nothing. */
+export const longestAnswer = (
+  body: ChatBody,
+  model: Pick<ModelStatus, 'contextSize' | 'maxOutputTokens'> | undefined,
+) => Math.min(maxTokensOf(body) ?? model?.maxOutputTokens ?? 0, model?.contextSize ?? Number.POSITIVE_INFINITY);
 
 /** OpenAI's request in the engine's words. `developer` is OpenAI's newer name for `system`. */
 export function generationRequest(body: ChatBody, requestId: string, subject: string): GenerationRequest {

@@ -38,6 +38,8 @@ interface Verb {
   readonly words: readonly string[];
   readonly usage: string;
   readonly does: string;
+  /** Words that may follow; none unless it says so. */
+  readonly takes: number;
   /** Resolves with the exit code. */
   readonly run: (invocation: Invocation) => Promise<number>;
 }
@@ -45,6 +47,8 @@ interface Verb {
 const verb = (words: string, rest: string, does: string, run: Verb['run']): Verb => ({
   words: words.split(' '),
   usage: `${words} ${rest}`.trim(),
+  // The operand, where there is one, stands before the options.
+  takes: /^(\[?[A-Z])/.test(rest) ? 1 : 0,
   does,
   run,
 });
@@ -109,8 +113,9 @@ export async function runCommand(argv: readonly string[]): Promise<number> {
   }
   const asked = positionals.length === 0 ? ['serve'] : positionals;
   const found = VERBS.find(({ words }) => words.every((word, at) => asked[at] === word));
-  if (found === undefined) {
-    process.stderr.write(`strongroom: there is no command \`${asked.slice(0, 2).join(' ').slice(0, 60)}\`\n\n${HELP}`);
+  if (found === undefined || asked.length > found.words.length + found.takes) {
+    const shown = asked.slice(0, (found?.words.length ?? 1) + 1).join(' ');
+    process.stderr.write(`strongroom: there is no command \`${shown.slice(0, 60)}\`\n\n${HELP}`);
     return 2;
   }
   const invocation = {

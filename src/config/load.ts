@@ -63,10 +63,10 @@ function readFile(path: string, required: boolean, faults: string[]): { tree: Tr
     return { tree: {}, found: false };
   }
   try {
-    return {
-      tree: asTree(parse(text, { prettyErrors: false, uniqueKeys: true, maxAliasCount: 0 }) ?? {}),
-      found: true,
-    };
+    const value: unknown = parse(text, { prettyErrors: false, uniqueKeys: true, maxAliasCount: 0 }) ?? {};
+    // Anything else would be taken for an empty file, and the gateway would start on defaults.
+    if (typeof value !== 'object' || Array.isArray(value)) faults.push(`${path}: settings are written as NAME: VALUE`);
+    return { tree: asTree(value), found: true };
   } catch (error) {
     const line = (error as { linePos?: [{ line: number }] }).linePos?.[0].line;
     faults.push(`${path}: not valid YAML${line === undefined ? '' : `, line ${line}`}`);

@@ -34,6 +34,8 @@ class UpstreamEngine implements Engine {
   #client: UpstreamClient | null = null;
   /** Aborted by `close`. */
   #lifetime = new AbortController();
+  /** Answers under way, to be ended by `close`. */
+  readonly #running = new Set<AbortController>();
   #state: ModelState = 'unloaded';
 
   constructor(spec: UpstreamModelSpec, deps: UpstreamDeps) {
@@ -97,6 +99,7 @@ class UpstreamEngine implements Engine {
     this.#turnstile.close();
     this.#turnstile.refuseAll(notLoaded());
     this.#lifetime.abort(failed('closed'));
+    for (const stop of this.#running) stop.abort(this.#lifetime.signal.reason);
     this.#client?.close();
     this.#client = null;
   }
@@ -112,13 +115,19 @@ class UpstreamEngine implements Engine {
       });
     }
     const leave = await this.#turnstile.enter(request.subject, signal);
-    const done = new AbortController();
-    const stop = AbortSignal.any([signal, this.#lifetime.signal, done.signal]);
-    // At once, not when the reader comes back: he may be waiting for his own client.
-    signal.addEventListener('abort', leave, { once: true });
+    // One controller that others abort, not AbortSignal.any: that holds its followers by WeakRef, which the young
+    // generation's collector takes for strong, so that every request would live on into the old one.
+    const stop = new AbortController();
+    this.#running.add(stop);
+    const onAbort = () => {
+      // At once, not when the reader comes back: he may be waiting for his own client.
+      leave();
+      stop.abort(signal.reason);
+    };
+    signal.addEventListener('abort', onAbort, { once: true });
     let complete = false;
     try {
-      for await (const event of this.#answer(request, stop)) {
+      for await (const event of this.#answer(request, stop.signal)) {
         complete = event.type === 'finished';
         yield event;
       }
@@ -127,8 +136,9 @@ class UpstreamEngine implements Engine {
       throw this.#failure(this.#lifetime.signal.aborted ? this.#lifetime.signal.reason : error);
     } finally {
       // Whatever the reason for leaving, an answer that still runs is ended on the server too.
-      if (!complete) done.abort();
-      signal.removeEventListener('abort', leave);
+      if (!complete) stop.abort();
+      this.#running.delete(stop);
+      signal.removeEventListener('abort', onAbort);
       leave();
     }
   }

@@ -30,7 +30,6 @@ export function createApp(deps: AppDeps): RequestListener {
   app.set('query parser', 'simple');
   app.set('case sensitive routing', true);
   app.set('strict routing', true);
-  app.use(securityHeaders(deps.strictTransport));
   for (const route of deps.routes) mount(app, route, deps);
   app.use(
     express.static(deps.portal, {
@@ -45,10 +44,17 @@ export function createApp(deps: AppDeps): RequestListener {
   app.use((request, response) => stray(deps, request, response));
   app.use((error: unknown, request: IncomingMessage, response: ServerResponse, _next: unknown) => {
     deps.onStray('malformed path', clientAddress(request, deps.trustedProxies));
+    const requestId = newRequestId();
     if (response.headersSent) response.destroy();
-    else sendProblem(response, new Problem('invalid_request', {}, error), request.url ?? '/', newRequestId());
+    else {
+      response.setHeader('x-request-id', requestId);
+      sendProblem(response, new Problem('invalid_request', {}, error), request.url ?? '/', requestId);
+    }
   });
+  const setSecurityHeaders = securityHeaders(deps.strictTransport);
   return (request, response) => {
+    // Before anything is looked at: no answer of ours goes out without them.
+    setSecurityHeaders(request, response, () => {});
     // Writing to a client that has gone is an event of every day, not a reason to end the process.
     response.on('error', () => {});
     const fault = boundaryFault(request);

@@ -48,11 +48,12 @@ export function parseJson(bytes: Buffer): unknown {
     throw new Problem('invalid_json', {}, cause);
   }
   // Escapes can spell what raw UTF-8 can't: a NUL, or half a character. Neither can be recorded.
-  if (text.includes('\\u') && !isStorableDeep(value)) {
-    throw new Problem('invalid_parameter', { message: 'Text may not hold U+0000 or half of a surrogate pair.' });
-  }
+  if (text.includes('\\u') && !isStorableDeep(value)) throw notStorable();
   return value;
 }
+
+export const notStorable = (): Problem =>
+  new Problem('invalid_parameter', { message: 'Text may not hold U+0000 or half of a surrogate pair.' });
 
 function isStorableDeep(value: unknown): boolean {
   if (typeof value === 'string') return isStorable(value);
@@ -102,7 +103,7 @@ export function parseWith<T>(schema: z.ZodType<T>, value: unknown): T {
   });
 }
 
-/** Of a union's failures the longest path says most. */
+/** Of a union's failures the longest path says most; next, the one whose value was of the right kind. */
 function deepest(issues: readonly z.core.$ZodIssue[], prefix: readonly PropertyKey[] = []): z.core.$ZodIssue {
   const [issue] = issues;
   if (issue === undefined) throw new TypeError('a failed parse has issues');
@@ -111,6 +112,8 @@ function deepest(issues: readonly z.core.$ZodIssue[], prefix: readonly PropertyK
     const nested = issue.errors.filter((list) => list.length > 0).map((list) => deepest(list, path));
     const best = nested.sort((a, b) => b.path.length - a.path.length)[0];
     if (best && best.path.length > path.length) return best;
+    const near = nested.find(({ code }) => code !== 'invalid_type' && code !== 'invalid_union');
+    if (near) return near;
   }
   return { ...issue, path };
 }

@@ -2,6 +2,18 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { BlockList, isIP } from 'node:net';
 
 const METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE']);
+/** Node keeps the first or joins them; a proxy may believe the last. */
+const SINGLE: ReadonlySet<string> = new Set([
+  'authorization',
+  'content-length',
+  'content-type',
+  'host',
+  'origin',
+  'sec-fetch-site',
+  'step-up-proof',
+  'transfer-encoding',
+  'x-api-key',
+]);
 const BODILESS: ReadonlySet<string> = new Set(['GET', 'HEAD']);
 
 /**
@@ -15,20 +27,19 @@ export function boundaryFault(request: IncomingMessage): string | null {
   if (!url.startsWith('/') || url.startsWith('//')) return 'request target';
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
   if (/[\u0000-\u0020\u007f-\uffff\\]/.test(url)) return 'request target';
-  let hosts = 0;
-  let lengths = 0;
+  const seen = new Set<string>();
   for (let at = 0; at < rawHeaders.length; at += 2) {
-    const name = rawHeaders[at]?.toLowerCase();
-    if (name === 'host') hosts++;
-    else if (name === 'content-length') lengths++;
+    const name = rawHeaders[at]?.toLowerCase() ?? '';
+    if (seen.has(name) && SINGLE.has(name)) return 'a repeated header';
+    seen.add(name);
   }
-  if (hosts !== 1) return 'exactly one Host header';
+  if (!/^[\w.:[\]-]+$/.test(headers.host ?? '')) return 'Host header';
   const coding = headers['transfer-encoding'];
-  if (coding !== undefined && (coding !== 'chunked' || lengths > 0)) return 'transfer coding';
-  if (lengths > 1) return 'exactly one Content-Length header';
+  if (coding !== undefined && (coding !== 'chunked' || seen.has('content-length'))) return 'transfer coding';
   if (BODILESS.has(method) && (coding !== undefined || Number(headers['content-length'] ?? 0) > 0))
     return 'a body on GET';
   if (headers['upgrade'] !== undefined) return 'upgrade';
+  if (headers.expect !== undefined && headers.expect.toLowerCase() !== '100-continue') return 'expectation';
   return null;
 }
 

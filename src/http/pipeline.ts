@@ -1,13 +1,14 @@
 import { createHash } from 'node:crypto';
-import type { Ending, Gate, Report } from '#kernel/gate.ts';
+import { isStorable } from '#kernel/canonical-json.ts';
+import type { Gate } from '#kernel/gate.ts';
 import { Problem } from '#kernel/problem.ts';
-import { DEFAULT_BODY_LIMIT, parseJson, parseWith, readBody } from './body.ts';
+import { DEFAULT_BODY_LIMIT, notStorable, parseJson, parseWith, readBody } from './body.ts';
 import { presentedCredential, refuseCrossOrigin } from './credential.ts';
 import type { Exchange, PipelineDeps } from './exchange.ts';
 import { setRateLimits } from './headers.ts';
 import { sendProblem, statusOf } from './problem-json.ts';
-import { sendReply, sendStream, sendStreamProblem } from './reply.ts';
-import { ClientClosed, type GuardedRoute, PUBLIC, type Reply } from './route.ts';
+import { type GuardedRoute, PUBLIC } from './route.ts';
+import { runAndSettle } from './run.ts';
 
 type Step = (exchange: Exchange, deps: PipelineDeps) => void | Promise<void>;
 type Guarded = GuardedRoute<unknown, unknown, unknown>;
@@ -75,12 +76,13 @@ async function validate(exchange: Exchange): Promise<void> {
 const hasBody = (headers: Exchange['request']['headers']): boolean =>
   headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
 
-/** Each name once: a repeated one is refused, not silently resolved. */
+/** Each name once: a repeated one is refused, not silently resolved. `%00` is no text that could be looked up. */
 function queryOf(url: string): Record<string, string> {
   const query: Record<string, string> = {};
   const at = url.indexOf('?');
   if (at < 0) return query;
   for (const [name, value] of new URLSearchParams(url.slice(at + 1))) {
+    if (!isStorable(name) || !isStorable(value)) throw notStorable();
     if (Object.hasOwn(query, name))
       throw new Problem('invalid_parameter', { message: `${name} is given twice.`, param: name });
     if (value !== '') query[name] = value;
@@ -88,12 +90,19 @@ function queryOf(url: string): Record<string, string> {
   return query;
 }
 
-async function authorise(exchange: Exchange, { gate }: PipelineDeps): Promise<void> {
+async function authorise(exchange: Exchange, deps: PipelineDeps): Promise<void> {
   const { route, principal, input } = exchange;
   if (route.access === PUBLIC || principal === null || input === null) return;
   exchange.resource = route.access.resource(input as never, principal);
-  exchange.decision = await gate.authorise(principal, route.access.action, exchange.resource);
-  if (!exchange.decision.allowed) throw new Problem(route.access.denial);
+  exchange.decision = await deps.gate.authorise(principal, route.access.action, exchange.resource);
+  if (exchange.decision.allowed) return;
+  // A no rests on what holds now, as a yes does: somebody who was just given the right is not told otherwise.
+  const standing = exchange.fresh ? 'valid' : await deps.gate.check(principal, exchange.decision);
+  if (standing === 'valid') throw new Problem(route.access.denial);
+  if (standing === 'revoked') throw new Problem('unauthenticated');
+  exchange.fresh = true;
+  await authenticate(exchange, deps);
+  await authorise(exchange, deps);
 }
 
 async function stepUp(exchange: Exchange, { gate }: PipelineDeps): Promise<void> {
@@ -165,6 +174,7 @@ async function tryAdmit(
     decision,
     address: exchange.address,
     reserveTokens: route.counts === 'none' ? null : route.counts(input as never),
+    // With its session, as it was made: shown in another one it is another secret.
     proof: digest === null ? null : { secret: typeof proof === 'string' ? proof : '', digest },
   };
   const admission = await gate.admit(exchange.admissionRequest);
@@ -173,89 +183,6 @@ async function tryAdmit(
   exchange.admission = admission;
   setRateLimits(exchange.response, admission.rateLimits);
   return 'admitted';
-}
-
-/** Runs the handler and writes the outcome before the last byte. Returns the code it ended with, if it failed. */
-async function runAndSettle(exchange: Exchange, deps: PipelineDeps): Promise<string | null> {
-  const { response, abort, principal, decision } = exchange;
-  const onClose = () => {
-    if (!response.writableFinished) abort.abort(new ClientClosed());
-  };
-  response.once('close', onClose);
-  if (response.destroyed) onClose();
-  const unwatch =
-    principal && decision && exchange.admission
-      ? deps.gate.watch(principal, decision, (why) => abort.abort(why))
-      : () => {};
-  let failure: unknown = null;
-  let reply: Reply | null = null;
-  try {
-    reply = await callHandler(exchange);
-    if (reply.kind === 'stream') await sendStream(response, reply.frames, abort.signal);
-    // What is done is done: whoever has ended his own session by it is still told so, once.
-    if (reply.kind === 'stream' || !isSessionEnd(abort.signal.reason)) abort.signal.throwIfAborted();
-  } catch (thrown) {
-    failure = abort.signal.aborted ? abort.signal.reason : thrown;
-  } finally {
-    unwatch();
-  }
-  try {
-    await settle(exchange, deps, failure);
-  } catch (thrown) {
-    // What can't be recorded is not finished: the answer ends without its last byte.
-    failure = thrown;
-  }
-  response.off('close', onClose);
-  if (failure === null && reply !== null) {
-    sendReply(response, reply);
-    return null;
-  }
-  return endFailed(exchange, deps, failure);
-}
-
-const isSessionEnd = (reason: unknown): boolean => reason instanceof Problem && reason.code === 'session_ended';
-
-function callHandler(exchange: Exchange): Promise<Reply> {
-  const { route, input, requestId, address, abort, request, principal, admission } = exchange;
-  const call = {
-    ...(input ?? { params: undefined, query: undefined, body: undefined, size: 0 }),
-    requestId,
-    address,
-    headers: request.headers,
-    signal: abort.signal,
-    principal,
-    rateLimits: admission?.rateLimits ?? [],
-    report: (source: () => Report) => {
-      exchange.report = source;
-    },
-  };
-  return route.handle(call as never);
-}
-
-async function settle(exchange: Exchange, { gate }: PipelineDeps, failure: unknown): Promise<void> {
-  const { admission, admissionRequest, report } = exchange;
-  if (admission === null || admissionRequest === null) return;
-  const told = report?.() ?? { ran: true, tokens: null, facts: {}, opening: null };
-  await gate.settle(admissionRequest, admission, endingOf(failure), told);
-}
-
-function endingOf(failure: unknown): Ending {
-  if (failure === null) return { outcome: 'completed', code: null };
-  if (failure instanceof ClientClosed) return { outcome: 'client_closed', code: null };
-  return { outcome: 'failed', code: Problem.from(failure).code };
-}
-
-function endFailed(exchange: Exchange, deps: PipelineDeps, failure: unknown): string {
-  const { response } = exchange;
-  if (failure instanceof ClientClosed || response.destroyed) {
-    response.destroy();
-    return 'client_closed';
-  }
-  const problem = Problem.from(failure);
-  if (!response.headersSent) return fail(exchange, deps, problem);
-  if (problem.code === 'internal') deps.onError(exchange, problem.cause ?? problem);
-  sendStreamProblem(response, problem);
-  return problem.code;
 }
 
 /** Answers a request that ends before its run, and leaves word of the refusal. */

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import type { RequestListener } from 'node:http';
+import type { RequestListener, ServerResponse } from 'node:http';
 import { createServer, type Server, type ServerOptions } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import type { SecureContextOptions } from 'node:tls';
@@ -20,21 +20,39 @@ const TIMEOUTS = {
   handshakeTimeout: 10_000,
 } as const;
 
+const refusalOf = (status: string): string =>
+  `HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-length: 0\r\nx-content-type-options: nosniff\r\n\r\n`;
+const REFUSALS: Readonly<Record<string, string>> = {
+  ERR_HTTP_REQUEST_TIMEOUT: refusalOf('408 Request Timeout'),
+  HPE_HEADER_OVERFLOW: refusalOf('431 Request Header Fields Too Large'),
+};
+
 /** The one listener: TLS 1.3, HTTP/1.1. There is no plain-text port. */
 export class HttpServer implements AsyncDisposable {
   readonly #server: Server;
   #draining = false;
 
   constructor({ tls, listener, onStray }: ServerDeps) {
+    const answers = new WeakMap<Socket, ServerResponse>();
+    const onRequest: RequestListener = (request, response) => {
+      answers.set(request.socket, response);
+      listener(request, response);
+    };
     this.#server = createServer(
-      { ...TIMEOUTS, ...tls, insecureHTTPParser: false, keepAlive: true, noDelay: true },
-      listener,
+      { ...TIMEOUTS, ...tls, insecureHTTPParser: false, requireHostHeader: false, keepAlive: true, noDelay: true },
+      onRequest,
     );
     this.#server.maxRequestsPerSocket = 0;
+    // Node would answer 417 by itself, past our boundary.
+    this.#server.on('checkExpectation', onRequest);
     this.#server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
       onStray(error.code ?? 'malformed HTTP', socket.remoteAddress ?? 'unknown');
-      if (socket.writable && !socket.destroyed)
-        socket.end('HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n');
+      const answer = answers.get(socket);
+      // Written into an answer that is under way it would become part of it, and after a last one an answer to nothing.
+      const isOpen = !answer?.headersSent || (answer.writableFinished && answer.shouldKeepAlive);
+      if (isOpen && socket.writable) socket.write(REFUSALS[error.code ?? ''] ?? refusalOf('400 Bad Request'));
+      // Not `end`: nobody reads this socket any more, so it would never see the other side's end and stay for ever.
+      if (isOpen || answer?.writableEnded) socket.destroySoon();
       else socket.destroy();
     });
     this.#server.on('tlsClientError', (error: NodeJS.ErrnoException, socket) => {

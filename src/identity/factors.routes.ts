@@ -1,7 +1,6 @@
 import { NO_STEP_UP, PUBLIC, publicRoute, type Route, route } from '#http/route.ts';
 import { NO_COOKIE } from '#http/session-cookie.ts';
 import type { Principal } from '#kernel/principal.ts';
-import { Problem } from '#kernel/problem.ts';
 import {
   EnrolRequest,
   EnrolResponse,
@@ -64,9 +63,6 @@ export function factorRoutes(factors: FactorsPort): Route[] {
       bodyLimit: 4096,
       response: TotpResponse,
       handle: async ({ principal, body, requestId, address }) => {
-        if (!principal.hasTotp && body.password === undefined) {
-          throw new Problem('schema_invalid', { message: 'password: your password is needed', param: 'password' });
-        }
         const { secret, uri } = await factors.enrolTotp(principal, body.password, { requestId, address });
         return { kind: 'json', body: { secret, uri, digits: 6, period: 30 } satisfies TotpResponse };
       },

@@ -173,6 +173,9 @@ export class Identity {
       const account = await this.#deps.store.findAccount(principal.username);
       if (account !== null && account.id === principal.subject && account.passwordHash === null) return account;
     }
+    if (password === '') {
+      throw new Problem('schema_invalid', { message: 'password: your password is needed', param: 'password' });
+    }
     const what = `confirm ${principal.subject}`;
     const wait = await this.#deps.guesses.take(what, '');
     if (wait > 0) throw new Problem('too_many_attempts', { retryAfter: wait });

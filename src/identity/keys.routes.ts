@@ -1,6 +1,5 @@
 import { NO_STEP_UP, type Route, route } from '#http/route.ts';
 import type { Principal } from '#kernel/principal.ts';
-import { Problem } from '#kernel/problem.ts';
 import { type ApiKey, KeyList, KeyPath, KeyRequest, KeyResponse } from './identity.contract.ts';
 import type { ApiKeyRecord } from './identity.ts';
 
@@ -62,12 +61,6 @@ export function keyRoutes(keys: KeysPort): Route[] {
       bodyLimit: 4096,
       response: KeyResponse,
       handle: async ({ principal, body, requestId, address }) => {
-        if (!principal.hasTotp && body.password === undefined) {
-          throw new Problem('schema_invalid', {
-            message: 'password: your password is needed to make a key',
-            param: 'password',
-          });
-        }
         const limits = {
           expiresInDays: body.expires_in_days ?? null,
           models: body.models ?? null,

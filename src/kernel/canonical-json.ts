@@ -32,16 +32,30 @@ function canonicalComposite(
   value: readonly CanonicalValue[] | { readonly [key: string]: CanonicalValue | undefined },
 ): string {
   if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`;
-  const object = value as { readonly [key: string]: CanonicalValue | undefined };
   let text = '';
-  for (const key of Object.keys(object).sort()) {
-    const member = object[key];
-    if (member !== undefined) text += `${text === '' ? '' : ','}${canonicalString(key)}:${canonicalJson(member)}`;
-  }
+  for (const [, member] of canonicalMembers(value as CanonicalObject)) text += text === '' ? member : `,${member}`;
   return `{${text}}`;
 }
 
+interface CanonicalObject {
+  readonly [key: string]: CanonicalValue | undefined;
+}
+
+/** The members of an object in canonical order: the name, and the whole member `"name":value` as canonical JSON. */
+export function canonicalMembers(object: CanonicalObject): [name: string, text: string][] {
+  const members: [string, string][] = [];
+  for (const name of Object.keys(object).sort()) {
+    const value = object[name];
+    if (value !== undefined) members.push([name, `${canonicalString(name)}:${canonicalJson(value)}`]);
+  }
+  return members;
+}
+
+/** Text that stands in JSON as it is: printable ASCII without quotes and backslashes. Nearly all that we record. */
+const PLAIN = /^[ !#-[\]-~]*$/;
+
 function canonicalString(text: string): string {
+  if (PLAIN.test(text)) return `"${text}"`;
   if (!isStorable(text)) throw new TypeError('canonical JSON holds well-formed Unicode without U+0000 only');
   return JSON.stringify(text);
 }

@@ -23,6 +23,7 @@ export class Residency implements AsyncDisposable {
   readonly #timer: NodeJS.Timeout;
   #desired: ReadonlyMap<string, DesiredState> = new Map();
   #reconciling: Promise<void> | null = null;
+  readonly #moving = new Set<Promise<void>>();
 
   constructor(deps: ResidencyDeps) {
     this.#deps = deps;
@@ -59,8 +60,7 @@ export class Residency implements AsyncDisposable {
     );
     await this.#look();
     // A model that could not be loaded is tried again only when an admin says so.
-    if (verb === 'load' && engine.status().state === 'failed')
-      void this.#bring(model, 'model.loaded', () => engine.load());
+    if (verb === 'load' && engine.status().state === 'failed') this.#start(model, 'model.loaded', () => engine.load());
     void this.reconcile();
     return engine.status();
   }
@@ -85,10 +85,22 @@ export class Residency implements AsyncDisposable {
       const state = engine?.status().state;
       if (engine === undefined || state === undefined) continue;
       const { inService } = this.desiredOf(id);
-      if (inService && state === 'unloaded') void this.#bring(id, 'model.loaded', () => engine.load());
+      if (inService && state === 'unloaded') this.#start(id, 'model.loaded', () => engine.load());
       if (!inService && (state === 'ready' || state === 'loading'))
-        void this.#bring(id, 'model.unloaded', () => engine.close());
+        this.#start(id, 'model.unloaded', () => engine.close());
     }
+  }
+
+  /** Resolves when every model that should come or go has, or has failed. */
+  async settled(): Promise<void> {
+    await this.reconcile();
+    await Promise.all(this.#moving);
+  }
+
+  #start(model: string, action: string, work: () => Promise<void>): void {
+    const moving = this.#bring(model, action, work);
+    this.#moving.add(moving);
+    void moving.then(() => this.#moving.delete(moving));
   }
 
   async #look(): Promise<void> {

@@ -22,6 +22,8 @@ export interface FakeUpstreamOptions {
   readonly failure?: { readonly status: number; readonly body: string; readonly headers?: Record<string, string> };
   /** Breaks the connection after so many pieces. */
   readonly breakAfter?: number;
+  /** Says nothing before this. */
+  readonly until?: Promise<void>;
   /** Falls silent after so many pieces, without ending. */
   readonly silentAfter?: number;
 }
@@ -37,6 +39,8 @@ export interface FakeUpstream {
   readonly seen: readonly SeenRequest[];
   /** Completions that are being answered now. */
   readonly running: number;
+  /** True while it can't send on because nobody reads. */
+  readonly isHeldUp: boolean;
   /** Connections that were opened so far. */
   readonly connections: number;
   /** Change of behaviour for the requests to come. */
@@ -51,6 +55,7 @@ export async function startFakeUpstream(initial: FakeUpstreamOptions = {}): Prom
   let options = initial;
   const seen: SeenRequest[] = [];
   const state = { running: 0, connections: 0 };
+  const responses = new Set<ServerResponse>();
 
   const server = createServer(async (request, response) => {
     if (request.method === 'GET' && request.url === '/v1/models') {
@@ -67,7 +72,12 @@ export async function startFakeUpstream(initial: FakeUpstreamOptions = {}): Prom
     const body = JSON.parse(text) as Record<string, unknown>;
     seen.push({ headers: request.headers, body });
     state.running++;
-    response.once('close', () => state.running--);
+    responses.add(response);
+    response.once('close', () => {
+      state.running--;
+      responses.delete(response);
+    });
+    await options.until;
     await answer(options, body, response);
   });
   server.on('connection', () => state.connections++);
@@ -79,6 +89,9 @@ export async function startFakeUpstream(initial: FakeUpstreamOptions = {}): Prom
     seen,
     get running() {
       return state.running;
+    },
+    get isHeldUp() {
+      return [...responses].some((response) => response.writableNeedDrain);
     },
     get connections() {
       return state.connections;

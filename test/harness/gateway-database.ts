@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from 'pg';
 import { silentLog } from '#kernel/log.ts';
 import { findBinaries } from '#postgres/embedded-binaries.ts';
-import { accountOf, type Cluster, EMBEDDED, findCluster, loginUrl } from '#postgres/embedded-cluster.ts';
+import { accountOf, type Cluster, findCluster, loginUrl } from '#postgres/embedded-cluster.ts';
 import { findServer, type Server, signal, startServer, stopServer } from '#postgres/embedded-server.ts';
 import { identityOf, isAlive } from '#postgres/process-lock.ts';
 
@@ -96,9 +96,6 @@ export class GatewayDatabase {
     }
   }
 }
-
-/** The database itself, for statements that name it. */
-export const DATABASE = EMBEDDED.database;
 
 function childrenOf(pid: number): number[] {
   return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number);

@@ -89,6 +89,7 @@ export async function eventually<T>(look: () => Promise<T | null | undefined | f
 export class TestGateway implements AsyncDisposable {
   readonly dataDir: string;
   readonly log: LogLine[] = [];
+  authority: Buffer = Buffer.alloc(0);
   #gateway: Gateway | null = null;
   #client: HttpsClient | null = null;
   #database: GatewayDatabase | null = null;
@@ -128,9 +129,10 @@ export class TestGateway implements AsyncDisposable {
     this.#database = await GatewayDatabase.of(this.dataDir);
   }
 
-  /** Trusts another authority than the development one. */
+  /** A new client that trusts this authority; all connections of the old one break. */
   trust(ca: Buffer): void {
     this.#client?.[Symbol.dispose]();
+    this.authority = ca;
     this.#client = new HttpsClient(this.port, ca);
   }
 
@@ -179,6 +181,14 @@ export class TestGateway implements AsyncDisposable {
       [requestId],
     );
     return rows.map((row) => ({ ...row, seq: Number(row.seq), event: JSON.parse(row.record).event }));
+  }
+
+  /** Waits for the first: a refusal is recorded behind its answer. */
+  recorded(requestId: string): Promise<AuditRecord[]> {
+    return eventually(async () => {
+      const records = await this.records(requestId);
+      return records.length > 0 && records;
+    });
   }
 
   /** Waits for the outcome of a request that was admitted. */

@@ -71,6 +71,7 @@ function open(states: Record<string, Partial<DesiredState>> = {}) {
         events.push(event);
       },
       refuse: () => undefined,
+      stray: () => undefined,
     },
     log: silentLog,
   });

@@ -1,0 +1,168 @@
+import { readFile, rm, writeFile } from 'node:fs/promises';
+import { request as httpsRequest } from 'node:https';
+import { join } from 'node:path';
+import type { FirstRun } from '#identity/first-run.ts';
+import { asSuperuser, type Cluster, EMBEDDED, findCluster } from '#postgres/embedded-cluster.ts';
+import { findServer, type Server } from '#postgres/embedded-server.ts';
+import { Child, comesUp, freePort } from './child.ts';
+import { ANSWER, MODEL, QUESTION, requestText } from './question.ts';
+import type { Rival } from './rivals.ts';
+
+const PROGRAM = join(import.meta.dirname, '..', 'src');
+/** More than any round can ask, and small enough to be counted exactly. */
+const HUGE_QUOTA = 1_000_000_000_000;
+
+/** What the log and the quota say that has happened. */
+export interface Kept {
+  readonly records: number;
+  /** Requests with exactly one intent and exactly one completed outcome, and nothing else. */
+  readonly pairs: number;
+  readonly openIntents: number;
+  readonly requestsUsed: number;
+  readonly tokensUsed: number;
+  readonly commits: number;
+}
+
+export interface Strongroom extends Rival {
+  /** TLS files of the development certificate, for a proxy that shall cost the same. */
+  readonly tls: { readonly certFile: string; readonly keyFile: string };
+  kept(): Promise<Kept>;
+}
+
+/**
+ * A whole gateway in a folder of its own: embedded Postgres with the product's settings, its own development
+ * certificate, the first run's analyst with a session, an API key and a quota that is counted and never reached.
+ * `flags` are for its Node. `stack` ends it and removes what it kept.
+ */
+export async function startStrongroom(
+  stack: AsyncDisposableStack,
+  folder: string,
+  mockPort: number,
+  flags: readonly string[],
+): Promise<Strongroom> {
+  const [port, metricsPort] = [await freePort(), await freePort()];
+  const dataDir = join(folder, 'data');
+  const configFile = join(folder, 'strongroom.yaml');
+  // JSON is YAML.
+  await writeFile(
+    configFile,
+    JSON.stringify({
+      dataDir,
+      http: { port },
+      metrics: { listen: `127.0.0.1:${metricsPort}` },
+      models: { [MODEL]: { upstream: { url: `http://127.0.0.1:${mockPort}`, model: MODEL } } },
+    }),
+  );
+  stack.defer(() => removeCluster(dataDir));
+  const child = Child.run(
+    stack,
+    'strongroom',
+    process.execPath,
+    [join(PROGRAM, 'strongroom.mjs'), '--node', ...flags, join(PROGRAM, 'main.ts'), 'serve'],
+    folder,
+    { ...withoutSettings(process.env), STRONGROOM_CONFIG: configFile },
+  );
+  await comesUp(child, async () => {
+    if (!child.log().includes('Strongroom is at')) throw new Error('not listening yet');
+  });
+  const { accounts } = JSON.parse(await readFile(join(dataDir, 'first-run.json'), 'utf8')) as FirstRun;
+  const { username, password } = accounts.find(({ role }) => role === 'analyst') ?? { username: '', password: '' };
+  const ca = await readFile(join(dataDir, 'tls', 'ca.pem'), 'utf8');
+  const ask = asker(port, ca);
+
+  const { token, user } = await ask<{ token: string; user: { id: string } }>('/auth/login', '', { username, password });
+  const { key } = await ask<{ key: string }>('/auth/keys', token, { name: 'bench', password });
+  const cluster = await findCluster(dataDir);
+  const server = await findServer(cluster);
+  if (server === undefined) throw new Error('the embedded Postgres is not there');
+  await grantQuota(cluster, server, user.id);
+  await comesUp(child, () => ask('/v1/chat/completions', token, JSON.parse(QUESTION)));
+
+  return {
+    name: 'strongroom',
+    port,
+    ca,
+    requests: [token, key].map((secret) => requestText(`localhost:${port}`, { authorization: `Bearer ${secret}` })),
+    processes: [child.pid, server.process.pid],
+    tls: { certFile: join(dataDir, 'tls', 'server.pem'), keyFile: join(dataDir, 'tls', 'server.key') },
+    kept: () => readKept(cluster, server, user.id),
+  };
+}
+
+/** The differences between what was kept and what `answers` answers must leave behind; empty when all is well. */
+export function bookFaults(before: Kept, after: Kept, answers: number): string[] {
+  const expected: Readonly<Record<string, [is: number, must: number]>> = {
+    records: [after.records - before.records, 2 * answers],
+    'requests with one intent and one outcome': [after.pairs - before.pairs, answers],
+    'open intents': [after.openIntents, 0],
+    'requests counted': [after.requestsUsed - before.requestsUsed, answers],
+    'tokens counted': [after.tokensUsed - before.tokensUsed, answers * (ANSWER.promptTokens + ANSWER.completionTokens)],
+  };
+  return Object.entries(expected)
+    .filter(([, [is, must]]) => is !== must)
+    .map(([what, [is, must]]) => `${what}: ${is}, must be ${must}`);
+}
+
+/** Settings of the customer's own gateway are not for this one. */
+function withoutSettings(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const kept = Object.entries(environment).filter(([name]) => !/^(STRONGROOM_|DATABASE_URL$)/.test(name));
+  return Object.fromEntries(kept);
+}
+
+function asker(port: number, ca: string) {
+  return <T>(path: string, token: string, body: unknown): Promise<T> =>
+    new Promise((resolve, reject) => {
+      const headers = { 'content-type': 'application/json', ...(token && { authorization: `Bearer ${token}` }) };
+      const options = { host: '127.0.0.1', port, path, method: 'POST', ca, servername: 'localhost', headers };
+      const request = httpsRequest(options, async (response) => {
+        let text = '';
+        for await (const chunk of response.setEncoding('utf8')) text += chunk;
+        if ((response.statusCode ?? 500) >= 300) reject(new Error(`${path}: ${response.statusCode} ${text}`));
+        else resolve(JSON.parse(text) as T);
+      });
+      request.on('error', reject);
+      request.end(JSON.stringify(body));
+    });
+}
+
+function grantQuota(cluster: Cluster, { port }: Server, subject: string): Promise<void> {
+  return asSuperuser(cluster, port, EMBEDDED.database, async (client) => {
+    await client.query(
+      `INSERT INTO strongroom.quota_limit (scope, kind, amount)
+         SELECT $1, kind, $2 FROM unnest(ARRAY['requests_day', 'tokens_day']) kind
+         ON CONFLICT (scope, kind) DO UPDATE SET amount = excluded.amount`,
+      [`user:${subject}`, HUGE_QUOTA],
+    );
+  });
+}
+
+function readKept(cluster: Cluster, { port }: Server, subject: string): Promise<Kept> {
+  return asSuperuser(cluster, port, EMBEDDED.database, async (client) => {
+    const { rows } = await client.query<Record<keyof Kept, string>>(
+      `WITH mine AS (SELECT request_id, kind, outcome, xmin::text AS commit FROM strongroom.entry
+                      WHERE actor = $1 AND action = 'infer'),
+            by_request AS (SELECT count(*) AS n, count(*) FILTER (WHERE kind = 'intent') AS intents,
+                                  count(*) FILTER (WHERE kind = 'outcome' AND outcome = 'completed') AS outcomes
+                             FROM mine GROUP BY request_id),
+            used AS (SELECT kind, sum(used) AS n FROM strongroom.quota_usage WHERE subject = $1 GROUP BY kind)
+       SELECT (SELECT count(*) FROM mine) AS "records",
+              (SELECT count(DISTINCT commit) FROM mine) AS "commits",
+              (SELECT count(*) FROM by_request WHERE n = 2 AND intents = 1 AND outcomes = 1) AS "pairs",
+              (SELECT count(*) FROM strongroom.open_intent) AS "openIntents",
+              coalesce((SELECT n FROM used WHERE kind = 'requests_day'), 0) AS "requestsUsed",
+              coalesce((SELECT n FROM used WHERE kind = 'tokens_day'), 0) AS "tokensUsed"`,
+      [subject],
+    );
+    const [row] = rows;
+    if (row === undefined) throw new Error('the books are empty');
+    return Object.fromEntries(Object.entries(row).map(([name, value]) => [name, Number(value)])) as unknown as Kept;
+  });
+}
+
+/** A cluster started as root lies outside its data folder. */
+async function removeCluster(dataDir: string): Promise<void> {
+  const pointer = await readFile(join(dataDir, 'postgres.json'), 'utf8').catch(() => null);
+  if (pointer === null) return;
+  const { home } = await findCluster(dataDir);
+  await rm(home, { recursive: true, force: true });
+}

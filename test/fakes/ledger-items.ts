@@ -1,0 +1,123 @@
+import { randomUUID } from 'node:crypto';
+import type { AdmitItem, ChangeItem, RecordItem, RecordText, SettleItem, Take } from '#admission/admission.ts';
+import { type AuditEvent, recordText, refusalText } from '#audit/event.ts';
+
+/** Whom an item is about: one of the estate's analysts. */
+export interface Who {
+  readonly account: string;
+  readonly session: string;
+}
+
+export const SCOPE = (who: Who): string[] => [`user:${who.account}`, 'role:analyst'];
+
+export function intentEvent(who: Who, request: string, facts: AuditEvent['facts'] = {}): AuditEvent {
+  return {
+    kind: 'intent',
+    actor: who.account,
+    action: 'infer',
+    resource: 'model:demo',
+    outcome: 'admitted',
+    request,
+    facts: { route: 'chat', ...facts },
+  };
+}
+
+export function takes(who: Who, tokens: number, requests = 1): Take[] {
+  return [
+    { subject: who.account, kind: 'requests_day', amount: requests, scopes: SCOPE(who) },
+    { subject: who.account, kind: 'tokens_day', amount: tokens, scopes: SCOPE(who) },
+  ];
+}
+
+export interface AdmitOptions {
+  readonly id?: string;
+  readonly epoch?: number;
+  readonly policy?: number;
+  readonly tokens?: number;
+  readonly takes?: readonly Take[];
+  readonly open?: boolean;
+  readonly proof?: AdmitItem['proof'];
+  readonly request?: string;
+  readonly refusal?: boolean;
+  readonly facts?: AuditEvent['facts'];
+  readonly credential?: AdmitItem['standing']['credential'];
+  /** Laid over the record's columns, past the application's own checks. */
+  readonly record?: Partial<RecordText>;
+}
+
+export function admit(who: Who, options: AdmitOptions = {}): AdmitItem {
+  const event = intentEvent(who, options.request ?? `req_${randomUUID()}`, options.facts);
+  return {
+    op: 'admit',
+    id: options.id ?? randomUUID(),
+    record: { ...recordText(event), ...options.record },
+    refusal: options.refusal === false ? null : refusalText(event, 'denied', 'denial'),
+    standing: {
+      credential: options.credential ?? { kind: 'session', ref: who.session },
+      epoch: options.epoch ?? 1,
+      policyVersion: options.policy ?? 1,
+    },
+    takes: options.takes ?? takes(who, options.tokens ?? 10),
+    open: options.open ?? true,
+    proof: options.proof ?? null,
+  };
+}
+
+export function settle(
+  intent: AdmitItem,
+  used: SettleItem['used'] = {},
+  options: { op?: SettleItem['op']; id?: string; outcome?: string; opening?: string } = {},
+): SettleItem {
+  const { actor, action, resource, request } = intent.record;
+  const outcome = options.outcome ?? 'completed';
+  const event: AuditEvent = {
+    kind: 'outcome',
+    actor,
+    action,
+    resource,
+    outcome,
+    request,
+    facts: { intent: intent.id },
+  };
+  return {
+    op: options.op ?? 'settle',
+    id: options.id ?? randomUUID(),
+    record: recordText(event),
+    refusal: options.op === undefined ? refusalText(event, 'late_outcome') : null,
+    intent: intent.id,
+    used,
+    opening: options.opening ?? null,
+  };
+}
+
+export function note(action = 'note', facts: AuditEvent['facts'] = {}): RecordItem {
+  const event: AuditEvent = {
+    kind: 'system',
+    actor: 'system',
+    action,
+    resource: 'gateway:test',
+    outcome: 'completed',
+    request: null,
+    facts,
+  };
+  return { op: 'record', id: randomUUID(), record: recordText(event), refusal: null };
+}
+
+export function change(name: string, change: Readonly<Record<string, unknown>>, actor = 'system'): ChangeItem {
+  const event: AuditEvent = {
+    kind: 'change',
+    actor,
+    action: name,
+    resource: `test:${name}`,
+    outcome: 'completed',
+    request: null,
+  };
+  return {
+    op: 'change',
+    id: randomUUID(),
+    record: recordText(event),
+    refusal: refusalText(event, 'denied'),
+    name,
+    change,
+  };
+}
