@@ -2,7 +2,7 @@
  * Makes Strongroom's built-in placeholder model: a real GGUF file of the llama architecture whose weights are
  * constructed, not trained. Whatever it is asked, it says one fixed text and stops.
  *
- *   node models/demo/make-demo-model.ts                            writes models/demo/demo.gguf
+ *   node models/demo/make-demo-model.ts                            writes models/demo/scripted.gguf
  *   node models/demo/make-demo-model.ts --loop --out FILE          never stops (for tests of aborting)
  *   node models/demo/make-demo-model.ts --say JSON --out FILE      says other pieces, one token each: a JSON array of
  *                                                                  strings or of byte arrays (to split a character)
@@ -294,7 +294,7 @@ if (import.meta.main) {
   const { values } = parseArgs({
     options: { loop: { type: 'boolean' }, say: { type: 'string' }, out: { type: 'string' } },
   });
-  const out = values.out ?? fileURLToPath(new URL('./demo.gguf', import.meta.url));
+  const out = values.out ?? fileURLToPath(new URL('./scripted.gguf', import.meta.url));
   writeFileSync(
     out,
     demoModel({ loop: values.loop === true, ...(values.say === undefined ? {} : { say: JSON.parse(values.say) }) }),

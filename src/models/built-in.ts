@@ -2,9 +2,9 @@
 export const BUILT_IN_MODEL = {
   id: 'demo',
   file: 'models/demo/demo.gguf',
-  sha256: '1df134834b7dbd7f07232ec86e7104b9b23cc8f84fbbf6db11d01c51e2291bdf',
+  sha256: '53ec38afa3fc8abf31ecdef01054d619bbf516d67814b5e3bdfb313f1ac52010',
   chatTemplateFile: 'models/demo/chat-template.jinja',
-  contextSize: 4096,
+  contextSize: 1024,
   parallel: 4,
-  maxOutputTokens: 1024,
+  maxOutputTokens: 512,
 } as const;

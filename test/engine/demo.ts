@@ -10,13 +10,13 @@ import { systemClock } from '#kernel/clock.ts';
 import { silentLog } from '#kernel/log.ts';
 import { type DemoModelOptions, demoModel, SCRIPT } from '../../models/demo/make-demo-model.ts';
 
-export const DEMO_FILE = fileURLToPath(new URL('../../models/demo/demo.gguf', import.meta.url));
+export const DEMO_FILE = fileURLToPath(new URL('../../models/demo/scripted.gguf', import.meta.url));
 export const TEMPLATE_FILE = fileURLToPath(new URL('../../models/demo/chat-template.jinja', import.meta.url));
 export const DEMO_TEXT = SCRIPT.join('');
 
 export const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 
-/** The committed demo model. */
+/** The committed model whose words are known beforehand: what tests talk to. */
 export async function demoSpec(change: Partial<LlamaModelSpec> = {}): Promise<LlamaModelSpec> {
   return {
     id: 'demo',
