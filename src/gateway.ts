@@ -14,6 +14,9 @@ import { Standings } from '#admission/standing.service.ts';
 import { postgresAuditReader } from '#audit/audit.postgres.ts';
 import { auditRoutes } from '#audit/audit.routes.ts';
 import { SYSTEM } from '#audit/event.ts';
+import { nodeCrypto } from '#audit/note-crypto.node.ts';
+import { proofRoutes } from '#audit/proof.routes.ts';
+import { receiptRoutes } from '#audit/receipt.routes.ts';
 import { AuditRecorder } from '#audit/recorder.service.ts';
 import { chatRoutes } from '#chat/chat.routes.ts';
 import type { Config } from '#config/schema.ts';
@@ -40,13 +43,13 @@ import type { Principal } from '#kernel/principal.ts';
 import { Problem } from '#kernel/problem.ts';
 import { prometheusMetrics } from '#metrics/metrics.prometheus.ts';
 import { modelRoutes } from '#models/models.routes.ts';
-import { openPool } from '#postgres/pool.ts';
 import { postgresUsage } from '#quota/quota.postgres.ts';
 import { quotaRoutes } from '#quota/quota.routes.ts';
 import { postgresChallenges } from '#stepup/stepup.postgres.ts';
 import { stepUpRoutes } from '#stepup/stepup.routes.ts';
 import { PROOF_SECONDS, StepUp } from '#stepup/stepup.service.ts';
-import { type OpenDatabase, openDatabase, orUnavailable, PROGRAM } from './gateway-database.ts';
+import { openAuditTree } from './gateway-audit.ts';
+import { openDatabase, openPools, orUnavailable, PROGRAM } from './gateway-database.ts';
 import { openCatalogue } from './gateway-engines.ts';
 import { openListener } from './gateway-listener.ts';
 
@@ -86,9 +89,10 @@ export async function openGateway({ config, base, log }: GatewayOptions): Promis
   stack.defer(() => pools.commit.close());
   stack.defer(() => pools.read.close());
   stack.defer(() => pools.auditor.close());
+  const tree = stack.use(await openAuditTree({ config, base, database, pool: pools.read, instance, log }));
 
   const ledger = stack.use(new Ledger({ commit: batchCommitter(pools.commit, instance, zone), clock, log, voidOf }));
-  const submit = ledger.submit.bind(ledger);
+  const submit = tree.unlessFault(ledger.submit.bind(ledger));
   const recorder = stack.use(new AuditRecorder({ submit, clock, log }));
   const lease = postgresLease(pools.read, instance);
   stack.use(new Lease({ ...lease, submit, log }));
@@ -138,14 +142,17 @@ export async function openGateway({ config, base, log }: GatewayOptions): Promis
     challenge: stepUp.challenge.bind(stepUp),
     check: standings.check.bind(standings),
     watch: standings.watch.bind(standings),
+    promise: tree.promise,
+    positionOf: tree.positionOf,
     hash: sha256Hex,
     clock,
   });
 
   const readiness = new Readiness(async () => {
     await lease.renew();
-    return !listener.server.draining && ledger.state().available;
+    return !listener.server.draining && ledger.state().available && tree.fault() === null;
   }, clock);
+  const [proofs, { sha256 }] = [orUnavailable(tree.receipts), nodeCrypto];
   const features: Route[] = [
     ...identityRoutes(identity),
     ...stepUpRoutes({ proofSeconds: PROOF_SECONDS, prove: stepUp.prove.bind(stepUp) }),
@@ -159,6 +166,8 @@ export async function openGateway({ config, base, log }: GatewayOptions): Promis
     }),
     ...quotaRoutes(orUnavailable(postgresUsage(pools.read, zone)), zone),
     ...auditRoutes(orUnavailable(postgresAuditReader(pools.auditor))),
+    ...proofRoutes({ ...proofs, sha256 }),
+    ...receiptRoutes({ ...proofs, ...tree, sha256 }),
     ...healthRoutes(() => readiness.isReady()),
   ];
   const active = new ActiveExchanges();
@@ -224,6 +233,8 @@ export async function openGateway({ config, base, log }: GatewayOptions): Promis
       config_sha256: sha256Hex(JSON.stringify({ ...config, database: null })),
       db_separation: database.separation,
       policy_version: access.version,
+      audit_key: tree.verifierKey,
+      audit_memory: tree.guard.firstUse ? 'first use' : `size ${tree.guard.known.size}`,
       node: process.version,
       models: engines.list().map(({ id, digest }) => `${id} ${digest ?? 'upstream'}`),
     },
@@ -237,29 +248,6 @@ export async function openGateway({ config, base, log }: GatewayOptions): Promis
     reloadCertificate: listener.reloadCertificate,
     modelsSettled,
     [Symbol.asyncDispose]: () => opened.disposeAsync(),
-  };
-}
-
-/** The log has connections of its own: a slow search never stands in front of an admission. */
-function openPools({ urls }: OpenDatabase, { database }: Config, log: Log) {
-  const { commitTimeoutMs } = database;
-  const common = { log, ...(urls.caFile === undefined ? {} : { caFile: urls.caFile }) };
-  const prompt = {
-    ...common,
-    statementTimeoutMs: commitTimeoutMs,
-    queryTimeoutMs: commitTimeoutMs + 500,
-    connectTimeoutMs: 2000,
-  };
-  return {
-    commit: openPool(urls.runtime, { ...prompt, applicationName: 'strongroom-commit', max: 2 }),
-    read: openPool(urls.runtime, { ...prompt, applicationName: 'strongroom-read', max: 6 }),
-    auditor: openPool(urls.auditor, {
-      ...common,
-      applicationName: 'strongroom-auditor',
-      max: 4,
-      statementTimeoutMs: 30_000,
-      queryTimeoutMs: 31_000,
-    }),
   };
 }
 
