@@ -1,4 +1,4 @@
-import { createHash, randomBytes, randomUUID } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { compilePolicy } from '#access/access.casbin.ts';
@@ -25,32 +25,23 @@ import { Readiness } from '#health/readiness.service.ts';
 import { ActiveExchanges } from '#http/exchange.ts';
 import { openApiRoute } from '#http/openapi.ts';
 import type { Route } from '#http/route.ts';
-import { forgetFirstRun, writeFirstRun } from '#identity/first-run.files.ts';
-import { makeFirstAccounts } from '#identity/first-run.service.ts';
+import { writeFirstRun } from '#identity/first-run.files.ts';
 import type { FirstRun } from '#identity/first-run.ts';
-import { postgresAccounts } from '#identity/identity.postgres.ts';
-import { identityRoutes } from '#identity/identity.routes.ts';
-import { Identity } from '#identity/identity.service.ts';
-import { argon2Hasher } from '#identity/password.argon2.ts';
-import { Principals } from '#identity/principals.service.ts';
-import { makeSealKey, readSealKey } from '#identity/seal-key.files.ts';
-import { openSealer } from '#identity/sealer.crypto.ts';
-import { newTotpSecret, otplibTotp } from '#identity/totp.otplib.ts';
 import { systemClock } from '#kernel/clock.ts';
 import { sha256Hex } from '#kernel/id.ts';
 import type { Log } from '#kernel/log.ts';
 import type { Principal } from '#kernel/principal.ts';
 import { Problem } from '#kernel/problem.ts';
 import { prometheusMetrics } from '#metrics/metrics.prometheus.ts';
+import { postgresDesiredStates } from '#models/model-state.postgres.ts';
 import { modelRoutes } from '#models/models.routes.ts';
+import { Residency } from '#models/residency.service.ts';
 import { postgresUsage } from '#quota/quota.postgres.ts';
 import { quotaRoutes } from '#quota/quota.routes.ts';
-import { postgresChallenges } from '#stepup/stepup.postgres.ts';
-import { stepUpRoutes } from '#stepup/stepup.routes.ts';
-import { PROOF_SECONDS, StepUp } from '#stepup/stepup.service.ts';
 import { openAuditTree } from './gateway-audit.ts';
 import { openDatabase, openPools, orUnavailable, PROGRAM } from './gateway-database.ts';
 import { openCatalogue } from './gateway-engines.ts';
+import { openIdentity } from './gateway-identity.ts';
 import { openListener } from './gateway-listener.ts';
 
 export interface GatewayOptions {
@@ -98,17 +89,9 @@ export async function openGateway({ config, base, log }: GatewayOptions): Promis
   stack.use(new Lease({ ...lease, submit, log }));
   const standings = stack.use(new Standings({ checkAll: standingChecker(pools.read), clock }));
 
-  const sealFile =
-    config.keys.sealFile === undefined ? join(dataDir, 'keys', 'seal.key') : resolve(base, config.keys.sealFile);
-  if (config.keys.sealFile === undefined && database.embedded) await makeSealKey(sealFile);
-  const sealer = openSealer(await readSealKey(sealFile));
-
   const { engines, classificationOf } = await openCatalogue(config, base, { log, clock });
   stack.defer(() => engines.close());
-  const modelsSettled = Promise.allSettled(engines.ids.map((id) => engines.get(id)?.load())).then((results) => {
-    for (const result of results)
-      if (result.status === 'rejected') log.error('a model can not be loaded', { error: result.reason });
-  });
+  const residency = stack.use(new Residency({ engines, store: postgresDesiredStates(pools.read), recorder, log }));
 
   const access = new AccessControl({
     currentPolicy: () => currentPolicy(pools.read),
@@ -119,27 +102,25 @@ export async function openGateway({ config, base, log }: GatewayOptions): Promis
   await seedPolicy(pools.read, recorder);
   await access.load();
 
-  const store = orUnavailable(postgresAccounts(pools.read));
-  const principals = new Principals({ store, clock });
-  const hasher = argon2Hasher();
-  const totp = otplibTotp(clock);
-  const identity = new Identity({
-    store,
+  const people = await openIdentity({
+    config,
+    base,
+    pool: pools.read,
     recorder,
-    hasher,
-    totp,
-    sealer,
-    onPasswordChanged: (username) => forgetFirstRun(dataDir, username),
+    clock,
+    log,
+    dataDir,
+    embedded: database.embedded,
+    portalUrl: () => listener.url,
   });
-  const stepUp = new StepUp({ store: orUnavailable(postgresChallenges(pools.read)), recorder, totp, sealer });
   const gate = new AdmissionGate({
     submit,
     recorder,
     budget: recorder.budget,
-    findPrincipal: principals.find.bind(principals),
+    findPrincipal: people.principals.find.bind(people.principals),
     loadPolicy: access.load.bind(access),
     decide: access.decide.bind(access),
-    challenge: stepUp.challenge.bind(stepUp),
+    challenge: people.stepUp.challenge.bind(people.stepUp),
     check: standings.check.bind(standings),
     watch: standings.watch.bind(standings),
     promise: tree.promise,
@@ -154,13 +135,14 @@ export async function openGateway({ config, base, log }: GatewayOptions): Promis
   }, clock);
   const [proofs, { sha256 }] = [orUnavailable(tree.receipts), nodeCrypto];
   const features: Route[] = [
-    ...identityRoutes(identity),
-    ...stepUpRoutes({ proofSeconds: PROOF_SECONDS, prove: stepUp.prove.bind(stepUp) }),
-    ...chatRoutes({ engine: engines.get.bind(engines), clock, bodyLimit: config.http.bodyLimit }),
+    ...people.routes,
+    ...chatRoutes({ engine: residency.engine.bind(residency), clock, bodyLimit: config.http.bodyLimit }),
     ...modelRoutes({
       list: () => engines.list(),
       mayUse: (principal: Principal, id) => access.decide(principal, 'infer', { type: 'model', id }).allowed,
       classificationOf: (id) => classificationOf(id) ?? 0,
+      desiredOf: residency.desiredOf.bind(residency),
+      set: residency.set.bind(residency),
       instance,
       created: Math.floor(clock.now() / 1000),
     }),
@@ -211,15 +193,7 @@ export async function openGateway({ config, base, log }: GatewayOptions): Promis
   let firstRun: FirstRun | null = null;
   if (database.embedded) {
     const first = { url: listener.url, caFile: listener.caFile ?? '' };
-    const accounts = await makeFirstAccounts({
-      store,
-      recorder,
-      hasher,
-      sealer,
-      newTotpSecret,
-      randomBytes,
-      tell: (made) => writeFirstRun(dataDir, { ...first, accounts: made }),
-    });
+    const accounts = await people.makeFirstAccounts((made) => writeFirstRun(dataDir, { ...first, accounts: made }));
     if (accounts !== null) firstRun = { ...first, accounts };
   }
   await recorder.record({
@@ -240,6 +214,7 @@ export async function openGateway({ config, base, log }: GatewayOptions): Promis
     },
   });
 
+  const modelsSettled = residency.settled();
   const opened = stack.move();
   return {
     url: listener.url,

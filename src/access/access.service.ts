@@ -47,8 +47,19 @@ export class AccessControl {
     resource: { readonly type: string; readonly id: string },
   ): AccessDecision {
     const classification = this.#deps.classificationOf(resource.type, resource.id);
-    if (this.#engine === null || classification === null)
+    if (this.#engine === null || classification === null || isOutOfScope(principal, action, resource))
       return { allowed: false, policyVersion: this.version, rule: null };
     return this.#engine.decide(questionOf(principal, action, resource, classification));
   }
+}
+
+/** A key may narrow what its account may do, never widen it. */
+function isOutOfScope(
+  { scope }: Principal,
+  action: string,
+  { type, id }: { readonly type: string; readonly id: string },
+): boolean {
+  if (scope === null) return false;
+  if (scope.actions !== null && !scope.actions.includes(action)) return true;
+  return type === 'model' && scope.models !== null && !scope.models.includes(id);
 }

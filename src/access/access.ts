@@ -37,7 +37,8 @@ export interface PolicyEngine {
 }
 
 /** Users and roles share one namespace in Casbin; prefixes keep a user named `role:admin` a user. */
-export function subjectsOf({ subject, roles }: Principal): string {
+export function subjectsOf({ subject, roles, restricted }: Principal): string {
+  if (restricted) return '|restricted|';
   const names = [`user:${subject}`, ...roles.map((role) => `role:${role}`), 'authenticated'];
   return `|${names.filter((name) => !name.includes('|')).join('|')}|`;
 }

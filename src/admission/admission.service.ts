@@ -77,19 +77,20 @@ export class Ledger implements AsyncDisposable {
 
   #kick(): void {
     if (this.#running || this.#isDown()) return;
-    this.#running = this.#drain().finally(() => {
-      this.#running = null;
-      // What came between the last look into the queue and here has found us running, and woke nobody.
-      if (this.#queue.size > 0) this.#kick();
-    });
+    this.#running = this.#drain();
   }
 
   async #drain(): Promise<void> {
     // The turn that woke us may have more to say: what arrived in one read of the sockets goes in one batch.
     await new Promise(setImmediate);
-    for (let batch = this.#queue.take(); batch.length > 0; batch = this.#queue.take()) {
-      await this.#commit(batch);
-      if (this.#isDown()) return;
+    try {
+      for (let batch = this.#queue.take(); batch.length > 0; batch = this.#queue.take()) {
+        await this.#commit(batch);
+        if (this.#isDown()) return;
+      }
+    } finally {
+      // In the turn that found the queue empty: whoever submits after it must find nobody running, or he waits for ever.
+      this.#running = null;
     }
   }
 

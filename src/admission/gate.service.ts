@@ -1,4 +1,4 @@
-import { ANONYMOUS, type AuditEvent, recordAndRefusal, recordText } from '#audit/event.ts';
+import { type AuditEvent, recordAndRefusal, recordText } from '#audit/event.ts';
 import type { Recorder } from '#audit/recorder.ts';
 import { networkOf, type RefusalBudget, type RefusalKey } from '#audit/refusal-budget.ts';
 import type { Clock } from '#kernel/clock.ts';
@@ -16,6 +16,7 @@ import type {
 import { newEventId } from '#kernel/id.ts';
 import type { Principal } from '#kernel/principal.ts';
 import { Problem } from '#kernel/problem.ts';
+import { proofText } from '#stepup/stepup.ts';
 import type { AdmitItem, Item, Position, QuotaKind, Standing, Verdict } from './admission.ts';
 import { quotaProblem, rateLimitsOf, takesOf } from './gate.ts';
 
@@ -124,7 +125,10 @@ export class AdmissionGate implements Gate {
       standing: standingOf(principal, decision),
       takes: takesOf(request),
       open: true,
-      proof: proof === null ? null : { ref: this.#deps.hash(proof.secret), digest: proof.digest },
+      proof:
+        proof === null
+          ? null
+          : { ref: this.#deps.hash(proofText(principal.credential.ref, proof.secret)), digest: proof.digest },
     };
   }
 
@@ -170,7 +174,12 @@ export class AdmissionGate implements Gate {
 
   refuse(refusal: Refusal): void {
     const { requestId, code, principal, action, resource, address, decision } = refusal;
-    const actor = principal?.subject ?? ANONYMOUS;
+    if (principal === null) {
+      // Nobody was recognised: anyone can cause these, so they only count towards the minute's summary.
+      this.#deps.recorder.stray(code, address);
+      return;
+    }
+    const actor = principal.subject;
     this.#deps.recorder.refuse(
       {
         kind: 'denial',
@@ -182,7 +191,7 @@ export class AdmissionGate implements Gate {
         request: requestId,
         facts: {
           address,
-          ...(principal === null ? {} : { credential: principal.credential.kind }),
+          credential: principal.credential.kind,
           ...(decision === null ? {} : { policy_version: decision.policyVersion, rule: decision.rule }),
         },
       },

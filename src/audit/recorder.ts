@@ -18,4 +18,6 @@ export interface Recorder {
   record(event: AuditEvent): Promise<void>;
   /** Records a refusal, singly while its budget lasts, else in the minute's summary. Never waits, never throws. */
   refuse(event: AuditEvent, key: RefusalKey): void;
+  /** What failed before a credential was recognised: counted for the minute's summary, never recorded singly. */
+  stray(code: string, address: string): void;
 }

@@ -23,8 +23,8 @@ const MAX_REASON = 500;
  * `audit acknowledge --reason TEXT`: goes on with a log that is not the one that this gateway has seen before. First the
  * record in that log, of what was remembered and of what is there; only then the memory.
  */
-export async function acknowledge({ reason, json }: Invocation): Promise<number> {
-  const said = reason?.trim() ?? '';
+export async function acknowledge({ options, json }: Invocation): Promise<number> {
+  const said = options.reason?.trim() ?? '';
   if (said === '') throw new Error('usage: strongroom audit acknowledge --reason TEXT');
   if (said.length > MAX_REASON) throw new Error(`a reason has at most ${MAX_REASON} characters`);
   const { config, base } = loadConfig();

@@ -91,7 +91,7 @@ const places = ({ seq, to }: { seq: number; to: number }): string => (to > seq ?
 
 /** `--from` and `--to`, as seqs; `to` is not included. */
 export function rangeOf(options: Invocation['options']): { from: number | undefined; to: number | undefined } {
-  const read = (name: string) => {
+  const read = (name: 'from' | 'to') => {
     const text = options[name];
     if (text === undefined) return undefined;
     if (!/^\d{1,15}$/.test(text)) throw new Error(`--${name} takes a seq`);

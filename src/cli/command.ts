@@ -4,17 +4,47 @@ import { acknowledge } from './acknowledge.ts';
 import { exportCommand, keyCommand, receiptCommand, verifyCommand } from './audit.ts';
 import { checkConfig } from './config.ts';
 import { migrateCommand } from './db.ts';
-import { initKeys } from './keys.ts';
+import { createKey, listKeys, revokeKey } from './key.ts';
+import { initKeys, rotateKeys } from './keys.ts';
+import { login, logout } from './login.ts';
+import { changeModel, listModels } from './model.ts';
 import { serve } from './serve.ts';
+import { addUser, changeUser, listUsers } from './user.ts';
 
-/** What a verb is given: the words after it, and the switches that all verbs share. */
+const OPTIONS = {
+  help: { type: 'boolean', short: 'h' },
+  json: { type: 'boolean' },
+  'print-roles': { type: 'boolean' },
+  url: { type: 'string' },
+  ca: { type: 'string' },
+  role: { type: 'string', multiple: true },
+  department: { type: 'string' },
+  branch: { type: 'string' },
+  clearance: { type: 'string' },
+  'break-glass': { type: 'string' },
+  days: { type: 'string' },
+  models: { type: 'string' },
+  actions: { type: 'string' },
+  reason: { type: 'string' },
+  from: { type: 'string' },
+  to: { type: 'string' },
+  export: { type: 'string' },
+  key: { type: 'string' },
+  format: { type: 'string' },
+  out: { type: 'string' },
+  prompt: { type: 'string' },
+  answer: { type: 'string' },
+} as const;
+/** Switches that every verb takes; the others only where its usage names them. */
+const COMMON: ReadonlySet<string> = new Set(['help', 'json']);
+
+const parse = (argv: readonly string[]) => parseArgs({ args: [...argv], allowPositionals: true, options: OPTIONS });
+
+/** What a verb is given: the words after it, and the switches. */
 export interface Invocation {
   readonly words: readonly string[];
   readonly json: boolean;
-  readonly printRoles: boolean;
-  readonly reason: string | undefined;
-  /** Switches with a value, by name; only those that the verb takes. */
-  readonly options: Readonly<Record<string, string | undefined>>;
+  readonly options: ReturnType<typeof parse>['values'];
 }
 
 interface Verb {
@@ -22,78 +52,87 @@ interface Verb {
   readonly usage: string;
   readonly does: string;
   /** Words that may follow; none unless it says so. */
-  readonly takes?: number;
-  /** Switches with a value that it takes. */
-  readonly options?: readonly string[];
+  readonly takes: number;
   /** Resolves with the exit code. */
   readonly run: (invocation: Invocation) => Promise<number>;
 }
 
-const VERBS: readonly Verb[] = [
-  { words: ['serve'], usage: 'serve', does: 'Start the gateway (the default).', run: serve },
-  {
-    words: ['config', 'check'],
-    usage: 'config check',
-    does: 'Check the configuration and name every fault.',
-    run: checkConfig,
-  },
-  {
-    words: ['db', 'migrate'],
-    usage: 'db migrate [--print-roles]',
-    does: 'Bring the database up to date, or print the SQL a DBA runs first.',
-    run: migrateCommand,
-  },
-  {
-    words: ['keys', 'init'],
-    usage: 'keys init DIR',
-    takes: 1,
-    does: 'Make the keys that a gateway with a database of its own needs.',
-    run: initKeys,
-  },
-  {
-    words: ['audit', 'acknowledge'],
-    usage: 'audit acknowledge --reason TEXT',
-    does: 'Go on with a log that was restored from a backup, on record.',
-    run: acknowledge,
-  },
-  {
-    words: ['audit', 'verify'],
-    usage: 'audit verify [--from SEQ] [--to SEQ] [--export DIR] [--key KEY]',
-    does: 'Recompute the whole log, or an export of it.',
-    options: ['from', 'to', 'export', 'key'],
-    run: verifyCommand,
-  },
-  {
-    words: ['audit', 'export'],
-    usage: 'audit export --format jsonl|csv|tiles --out DIR [--from SEQ] [--to SEQ]',
-    does: 'Write the log with its proofs.',
-    options: ['format', 'out', 'from', 'to'],
-    run: exportCommand,
-  },
-  {
-    words: ['audit', 'receipt'],
-    usage: 'audit receipt FILE --key KEY [--prompt FILE] [--answer FILE]',
-    takes: 1,
-    does: 'Check a receipt, offline.',
-    options: ['key', 'prompt', 'answer'],
-    run: receiptCommand,
-  },
-  { words: ['audit', 'key'], usage: 'audit key', does: 'Print the key that verifies the log.', run: keyCommand },
-];
+const verb = (words: string, rest: string, does: string, run: Verb['run']): Verb => ({
+  words: words.split(' '),
+  usage: `${words} ${rest}`.trim(),
+  // The operand, where there is one, stands before the options.
+  takes: /^(\[?[A-Z])/.test(rest) ? 1 : 0,
+  does,
+  run,
+});
 
-/** All switches with a value. */
-const OPTIONS = ['from', 'to', 'export', 'key', 'format', 'out', 'prompt', 'answer'] as const;
-type ValueSwitches = { [name in (typeof OPTIONS)[number]]?: string };
-const TYPES = Object.fromEntries(OPTIONS.map((name) => [name, { type: 'string' }])) as Record<
-  (typeof OPTIONS)[number],
-  { type: 'string' }
->;
+const VERBS: readonly Verb[] = [
+  verb('serve', '', 'Start the gateway (the default).', serve),
+  verb('config check', '', 'Check the configuration and name every fault.', checkConfig),
+  verb(
+    'db migrate',
+    '[--print-roles]',
+    'Bring the database up to date, or print the SQL a DBA runs first.',
+    migrateCommand,
+  ),
+  verb('keys init', 'DIR', 'Make the keys that a gateway with a database of its own needs.', initKeys),
+  verb('keys rotate', '', 'Make a new key for tokens; old tokens stay good.', rotateKeys),
+  verb('login', '[NAME] [--url URL] [--ca FILE]', 'Sign in; the session is kept in a file of yours, mode 0600.', login),
+  verb('logout', '', 'End that session.', logout),
+  verb(
+    'user add',
+    'NAME --role ROLE … [--department D] [--clearance 0..4] [--branch B] [--break-glass REASON]',
+    'Make an account; prints its one-use enrolment link.',
+    addUser,
+  ),
+  verb('user list', '', 'All accounts.', listUsers),
+  verb('user disable', 'NAME', 'End all sessions of an account and let it start none.', changeUser('disable')),
+  verb('user enable', 'NAME', 'Let it sign in again.', changeUser('enable')),
+  verb('user reset', 'NAME', 'Take password and factor away; prints a new link.', changeUser('reset')),
+  verb(
+    'key create',
+    'NAME [--days N] [--models a,b] [--actions infer]',
+    'Make an API key of yours; it is printed once.',
+    createKey,
+  ),
+  verb('key list', '', 'Your API keys.', listKeys),
+  verb('key revoke', 'ID', 'Revoke one of them on every replica.', revokeKey),
+  verb('model list', '', 'Models and their state.', listModels),
+  verb('model status', '', 'The same.', listModels),
+  verb('model load', 'ID', 'Put a model in service on every replica.', changeModel('load')),
+  verb('model unload', 'ID', 'Take it out of service.', changeModel('unload')),
+  verb('model pin', 'ID', 'Never evict it while it is in service.', changeModel('pin')),
+  verb('model unpin', 'ID', 'Let it be evicted.', changeModel('unpin')),
+  verb(
+    'audit verify',
+    '[--from SEQ] [--to SEQ] [--export DIR] [--key KEY]',
+    'Recompute the whole log, or an export of it.',
+    verifyCommand,
+  ),
+  verb(
+    'audit export',
+    '--format jsonl|csv|tiles --out DIR [--from SEQ] [--to SEQ]',
+    'Write the log with its proofs.',
+    exportCommand,
+  ),
+  verb('audit receipt', 'FILE --key KEY [--prompt FILE] [--answer FILE]', 'Check a receipt, offline.', receiptCommand),
+  verb('audit key', '', 'Print the key that verifies the log.', keyCommand),
+  verb(
+    'audit acknowledge',
+    '--reason TEXT',
+    'Go on with a log that was restored from a backup, on record.',
+    acknowledge,
+  ),
+];
 
 const HELP = `strongroom - a gateway for language models that run on your own machines
 
 Usage: strongroom [VERB] [--json]
 
-${VERBS.map(({ usage, does }) => `  ${usage.padEnd(28)}${usage.length > 27 ? `\n${' '.repeat(30)}` : ''}${does}`).join('\n')}
+${VERBS.map(({ usage, does }) => `  ${usage.padEnd(38)}${usage.length > 37 ? `\n${' '.repeat(40)}` : ''}${does}`).join('\n')}
+
+--break-glass makes an admin without one, on the record. A verb that changes something asks the code of your
+second factor for that one operation.
 
 Settings come from strongroom.yaml (or STRONGROOM_CONFIG) and the environment:
 STRONGROOM_HTTP__PORT=9443 sets http.port. DATABASE_URL names a Postgres of your own;
@@ -102,22 +141,9 @@ without it an embedded one runs in the data folder (STRONGROOM_DATA_DIR, default
 
 /** Runs one command line. Exit codes: 0 done, 1 failed or found wrong, 2 not a command. */
 export async function runCommand(argv: readonly string[]): Promise<number> {
-  let parsed: {
-    values: { help?: boolean; json?: boolean; 'print-roles'?: boolean; reason?: string } & ValueSwitches;
-    positionals: string[];
-  };
+  let parsed: ReturnType<typeof parse>;
   try {
-    parsed = parseArgs({
-      args: [...argv],
-      allowPositionals: true,
-      options: {
-        help: { type: 'boolean', short: 'h' },
-        json: { type: 'boolean' },
-        'print-roles': { type: 'boolean' },
-        reason: { type: 'string' },
-        ...TYPES,
-      },
-    });
+    parsed = parse(argv);
   } catch (error) {
     process.stderr.write(`${(error as Error).message}\n\n${HELP}`);
     return 2;
@@ -128,29 +154,24 @@ export async function runCommand(argv: readonly string[]): Promise<number> {
     return 0;
   }
   const asked = positionals.length === 0 ? ['serve'] : positionals;
-  const verb = VERBS.find(({ words }) => words.every((word, at) => asked[at] === word));
-  if (verb === undefined || asked.length > verb.words.length + (verb.takes ?? 0)) {
-    const shown = asked.slice(0, (verb?.words.length ?? 1) + 1).join(' ');
+  const found = VERBS.find(({ words }) => words.every((word, at) => asked[at] === word));
+  if (found === undefined || asked.length > found.words.length + found.takes) {
+    const shown = asked.slice(0, (found?.words.length ?? 1) + 1).join(' ');
     process.stderr.write(`strongroom: there is no command \`${shown.slice(0, 60)}\`\n\n${HELP}`);
     return 2;
   }
-  const options = Object.fromEntries(
-    OPTIONS.flatMap((name) => (values[name] === undefined ? [] : [[name, values[name]]])),
-  );
-  const foreign = Object.keys(options).find((name) => verb.options?.includes(name) !== true);
+  const foreign = Object.keys(values).find((name) => !COMMON.has(name) && !found.usage.includes(`--${name}`));
   if (foreign !== undefined) {
-    process.stderr.write(`strongroom: \`${verb.words.join(' ')}\` takes no --${foreign}\n\n${HELP}`);
+    process.stderr.write(`strongroom: \`${found.words.join(' ')}\` takes no --${foreign}\n\n${HELP}`);
     return 2;
   }
   const invocation = {
-    options,
-    words: asked.slice(verb.words.length),
+    words: asked.slice(found.words.length),
     json: values.json === true,
-    printRoles: values['print-roles'] === true,
-    reason: values.reason,
+    options: values,
   };
   try {
-    return await verb.run(invocation);
+    return await found.run(invocation);
   } catch (error) {
     const faults = error instanceof ConfigFaults ? error.faults : undefined;
     if (invocation.json)

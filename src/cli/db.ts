@@ -5,8 +5,8 @@ import { printRoles } from '#postgres/migrate.ts';
 import type { Invocation } from './command.ts';
 
 /** `db migrate`: forward only; several may run at once. */
-export async function migrateCommand({ json, printRoles: print }: Invocation): Promise<number> {
-  if (print) {
+export async function migrateCommand({ json, options }: Invocation): Promise<number> {
+  if (options['print-roles'] === true) {
     process.stdout.write(printRoles());
     return 0;
   }

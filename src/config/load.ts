@@ -127,7 +127,7 @@ const isUnknown = (issue: z.core.$ZodIssue, key: string): boolean =>
   issue.code === 'unrecognized_keys' && issue.keys.includes(key);
 
 /** What each key allows and the whole does not. */
-function contradictions({ tls, database, keys }: Config): string[] {
+function contradictions({ tls, database, keys, identity }: Config): string[] {
   const faults: string[] = [];
   if ((tls.certFile === undefined) !== (tls.keyFile === undefined))
     faults.push('tls: certFile and keyFile belong together');
@@ -138,5 +138,15 @@ function contradictions({ tls, database, keys }: Config): string[] {
       if (keys[name] === undefined)
         faults.push(`keys.${name}: needed with a database of your own; \`strongroom keys init DIR\` makes one`);
   }
+  if (
+    (database.url ?? database.urlFile) !== undefined &&
+    identity.tokens.audiences.length > 0 &&
+    keys.tokenDir === undefined
+  )
+    faults.push('keys.tokenDir: needed for tokens with a database of your own; `strongroom keys init DIR` makes a key');
+  if (!identity.localAccounts && identity.oidc === undefined)
+    faults.push('identity.localAccounts: can be false only with identity.oidc');
+  if (identity.oidc !== undefined && !identity.oidc.scope.split(' ').includes('openid'))
+    faults.push('identity.oidc.scope: must contain openid');
   return faults;
 }

@@ -49,6 +49,37 @@ const UpstreamModel = z.strictObject({
   }),
 });
 
+const RoleName = z.enum(['admin', 'analyst', 'auditor', 'service']);
+const Claim = z.string().min(1).max(200);
+const LOOPBACK: ReadonlySet<string> = new Set(['localhost', '127.0.0.1', '[::1]']);
+
+const Oidc = z.strictObject({
+  issuer: z
+    .url({ protocol: /^https?$/ })
+    .refine((url) => url.startsWith('https://') || LOOPBACK.has(new URL(url).hostname), 'must be https')
+    .describe('The identity provider: what its discovery document calls `issuer`.'),
+  clientId: z.string().min(1).describe('Under which this gateway is registered there.'),
+  clientSecretFile: File.describe('File that holds the secret of that registration.'),
+  scope: z.string().min(1).default('openid profile').describe('What is asked for; `openid` must be in it.'),
+  usernameClaim: Claim.default('preferred_username').describe('Claim that becomes the username.'),
+  roleClaim: Claim.default('roles').describe('Claim with the groups or roles of a user; a.b reads b inside a.'),
+  roles: z.record(Claim, RoleName).describe('Which role a value of that claim gives; a user without any is refused.'),
+  attributes: z
+    .strictObject({
+      department: Claim.optional().describe('Claim that becomes the department.'),
+      clearance: Claim.optional().describe('Claim that becomes the clearance, 0 to 4; anything else is 0.'),
+      branch: Claim.optional().describe('Claim that becomes the branch.'),
+    })
+    .prefault({}),
+  acrValues: z.array(z.string().min(1)).default([]).describe('Classes of authentication that are asked for.'),
+  secondFactorAcr: z
+    .array(z.string().min(1))
+    .default([])
+    .describe('Values of `acr` or `amr` by which the provider says that a second factor was shown.'),
+  caFile: File.optional().describe('PEM certificates that the provider must chain to.'),
+});
+export type OidcConfig = z.infer<typeof Oidc>;
+
 export type LocalModelConfig = z.infer<typeof LocalModel>;
 export type UpstreamModelConfig = z.infer<typeof UpstreamModel>;
 
@@ -115,6 +146,9 @@ export const Config = z.strictObject({
       checkpointFile: File.optional().describe(
         'Ed25519 key that signs checkpoints of the log, in PEM; made on the first embedded run.',
       ),
+      tokenDir: File.optional().describe(
+        'Folder of the keys that sign tokens for other services; made in the data folder with the embedded database.',
+      ),
     })
     .prefault({}),
   audit: z
@@ -124,6 +158,31 @@ export const Config = z.strictObject({
         .regex(/^[!-*,-~]{1,200}$/, 'must be printable, without spaces and +')
         .default('localhost/strongroom')
         .describe('Name of this log in its checkpoints, for good: a host of yours and a path, without a scheme.'),
+    })
+    .prefault({}),
+  identity: z
+    .strictObject({
+      secondFactorRoles: z
+        .array(z.enum(['admin', 'analyst', 'auditor']))
+        .default([])
+        .describe('Roles that must set up a second factor before anything else; admin always is one.'),
+      passwordProfile: z.enum(['nist', 'mlps3']).default('nist').describe('Rules for new passwords.'),
+      passwordBlocklistFile: File.optional().describe(
+        'Words that no password may be, one a line, beside the shipped ones.',
+      ),
+      localAccounts: z
+        .boolean()
+        .default(true)
+        .describe('false: only admins sign in with a password, for the day the identity provider is down.'),
+      oidc: Oidc.optional().describe('Sign-in through an identity provider of the house (OpenID Connect).'),
+      tokens: z
+        .strictObject({
+          audiences: z
+            .array(z.string().min(1).max(200))
+            .default([])
+            .describe('Services that users may have a token made for; none: no tokens are made at all.'),
+        })
+        .prefault({}),
     })
     .prefault({}),
   metrics: z

@@ -20,8 +20,8 @@ export function presentedCredential(request: IncomingMessage): PresentedCredenti
     return credentialOf(secret);
   }
   if (typeof apiKey === 'string') return credentialOf(apiKey);
-  const token = sessionCookie(cookie);
-  return token === null ? null : { kind: 'session', secret: token };
+  const token = cookieValue(cookie, SESSION_COOKIE);
+  return token?.startsWith(SESSION_TOKEN_PREFIX) ? { kind: 'session', secret: token } : null;
 }
 
 function credentialOf(secret: string | undefined): PresentedCredential {
@@ -32,10 +32,11 @@ function credentialOf(secret: string | undefined): PresentedCredential {
   });
 }
 
-function sessionCookie(header: string | undefined): string | null {
-  for (const pair of header?.split(';') ?? []) {
-    const [name, value] = pair.trim().split('=', 2);
-    if (name === SESSION_COOKIE && value?.startsWith(SESSION_TOKEN_PREFIX)) return value;
+/** The value of one cookie (RFC 6265, section 4.2); the first where a name stands twice. */
+export function cookieValue(header: string | string[] | undefined, wanted: string): string | null {
+  for (const pair of typeof header === 'string' ? header.split(';') : []) {
+    const at = pair.indexOf('=');
+    if (at > 0 && pair.slice(0, at).trim() === wanted) return pair.slice(at + 1).trim();
   }
   return null;
 }

@@ -1,5 +1,5 @@
 import { isStorable } from '#kernel/canonical-json.ts';
-import type { Ending, Gate, Report } from '#kernel/gate.ts';
+import type { Gate } from '#kernel/gate.ts';
 import { Problem } from '#kernel/problem.ts';
 import { DEFAULT_BODY_LIMIT, notStorable, parseJson, parseWith, readBody } from './body.ts';
 import { presentedCredential, refuseCrossOrigin } from './credential.ts';
@@ -7,8 +7,8 @@ import type { Exchange, PipelineDeps } from './exchange.ts';
 import { setPromise, setRateLimits, setReceipt } from './headers.ts';
 import { operationDigest } from './operation-digest.ts';
 import { sendProblem, statusOf } from './problem-json.ts';
-import { sendReply, sendStream, sendStreamProblem } from './reply.ts';
-import { ClientClosed, type GuardedRoute, PUBLIC, type Reply } from './route.ts';
+import { type GuardedRoute, PUBLIC } from './route.ts';
+import { runAndSettle } from './run.ts';
 
 type Step = (exchange: Exchange, deps: PipelineDeps) => void | Promise<void>;
 type Guarded = GuardedRoute<unknown, unknown, unknown>;
@@ -108,7 +108,7 @@ async function authorise(exchange: Exchange, deps: PipelineDeps): Promise<void> 
 async function stepUp(exchange: Exchange, { gate }: PipelineDeps): Promise<void> {
   const { route, principal, input } = exchange;
   if (route.access === PUBLIC || principal === null || input === null) return;
-  exchange.operation = route.stepUp(principal, input as never);
+  exchange.operation = await route.stepUp(principal, input as never);
   if (exchange.operation === null) return;
   exchange.digest = operationDigest(exchange);
   // A proof that is shown is judged where it is spent: in the admission.
@@ -165,7 +165,7 @@ async function tryAdmit(
     address: exchange.address,
     reserveTokens: route.counts === 'none' ? null : route.counts(input as never),
     // With its session, as it was made: shown in another one it is another secret.
-    proof: digest === null ? null : { secret: `${principal.credential.ref} ${String(proof ?? '')}`, digest },
+    proof: digest === null ? null : { secret: typeof proof === 'string' ? proof : '', digest },
   };
   const admission = await gate.admit(exchange.admissionRequest);
   if (admission === 'stale') return 'stale';
@@ -175,89 +175,6 @@ async function tryAdmit(
   setReceipt(exchange.response, exchange.requestId);
   setPromise(exchange.response, admission.promise);
   return 'admitted';
-}
-
-/** Runs the handler and writes the outcome before the last byte. Returns the code it ended with, if it failed. */
-async function runAndSettle(exchange: Exchange, deps: PipelineDeps): Promise<string | null> {
-  const { response, abort, principal, decision } = exchange;
-  const onClose = () => {
-    if (!response.writableFinished) abort.abort(new ClientClosed());
-  };
-  response.once('close', onClose);
-  if (response.destroyed) onClose();
-  const unwatch =
-    principal && decision && exchange.admission
-      ? deps.gate.watch(principal, decision, (why) => abort.abort(why))
-      : () => {};
-  let failure: unknown = null;
-  let reply: Reply | null = null;
-  try {
-    reply = await callHandler(exchange);
-    if (reply.kind === 'stream') await sendStream(response, reply.frames, abort.signal);
-    abort.signal.throwIfAborted();
-  } catch (thrown) {
-    failure = abort.signal.aborted ? abort.signal.reason : thrown;
-  } finally {
-    unwatch();
-  }
-  let promise: string | null = null;
-  try {
-    promise = await settle(exchange, deps, failure);
-    if (!response.headersSent) setPromise(response, promise);
-  } catch (thrown) {
-    // What can't be recorded is not finished: the answer ends without its last byte.
-    failure = thrown;
-  }
-  response.off('close', onClose);
-  if (failure === null && reply !== null) {
-    sendReply(response, reply, promise);
-    return null;
-  }
-  return endFailed(exchange, deps, failure);
-}
-
-function callHandler(exchange: Exchange): Promise<Reply> {
-  const { route, input, requestId, address, abort, request, principal, admission } = exchange;
-  const call = {
-    ...(input ?? { params: undefined, query: undefined, body: undefined, size: 0 }),
-    requestId,
-    address,
-    headers: request.headers,
-    signal: abort.signal,
-    principal,
-    rateLimits: admission?.rateLimits ?? [],
-    report: (source: () => Report) => {
-      exchange.report = source;
-    },
-  };
-  return route.handle(call as never);
-}
-
-/** Resolves with the promise of the outcome's record. */
-async function settle(exchange: Exchange, { gate }: PipelineDeps, failure: unknown): Promise<string | null> {
-  const { admission, admissionRequest, report } = exchange;
-  if (admission === null || admissionRequest === null) return null;
-  const told = report?.() ?? { ran: true, tokens: null, facts: {}, opening: null };
-  return gate.settle(admissionRequest, admission, endingOf(failure), told);
-}
-
-function endingOf(failure: unknown): Ending {
-  if (failure === null) return { outcome: 'completed', code: null };
-  if (failure instanceof ClientClosed) return { outcome: 'client_closed', code: null };
-  return { outcome: 'failed', code: Problem.from(failure).code };
-}
-
-function endFailed(exchange: Exchange, deps: PipelineDeps, failure: unknown): string {
-  const { response } = exchange;
-  if (failure instanceof ClientClosed || response.destroyed) {
-    response.destroy();
-    return 'client_closed';
-  }
-  const problem = Problem.from(failure);
-  if (!response.headersSent) return fail(exchange, deps, problem);
-  if (problem.code === 'internal') deps.onError(exchange, problem.cause ?? problem);
-  sendStreamProblem(response, problem);
-  return problem.code;
 }
 
 /** Answers a request that ends before its run, and leaves word of the refusal. */

@@ -40,6 +40,15 @@ export function sendReply(response: ServerResponse, reply: Reply, promise: strin
       response.writeHead(204, reply.headers);
       response.end();
       return;
+    case 'redirect':
+      response.writeHead(302, {
+        location: reply.location,
+        'content-length': 0,
+        'cache-control': 'no-store',
+        ...reply.headers,
+      });
+      response.end();
+      return;
     case 'text':
       response.writeHead(reply.status ?? 200, { 'content-type': reply.type, 'cache-control': 'no-store' });
       response.end(reply.body);

@@ -40,10 +40,12 @@ export type Reply =
       readonly kind: 'json';
       readonly status?: number;
       readonly body: unknown;
-      readonly headers?: Record<string, string>;
+      readonly headers?: Record<string, string | string[]>;
     }
   | { readonly kind: 'text'; readonly body: string; readonly type: string; readonly status?: number }
   | { readonly kind: 'empty'; readonly headers?: Record<string, string> }
+  /** 302: for a browser that is on its way somewhere else, never in answer to a change. */
+  | { readonly kind: 'redirect'; readonly location: string; readonly headers?: Record<string, string | string[]> }
   | { readonly kind: 'stream'; readonly frames: AsyncIterable<string> };
 
 interface Declared<P, Q, B> {
@@ -73,7 +75,7 @@ export interface GuardedRoute<P, Q, B> extends Declared<P, Q, B> {
   /** `session`: API keys are refused (403 `session_required`). */
   readonly credentials: 'any' | 'session';
   /** The sentence of the operation where a fresh second factor is needed, null where it is not (RFC 9470). */
-  readonly stepUp: (principal: Principal, input: Input<P, Q, B>) => string | null;
+  readonly stepUp: (principal: Principal, input: Input<P, Q, B>) => string | null | Promise<string | null>;
   /** Tokens to reserve beside the one request; `none` where nothing is counted. */
   readonly counts: 'none' | ((input: Input<P, Q, B>) => number);
   /** `full`: intent and outcome. `denials`: refusals only. `none`: neither, but session and epochs are still checked. */

@@ -4,9 +4,10 @@ import { z } from 'zod';
 export const LoginRequest = z.object({
   username: z.string().min(1).max(128),
   password: z.string().min(1).max(128),
+  /** Digits of an authenticator, or a recovery code. */
   code: z
     .string()
-    .regex(/^\d{6,8}$/, 'six to eight digits')
+    .regex(/^(\d{6,8}|[a-z2-7]{4}(-[a-z2-7]{4}){3})$/i, 'six to eight digits, or a recovery code')
     .optional(),
 });
 export type LoginRequest = z.infer<typeof LoginRequest>;
@@ -16,8 +17,10 @@ export const User = z.object({
   id: z.string(),
   username: z.string(),
   roles: z.array(z.enum(['admin', 'analyst', 'auditor', 'service'])),
-  attributes: z.object({ department: z.string(), clearance: z.number().int() }),
+  attributes: z.object({ department: z.string(), clearance: z.number().int(), branch: z.string() }),
   has_totp: z.boolean(),
+  /** A second factor is demanded and not set up yet: that is all this session may do. */
+  must_enrol: z.boolean(),
 });
 export type User = z.infer<typeof User>;
 
@@ -41,6 +44,12 @@ export const KeyRequest = z.object({
   name: z.string().trim().min(1).max(64),
   password: z.string().min(1).max(128).optional(),
   expires_in_days: z.number().int().min(1).max(366).optional(),
+  /** Narrower than the account: only these models, only these actions. */
+  models: z.array(z.string().min(1).max(64)).min(1).max(32).optional(),
+  actions: z
+    .array(z.enum(['infer', 'models.list', 'usage.read']))
+    .min(1)
+    .optional(),
 });
 export type KeyRequest = z.infer<typeof KeyRequest>;
 
@@ -50,6 +59,8 @@ export const ApiKey = z.object({
   created_at: z.string(),
   expires_at: z.string().nullable(),
   last_used_at: z.string().nullable(),
+  models: z.array(z.string()).nullable(),
+  actions: z.array(z.string()).nullable(),
 });
 export type ApiKey = z.infer<typeof ApiKey>;
 

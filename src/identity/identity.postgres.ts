@@ -1,6 +1,7 @@
 import { type Principal, ROLES, type Role } from '#kernel/principal.ts';
 import { prepared, type Queryable } from '#postgres/pool.ts';
 import type { Account, AccountStore } from './identity.ts';
+import { FACTORS } from './oidc.ts';
 
 interface AccountRow {
   id: string;
@@ -9,6 +10,7 @@ interface AccountRow {
   roles: string[];
   department: string;
   clearance: number;
+  branch: string;
   totp_secret: Buffer | null;
   epoch: string;
 }
@@ -18,10 +20,14 @@ interface PrincipalRow {
   roles: string[];
   department: string;
   clearance: number;
+  branch: string;
   has_totp: boolean;
   epoch: string;
   credential: string;
   expires_at: Date | null;
+  models: string[] | null;
+  actions: string[] | null;
+  factors: string[];
 }
 interface KeyRow {
   id: string;
@@ -29,6 +35,8 @@ interface KeyRow {
   created_at: Date;
   expires_at: Date | null;
   last_used_at: Date | null;
+  models: string[] | null;
+  actions: string[] | null;
 }
 
 /** A role that this program does not know gives nothing. */
@@ -39,7 +47,8 @@ const COUNT_ACCOUNTS = prepared<{ n: string }>('count_accounts', 'SELECT strongr
 const FIND_PRINCIPAL = prepared<PrincipalRow>('find_principal', 'SELECT * FROM strongroom.find_principal($1, $2)');
 const LIST_KEYS = prepared<KeyRow>('list_keys', 'SELECT * FROM strongroom.list_keys($1)');
 
-export function postgresAccounts(pool: Queryable): AccountStore {
+/** `secondFactorRoles`: roles whose accounts may do nothing before they have set up a second factor. */
+export function postgresAccounts(pool: Queryable, secondFactorRoles: readonly Role[]): AccountStore {
   return {
     findAccount: async (username) => {
       const { rows } = await FIND_ACCOUNT(pool, username);
@@ -51,7 +60,7 @@ export function postgresAccounts(pool: Queryable): AccountStore {
     },
     findPrincipal: async (kind, ref) => {
       const { rows } = await FIND_PRINCIPAL(pool, kind, ref);
-      return rows[0] ? principalOf(rows[0], kind) : null;
+      return rows[0] ? principalOf(rows[0], kind, secondFactorRoles) : null;
     },
     listKeys: async (account) => {
       const { rows } = await LIST_KEYS(pool, account);
@@ -61,6 +70,8 @@ export function postgresAccounts(pool: Queryable): AccountStore {
         createdAt: row.created_at.toISOString(),
         expiresAt: row.expires_at?.toISOString() ?? null,
         lastUsedAt: row.last_used_at?.toISOString() ?? null,
+        models: row.models,
+        actions: row.actions,
       }));
     },
   };
@@ -73,17 +84,28 @@ const accountOf = (row: AccountRow): Account => ({
   roles: knownRoles(row.roles),
   department: row.department,
   clearance: row.clearance,
+  branch: row.branch,
   totpSecret: row.totp_secret,
   epoch: Number(row.epoch),
 });
 
-const principalOf = (row: PrincipalRow, kind: 'session' | 'api_key'): Principal => ({
+/** Who has a factor of ours shows it at every sign-in of ours; a provider says whether it has asked for one. */
+const hasShownTwo = ({ has_totp, factors }: PrincipalRow): boolean =>
+  factors.includes(FACTORS.provider) ? factors.includes(FACTORS.secondFactor) || factors.includes('totp') : has_totp;
+
+const principalOf = (
+  row: PrincipalRow,
+  kind: 'session' | 'api_key',
+  secondFactorRoles: readonly Role[],
+): Principal => ({
   subject: row.subject,
   username: row.username,
   roles: knownRoles(row.roles),
-  attributes: { department: row.department, clearance: row.clearance },
+  attributes: { department: row.department, clearance: row.clearance, branch: row.branch },
   credential: { kind, ref: row.credential },
   hasTotp: row.has_totp,
+  restricted: !hasShownTwo(row) && knownRoles(row.roles).some((role) => secondFactorRoles.includes(role)),
+  scope: kind === 'api_key' ? { models: row.models, actions: row.actions } : null,
   epoch: Number(row.epoch),
   expiresAt: row.expires_at?.toISOString() ?? null,
 });

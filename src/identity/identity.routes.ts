@@ -1,50 +1,29 @@
-import { SESSION_COOKIE } from '#http/credential.ts';
+import { cookieValue } from '#http/credential.ts';
 import { NO_STEP_UP, PUBLIC, publicRoute, type Route, route } from '#http/route.ts';
-import type { Principal } from '#kernel/principal.ts';
-import { Problem } from '#kernel/problem.ts';
-import {
-  type ApiKey,
-  KeyList,
-  KeyPath,
-  KeyRequest,
-  KeyResponse,
-  LoginRequest,
-  LoginResponse,
-  PasswordRequest,
-  SessionResponse,
-  type User,
-} from './identity.contract.ts';
-import type { Account, ApiKeyRecord } from './identity.ts';
+import { DEVICE_COOKIE, deviceCookie, NO_COOKIE, sessionCookie } from '#http/session-cookie.ts';
+import type { Principal, Role } from '#kernel/principal.ts';
+import { LoginRequest, LoginResponse, PasswordRequest, SessionResponse, type User } from './identity.contract.ts';
+import type { Account } from './identity.ts';
 
 interface Origin {
   readonly requestId: string;
   readonly address: string;
 }
 
-/** What the routes need of the service. */
+/** What the routes need of the services. */
 export interface IdentityPort {
   signIn(
     username: string,
     password: string,
     code: string | undefined,
+    device: string | null,
     origin: Origin,
-  ): Promise<{ token: string; expiresAt: string; account: Account }>;
+  ): Promise<{ token: string; expiresAt: string; account: Account; device: string }>;
   signOut(principal: Principal, origin: Origin): Promise<void>;
   changePassword(principal: Principal, current: string, next: string, origin: Origin): Promise<void>;
-  createKey(
-    principal: Principal,
-    name: string,
-    password: string | undefined,
-    expiresInDays: number | undefined,
-    origin: Origin,
-  ): Promise<{ key: string; record: ApiKeyRecord }>;
-  listKeys(principal: Principal): Promise<readonly ApiKeyRecord[]>;
-  revokeKey(principal: Principal, id: string, origin: Origin): Promise<void>;
+  /** Roles whose accounts may do nothing before they have set up a second factor. */
+  readonly secondFactorRoles: readonly Role[];
 }
-
-const cookie = (token: string, expires: string): string =>
-  `${SESSION_COOKIE}=${token}; Path=/; Secure; HttpOnly; SameSite=Strict; Expires=${new Date(expires).toUTCString()}`;
-const NO_COOKIE = `${SESSION_COOKIE}=; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age=0`;
 
 const ownSession = (_input: unknown, principal: Principal) => ({ type: 'session', id: principal.subject });
 const ownAccount = (_input: unknown, principal: Principal) => ({ type: 'account', id: principal.subject });
@@ -60,13 +39,20 @@ export function identityRoutes(identity: IdentityPort): Route[] {
       body: LoginRequest,
       bodyLimit: 4096,
       response: LoginResponse,
-      handle: async ({ body, requestId, address }) => {
-        const { token, expiresAt, account } = await identity.signIn(body.username, body.password, body.code, {
-          requestId,
-          address,
-        });
-        const answer: LoginResponse = { token, expires_at: expiresAt, user: userOfAccount(account) };
-        return { kind: 'json', body: answer, headers: { 'set-cookie': cookie(token, expiresAt) } };
+      handle: async ({ body, requestId, address, headers }) => {
+        const device = cookieValue(headers['cookie'], DEVICE_COOKIE);
+        const signedIn = await identity.signIn(body.username, body.password, body.code, device, { requestId, address });
+        const { token, expiresAt, account } = signedIn;
+        const answer: LoginResponse = {
+          token,
+          expires_at: expiresAt,
+          user: userOfAccount(account, identity.secondFactorRoles),
+        };
+        return {
+          kind: 'json',
+          body: answer,
+          headers: { 'set-cookie': [sessionCookie(token, expiresAt), deviceCookie(signedIn.device)] },
+        };
       },
     }),
     route({
@@ -117,77 +103,6 @@ export function identityRoutes(identity: IdentityPort): Route[] {
         return { kind: 'empty', headers: { 'set-cookie': NO_COOKIE } };
       },
     }),
-    ...keyRoutes(identity),
-  ];
-}
-
-function keyRoutes(identity: IdentityPort): Route[] {
-  return [
-    route({
-      id: 'keys.list',
-      method: 'GET',
-      path: '/auth/keys',
-      summary: 'One’s own API keys, without their secrets',
-      access: { action: 'key.list', resource: ownAccount, denial: 'forbidden' },
-      credentials: 'session',
-      stepUp: NO_STEP_UP,
-      counts: 'none',
-      records: 'denials',
-      response: KeyList,
-      handle: async ({ principal }) => {
-        const answer: KeyList = { data: (await identity.listKeys(principal)).map(keyOf) };
-        return { kind: 'json', body: answer };
-      },
-    }),
-    route<undefined, undefined, KeyRequest>({
-      id: 'keys.create',
-      method: 'POST',
-      path: '/auth/keys',
-      summary: 'Make an API key; it is shown once',
-      access: { action: 'key.create', resource: ownAccount, denial: 'forbidden' },
-      credentials: 'session',
-      stepUp: (principal, { body }) =>
-        principal.hasTotp ? `Make the API key “${body.name}” for ${principal.username}` : null,
-      counts: 'none',
-      records: 'full',
-      body: KeyRequest,
-      bodyLimit: 4096,
-      response: KeyResponse,
-      handle: async ({ principal, body, requestId, address }) => {
-        if (!principal.hasTotp && body.password === undefined) {
-          throw new Problem('schema_invalid', {
-            message: 'password: your password is needed to make a key',
-            param: 'password',
-          });
-        }
-        const origin = { requestId, address };
-        const { key, record } = await identity.createKey(
-          principal,
-          body.name,
-          body.password,
-          body.expires_in_days,
-          origin,
-        );
-        const answer: KeyResponse = { ...keyOf(record), key };
-        return { kind: 'json', status: 201, body: answer };
-      },
-    }),
-    route<{ id: string }>({
-      id: 'keys.revoke',
-      method: 'DELETE',
-      path: '/auth/keys/:id',
-      summary: 'Revoke one’s own API key on every replica',
-      access: { action: 'key.revoke', resource: ownAccount, denial: 'forbidden' },
-      credentials: 'session',
-      stepUp: NO_STEP_UP,
-      counts: 'none',
-      records: 'full',
-      params: KeyPath,
-      handle: async ({ principal, params, requestId, address }) => {
-        await identity.revokeKey(principal, params.id, { requestId, address });
-        return { kind: 'empty' };
-      },
-    }),
   ];
 }
 
@@ -197,20 +112,14 @@ const userOf = (principal: Principal): User => ({
   roles: [...principal.roles],
   attributes: principal.attributes,
   has_totp: principal.hasTotp,
+  must_enrol: principal.restricted,
 });
 
-const userOfAccount = (account: Account): User => ({
+const userOfAccount = (account: Account, secondFactorRoles: readonly Role[]): User => ({
   id: account.id,
   username: account.username,
   roles: [...account.roles],
-  attributes: { department: account.department, clearance: account.clearance },
+  attributes: { department: account.department, clearance: account.clearance, branch: account.branch },
   has_totp: account.totpSecret !== null,
-});
-
-const keyOf = (record: ApiKeyRecord): ApiKey => ({
-  id: record.id,
-  name: record.name,
-  created_at: record.createdAt,
-  expires_at: record.expiresAt,
-  last_used_at: record.lastUsedAt,
+  must_enrol: account.totpSecret === null && account.roles.some((role) => secondFactorRoles.includes(role)),
 });

@@ -1,19 +1,19 @@
 import { ANONYMOUS, type AuditEvent } from '#audit/event.ts';
 import type { Recorder } from '#audit/recorder.ts';
 import { networkOf } from '#audit/refusal-budget.ts';
-import { newSecret, newUserId, sha256Hex } from '#kernel/id.ts';
+import { newSecret, sha256Hex } from '#kernel/id.ts';
 import type { Principal } from '#kernel/principal.ts';
-import { Problem } from '#kernel/problem.ts';
+import { Problem, type ProblemCode } from '#kernel/problem.ts';
 import {
   type Account,
   type AccountStore,
-  type ApiKeyRecord,
-  checkNewPassword,
   type PasswordHasher,
   SESSION_LIMITS,
   type Sealer,
   type Totp,
 } from './identity.ts';
+import { isRecoveryCode, recoveryText } from './recovery.ts';
+import type { GuessLimiter } from './users.ts';
 
 export interface IdentityDeps {
   readonly store: AccountStore;
@@ -21,8 +21,11 @@ export interface IdentityDeps {
   readonly hasher: PasswordHasher;
   readonly totp: Totp;
   readonly sealer: Sealer;
-  /** Told when an account's own password was changed: the first-run file must forget the old one. */
-  readonly onPasswordChanged: (username: string) => Promise<void>;
+  readonly guesses: GuessLimiter;
+  /** False: only admins sign in with a password. */
+  readonly localAccounts: boolean;
+  /** Whether somebody's identity provider has just asked him again: then he is not asked for a password he has not. */
+  readonly isFresh: (principal: Principal) => Promise<boolean>;
 }
 
 /** From where, and under which request, somebody does something. */
@@ -35,12 +38,21 @@ export interface SignedIn {
   readonly token: string;
   readonly expiresAt: string;
   readonly account: Account;
+  /** For the device cookie: this device has its own count of guesses from now on. */
+  readonly device: string;
+}
+
+/** The factor that a sign-in shows beside the password. */
+interface Factor {
+  readonly name: 'totp' | 'recovery code';
+  readonly step: number | null;
+  readonly recovery: string | null;
 }
 
 /** Seconds until the next 30 s step, at most: when a used code may be followed by a new one. */
 const NEXT_CODE_SECONDS = 30;
 
-/** Sign-in and sign-out, passwords and API keys of one's own. */
+/** Sign-in and sign-out, and the password once more for what a stolen session must not do. */
 export class Identity {
   readonly #deps: IdentityDeps;
 
@@ -48,57 +60,98 @@ export class Identity {
     this.#deps = deps;
   }
 
-  /** @throws Problem `invalid_credentials` (the same for an unknown name), `code_required`, `code_used` */
-  async signIn(username: string, password: string, code: string | undefined, origin: Origin): Promise<SignedIn> {
+  /**
+   * `device` is the device cookie's value, if any.
+   *
+   * @throws Problem `invalid_credentials` and `too_many_attempts` (the same for a name that nobody has), `code_required`,
+   *   `code_used`
+   */
+  async signIn(
+    username: string,
+    password: string,
+    code: string | undefined,
+    device: string | null,
+    origin: Origin,
+  ): Promise<SignedIn> {
+    const name = this.#deps.sealer.fingerprint(username);
+    const known = this.#knownDevice(device, name);
+    const wait = await this.#deps.guesses.take(`sign-in ${name}`, known);
+    if (wait > 0) throw this.#refused(name, null, 'too_many_attempts', origin, wait);
     const account = await this.#deps.store.findAccount(username);
     const right = await this.#deps.hasher.verify(account?.passwordHash ?? null, password);
-    if (account === null || !right) throw this.#refused(username, account, 'invalid_credentials', origin);
-    const step = this.#stepOf(account, code);
-    if (step === 'missing') throw this.#refused(username, account, 'code_required', origin);
-    if (step === 'wrong') throw this.#refused(username, account, 'invalid_credentials', origin);
+    const allowed = this.#deps.localAccounts || account?.roles.includes('admin');
+    if (account === null || !right || !allowed) throw this.#refused(name, account, 'invalid_credentials', origin);
+    const factor = this.#factorOf(account, code);
+    if (factor === 'missing') throw this.#refused(name, account, 'code_required', origin);
+    if (factor === 'wrong') throw this.#refused(name, account, 'invalid_credentials', origin);
+    const session = await this.#openSession(account, factor, origin);
+    if (session === 'code_used') {
+      await this.#deps.guesses.giveBack(`sign-in ${name}`, known);
+      throw new Problem('code_used', { retryAfter: NEXT_CODE_SECONDS });
+    }
+    await this.#deps.guesses.clear(`sign-in ${name}`, known);
+    return { ...session, account, device: known === '' ? this.#newDevice(name) : (device ?? '') };
+  }
+
+  async #openSession(
+    account: Account,
+    factor: Factor | null,
+    origin: Origin,
+  ): Promise<{ token: string; expiresAt: string } | 'code_used'> {
     const token = newSecret('srs_');
+    const factors = factor === null ? ['password'] : ['password', factor.name];
     const verdict = await this.#deps.recorder.change(
       'session.create',
       {
         account: account.id,
         epoch: account.epoch,
         ref: sha256Hex(token),
-        factors: step === null ? ['password'] : ['password', 'totp'],
-        totp_step: step,
+        factors,
+        totp_step: factor?.step ?? null,
+        recovery: factor?.recovery ?? null,
         idle_seconds: SESSION_LIMITS.idle,
         ttl_seconds: SESSION_LIMITS.absolute,
       },
-      this.#event(account.id, 'sign-in', 'session.create', origin, {
-        factors: step === null ? 'password' : 'password totp',
-      }),
+      this.#event(account.id, 'sign-in', 'session.create', origin, { factors: factors.join(' ') }),
     );
-    if (verdict.verdict !== 'changed') {
-      if (verdict.code === 'code_used') throw new Problem('code_used', { retryAfter: NEXT_CODE_SECONDS });
-      throw new Problem('invalid_credentials');
-    }
-    return { token, expiresAt: (verdict.detail as { expires_at: string }).expires_at, account };
+    if (verdict.verdict === 'changed')
+      return { token, expiresAt: (verdict.detail as { expires_at: string }).expires_at };
+    if (verdict.code === 'code_used') return 'code_used';
+    throw new Problem('invalid_credentials');
   }
 
-  #stepOf(account: Account, code: string | undefined): number | null | 'missing' | 'wrong' {
+  #factorOf(account: Account, code: string | undefined): Factor | null | 'missing' | 'wrong' {
     if (account.totpSecret === null) return null;
     if (code === undefined) return 'missing';
-    return this.#deps.totp.stepOf(this.#deps.sealer.open(account.totpSecret, `totp ${account.id}`), code) ?? 'wrong';
+    if (isRecoveryCode(code))
+      return { name: 'recovery code', step: null, recovery: sha256Hex(recoveryText(account.id, code)) };
+    const step = this.#deps.totp.stepOf(this.#deps.sealer.open(account.totpSecret, `totp ${account.id}`), code);
+    return step === null ? 'wrong' : { name: 'totp', step, recovery: null };
   }
 
-  /** A failed sign-in on the record. A name that nobody has is kept as an HMAC: people type passwords there. */
-  #refused(
-    username: string,
-    account: Account | null,
-    code: 'invalid_credentials' | 'code_required',
-    origin: Origin,
-  ): Problem {
+  /** A device that signed in to this account before; '' for every other. */
+  #knownDevice(cookie: string | null, name: string): string {
+    const [id = '', signature = ''] = cookie?.split('.', 2) ?? [];
+    return id !== '' && signature === this.#deps.sealer.fingerprint(`device ${id} ${name}`) ? id : '';
+  }
+
+  #newDevice(name: string): string {
+    const id = newSecret('');
+    return `${id}.${this.#deps.sealer.fingerprint(`device ${id} ${name}`)}`;
+  }
+
+  /** A failed sign-in on the record. The name is kept as an HMAC only: people type passwords there. */
+  #refused(name: string, account: Account | null, code: ProblemCode, origin: Origin, retryAfter?: number): Problem {
     const actor = account?.id ?? ANONYMOUS;
-    const facts = account === null ? { name_hmac: this.#deps.sealer.fingerprint(username) } : {};
     this.#deps.recorder.refuse(
-      { ...this.#event(actor, 'sign-in', 'session.create', origin, facts), outcome: 'denied', outcome_code: code },
+      {
+        ...this.#event(actor, 'sign-in', 'session.create', origin, account === null ? { name_hmac: name } : {}),
+        outcome: 'denied',
+        outcome_code: code,
+      },
       { code, source: networkOf(origin.address), subject: actor },
     );
-    return new Problem(code);
+    return new Problem(code, retryAfter === undefined ? {} : { retryAfter });
   }
 
   async signOut(principal: Principal, origin: Origin): Promise<void> {
@@ -110,68 +163,28 @@ export class Identity {
     );
   }
 
-  /** Ends every session of the account. @throws Problem `invalid_credentials`, `invalid_parameter`, `conflict` */
-  async changePassword(principal: Principal, current: string, next: string, origin: Origin): Promise<void> {
-    const account = await this.#confirm(principal, current, 'password.set', origin);
-    checkNewPassword(next, account.username, account.totpSecret !== null);
-    const verdict = await this.#deps.recorder.change(
-      'password.set',
-      { account: account.id, epoch: account.epoch, password_hash: await this.#deps.hasher.hash(next) },
-      this.#event(account.id, 'change', 'password.set', origin),
-    );
-    if (verdict.verdict !== 'changed')
-      throw new Problem('conflict', { message: 'The account has changed meanwhile. Try again.' });
-    await this.#deps.onPasswordChanged(account.username);
-  }
-
-  /** `password` is checked where the account has no second factor; with one, the pipeline has asked for a proof. */
-  async createKey(
-    principal: Principal,
-    name: string,
-    password: string | undefined,
-    expiresInDays: number | undefined,
-    origin: Origin,
-  ): Promise<{ key: string; record: ApiKeyRecord }> {
-    if (!principal.hasTotp) await this.#confirm(principal, password ?? '', 'key.create', origin);
-    const key = newSecret('srk_');
-    const id = newUserId().replace(/^usr_/, 'key_');
-    const verdict = await this.#deps.recorder.change(
-      'key.create',
-      {
-        id,
-        account: principal.subject,
-        epoch: principal.epoch,
-        name,
-        secret_hash: sha256Hex(key),
-        expires_in_days: expiresInDays ?? null,
-      },
-      { ...this.#event(principal.subject, 'change', 'key.create', origin), resource: `key:${id}` },
-    );
-    if (verdict.verdict !== 'changed')
-      throw new Problem('conflict', { message: 'The account has changed meanwhile. Try again.' });
-    const record = (await this.#deps.store.listKeys(principal.subject)).find((candidate) => candidate.id === id);
-    if (record === undefined) throw new Problem('conflict', { message: 'The key was revoked at once.' });
-    return { key, record };
-  }
-
-  listKeys(principal: Principal): Promise<readonly ApiKeyRecord[]> {
-    return this.#deps.store.listKeys(principal.subject);
-  }
-
-  async revokeKey(principal: Principal, id: string, origin: Origin): Promise<void> {
-    const verdict = await this.#deps.recorder.change(
-      'key.revoke',
-      { id, account: principal.subject },
-      { ...this.#event(principal.subject, 'change', 'key.revoke', origin), resource: `key:${id}` },
-    );
-    if (verdict.verdict !== 'changed') throw new Problem('not_found');
-  }
-
-  /** The password once more, for what a stolen session must not do. */
-  async #confirm(principal: Principal, password: string, action: string, origin: Origin): Promise<Account> {
+  /**
+   * The account, once its password has been given again.
+   *
+   * @throws Problem `invalid_credentials`, `too_many_attempts`
+   */
+  async confirm(principal: Principal, password: string, action: string, origin: Origin): Promise<Account> {
+    if (await this.#deps.isFresh(principal)) {
+      const account = await this.#deps.store.findAccount(principal.username);
+      if (account !== null && account.id === principal.subject && account.passwordHash === null) return account;
+    }
+    if (password === '') {
+      throw new Problem('schema_invalid', { message: 'password: your password is needed', param: 'password' });
+    }
+    const what = `confirm ${principal.subject}`;
+    const wait = await this.#deps.guesses.take(what, '');
+    if (wait > 0) throw new Problem('too_many_attempts', { retryAfter: wait });
     const account = await this.#deps.store.findAccount(principal.username);
     const right = await this.#deps.hasher.verify(account?.passwordHash ?? null, password);
-    if (account !== null && account.id === principal.subject && right) return account;
+    if (account !== null && account.id === principal.subject && right) {
+      await this.#deps.guesses.clear(what, '');
+      return account;
+    }
     this.#deps.recorder.refuse(
       {
         ...this.#event(principal.subject, 'denial', action, origin),

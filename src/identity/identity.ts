@@ -1,5 +1,4 @@
 import type { Principal, Role } from '#kernel/principal.ts';
-import { Problem } from '#kernel/problem.ts';
 
 /** An account with what is needed to check its factors; never leaves the identity feature. */
 export interface Account {
@@ -10,6 +9,7 @@ export interface Account {
   readonly roles: readonly Role[];
   readonly department: string;
   readonly clearance: number;
+  readonly branch: string;
   /** Sealed; null without a second factor. */
   readonly totpSecret: Uint8Array | null;
   readonly epoch: number;
@@ -21,6 +21,8 @@ export interface ApiKeyRecord {
   readonly createdAt: string;
   readonly expiresAt: string | null;
   readonly lastUsedAt: string | null;
+  readonly models: readonly string[] | null;
+  readonly actions: readonly string[] | null;
 }
 
 /** Reads of the account store. Changes go through the recorder: a change without its record does not exist. */
@@ -57,31 +59,3 @@ export interface Sealer {
 
 /** Session limits in seconds. */
 export const SESSION_LIMITS = { idle: 30 * 60, absolute: 12 * 60 * 60 } as const;
-
-const ALONE = 15;
-const WITH_SECOND_FACTOR = 8;
-export const MAX_PASSWORD = 128;
-
-/**
- * Length alone, no composition rules (NIST SP 800-63B-4, section 3.1.1.2), exactly as typed; not the user's own name.
- *
- * @throws Problem `invalid_parameter`
- */
-export function checkNewPassword(password: string, username: string, hasSecondFactor: boolean): void {
-  const least = hasSecondFactor ? WITH_SECOND_FACTOR : ALONE;
-  const length = [...password].length;
-  if (length < least || length > MAX_PASSWORD) {
-    throw new Problem('invalid_parameter', {
-      message: `A password has ${least} to ${MAX_PASSWORD} characters.`,
-      param: 'new_password',
-    });
-  }
-  const lower = password.toLowerCase();
-  if (lower.includes(username.toLowerCase()) || lower.includes('strongroom') || new Set(lower).size < 5) {
-    throw new Problem('invalid_parameter', {
-      message:
-        'This password is too easy to guess: it holds your name or the name of the product, or hardly any different characters.',
-      param: 'new_password',
-    });
-  }
-}

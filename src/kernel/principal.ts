@@ -7,6 +7,13 @@ export interface Attributes {
   readonly department: string;
   /** 0 (public) to 4 (secret); compared as a number. */
   readonly clearance: number;
+  readonly branch: string;
+}
+
+/** What an API key is limited to within its account's rights; null means no narrower. */
+export interface KeyScope {
+  readonly models: readonly string[] | null;
+  readonly actions: readonly string[] | null;
 }
 
 /** How the caller proved who he is. `ref` is never the credential itself: a session's hash, or a key's public id. */
@@ -25,6 +32,13 @@ export interface Principal {
   readonly credential: Credential;
   /** Second factor that this account has activated, if any. */
   readonly hasTotp: boolean;
+  /**
+   * A role of this account demands a second factor that it has not set up, or that this session has not shown: it may
+   * do that, and nothing else.
+   */
+  readonly restricted: boolean;
+  /** Null for a session. */
+  readonly scope: KeyScope | null;
   /** Counts every change to the account, its roles or factors; a mismatch at admission means: load it again. */
   readonly epoch: number;
   /** RFC 3339, absolute end of the session; null for an API key without expiry. */

@@ -32,6 +32,9 @@ export const AdminModel = z.object({
   queued: z.number().int(),
   pid: z.number().int().nullable(),
   restarts: z.number().int(),
+  /** What admins have set: only a model in service is loaded; a pinned one is never evicted. */
+  in_service: z.boolean(),
+  pinned: z.boolean(),
 });
 export type AdminModel = z.infer<typeof AdminModel>;
 export const AdminModelList = z.object({ instance: z.string(), data: z.array(AdminModel) });

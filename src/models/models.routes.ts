@@ -2,18 +2,22 @@ import type { ModelStatus } from '#engine/engine.ts';
 import { NO_STEP_UP, type Route, route } from '#http/route.ts';
 import type { Principal } from '#kernel/principal.ts';
 import { Problem } from '#kernel/problem.ts';
-import { type AdminModel, AdminModelList, Model, ModelList, ModelPath } from './models.contract.ts';
+import { type DesiredState, MODEL_VERBS, type ModelVerb } from './model-state.ts';
+import { AdminModel, AdminModelList, Model, ModelList, ModelPath } from './models.contract.ts';
 
 export interface ModelsDeps {
   readonly list: () => readonly ModelStatus[];
   readonly mayUse: (principal: Principal, model: string) => boolean;
   readonly classificationOf: (model: string) => number;
+  readonly desiredOf: (model: string) => DesiredState;
+  readonly set: (model: string, verb: ModelVerb, admin: Principal, requestId: string) => Promise<ModelStatus>;
   readonly instance: string;
   /** Seconds since the epoch: when this gateway started, which OpenAI's `created` needs. */
   readonly created: number;
 }
 
-export function modelRoutes({ list, mayUse, classificationOf, instance, created }: ModelsDeps): Route[] {
+export function modelRoutes(deps: ModelsDeps): Route[] {
+  const { list, mayUse, instance, created } = deps;
   const modelOf = ({ id, contextSize, state }: ModelStatus): Model => ({
     id,
     object: 'model',
@@ -76,17 +80,48 @@ export function modelRoutes({ list, mayUse, classificationOf, instance, created 
       records: 'denials',
       response: AdminModelList,
       handle: async () => {
-        const answer: AdminModelList = {
-          instance,
-          data: list().map((status) => adminModelOf(status, classificationOf(status.id))),
-        };
+        const answer: AdminModelList = { instance, data: list().map((status) => adminModelOf(status, deps)) };
         return { kind: 'json', body: answer };
       },
     }),
+    ...MODEL_VERBS.map((verb) => verbRoute(verb, deps)),
   ];
 }
 
-const adminModelOf = (status: ModelStatus, classification: number): AdminModel => ({
+/** Load, unload, pin, unpin: each needs a fresh second factor, sets what is wanted and answers at once (202). */
+function verbRoute(verb: ModelVerb, deps: ModelsDeps): Route {
+  return route<{ id: string }>({
+    id: `admin.models.${verb}`,
+    method: 'POST',
+    path: `/admin/models/:id/${verb}`,
+    summary: SUMMARIES[verb],
+    access: {
+      action: `model.${verb}`,
+      resource: ({ params }) => ({ type: 'service', id: params.id }),
+      denial: 'forbidden',
+    },
+    credentials: 'session',
+    stepUp: (_admin, { params }) => `${WORDS[verb]} the model ${params.id}`,
+    counts: 'none',
+    records: 'full',
+    params: ModelPath,
+    response: AdminModel,
+    handle: async ({ params, principal, requestId }) => {
+      const status = await deps.set(params.id, verb, principal, requestId);
+      return { kind: 'json', status: 202, body: adminModelOf(status, deps) };
+    },
+  });
+}
+
+const WORDS = { load: 'Load', unload: 'Unload', pin: 'Pin', unpin: 'Unpin' } as const;
+const SUMMARIES: Readonly<Record<ModelVerb, string>> = {
+  load: 'Put a model in service on every replica',
+  unload: 'Take a model out of service; running answers end',
+  pin: 'Never evict a model while it is in service',
+  unpin: 'Let a model be evicted when room is needed',
+};
+
+const adminModelOf = (status: ModelStatus, { classificationOf, desiredOf }: ModelsDeps): AdminModel => ({
   id: status.id,
   engine: status.engine,
   state: status.state,
@@ -94,10 +129,12 @@ const adminModelOf = (status: ModelStatus, classification: number): AdminModel =
   max_output_tokens: status.maxOutputTokens,
   digest: status.digest,
   template_digest: status.templateDigest,
-  classification,
+  classification: classificationOf(status.id),
   slots: status.slots,
   busy: status.busy,
   queued: status.queued,
   pid: status.pid,
   restarts: status.restarts,
+  in_service: desiredOf(status.id).inService,
+  pinned: desiredOf(status.id).pinned,
 });

@@ -1,5 +1,5 @@
 import { useCallback, useEffect, useMemo, useState } from 'preact/hooks';
-import type { SessionResponse } from '#identity/identity.contract.ts';
+import type { SessionResponse, User } from '#identity/identity.contract.ts';
 import { ApiContext, createApi, useApi } from './api.ts';
 import { useConversation } from './conversation.ts';
 import { useText } from './i18n/language.tsx';
@@ -11,32 +11,41 @@ import { useQuota } from './parts/quota.tsx';
 import { ShellHeader } from './parts/shell-header.tsx';
 import { StepUpProvider } from './parts/step-up.tsx';
 import { Refusal } from './refusal.ts';
-import { pagesOf, useRoute } from './route.ts';
+import { pagesOf, useEnrolment, useRoute } from './route.ts';
 
-const KeysPage = lazy(() => import('./pages/keys.tsx').then((module) => module.KeysPage));
-const AuditPage = lazy(() => import('./pages/audit.tsx').then((module) => module.AuditPage));
-const ModelsPage = lazy(() => import('./pages/models.tsx').then((module) => module.ModelsPage));
+const KeysPage = lazy(() => import('./pages/offices.ts').then((module) => module.KeysPage));
+const AuditPage = lazy(() => import('./pages/offices.ts').then((module) => module.AuditPage));
+const ModelsPage = lazy(() => import('./pages/offices.ts').then((module) => module.ModelsPage));
+const UsersPage = lazy(() => import('./pages/offices.ts').then((module) => module.UsersPage));
+const SecurityPage = lazy(() => import('./pages/own.ts').then((module) => module.SecurityPage));
+const FactorPage = lazy(() => import('./pages/own.ts').then((module) => module.FactorPage));
+const RecoveryPage = lazy(() => import('./pages/own.ts').then((module) => module.RecoveryPage));
+const EnrolPage = lazy(() => import('./pages/own.ts').then((module) => module.EnrolPage));
 
 type Session =
   | { readonly state: 'unknown' }
   | { readonly state: 'unreachable'; readonly refusal: Refusal }
-  | { readonly state: 'out'; readonly notice: SignInNotice | null }
-  | { readonly state: 'in'; readonly user: SessionResponse['user'] };
+  | { readonly state: 'out'; readonly notice: SignInNotice | null; readonly username: string }
+  | { readonly state: 'in'; readonly user: User }
+  /** The session ended with the new factor. Its recovery codes are shown this once, whatever else happens. */
+  | { readonly state: 'codes'; readonly codes: readonly string[]; readonly username: string };
 
 export function App() {
   const text = useText();
   const [session, setSession] = useState<Session>({ state: 'unknown' });
   const [auditDown, setAuditDown] = useState(false);
+  const [token, tokenDone] = useEnrolment();
 
-  const leave = useCallback((notice: SignInNotice | null) => setSession({ state: 'out', notice }), []);
+  const leave = useCallback(
+    (notice: SignInNotice | null, username = '') => setSession({ state: 'out', notice, username }),
+    [],
+  );
   const api = useMemo(
     () =>
       createApi({
         fetch: fetch.bind(globalThis),
         now: Date.now,
-        // Whoever was never signed in needs no notice that a session ended.
-        onSessionEnd: () =>
-          setSession((before) => ({ state: 'out', notice: before.state === 'in' ? 'ended' : noticeOf(before) })),
+        onSessionEnd: () => setSession(ended),
         onAuditState: setAuditDown,
       }),
     [],
@@ -54,6 +63,19 @@ export function App() {
   }, [api]);
   useEffect(look, [look]);
 
+  const enrolled = async (username: string, mustEnrol: boolean): Promise<void> => {
+    // Whoever was signed in here is another: the new account signs in from nothing.
+    if (session.state === 'in') await api.send<void>('POST', '/auth/logout').catch(() => {});
+    leave(mustEnrol ? 'enrolledFactor' : 'enrolled', username);
+    tokenDone();
+  };
+
+  if (token !== null)
+    return (
+      <ApiContext.Provider value={api}>
+        <EnrolPage key={token} token={token} auditDown={auditDown} onEnrolled={enrolled} onClose={tokenDone} />
+      </ApiContext.Provider>
+    );
   return (
     <ApiContext.Provider value={api}>
       {session.state === 'unknown' && <p class="splash">{text.loading}</p>}
@@ -65,35 +87,54 @@ export function App() {
       {session.state === 'out' && (
         <SignInPage
           notice={session.notice}
+          username={session.username}
           auditDown={auditDown}
           onSignedIn={(user) => setSession({ state: 'in', user })}
         />
       )}
+      {session.state === 'codes' && (
+        <RecoveryPage
+          codes={session.codes}
+          username={session.username}
+          onKept={() => leave('factor', session.username)}
+        />
+      )}
       {session.state === 'in' && (
         <StepUpProvider key={session.user.id}>
-          <Shell user={session.user} auditDown={auditDown} onLeave={leave} />
+          <Shell
+            user={session.user}
+            auditDown={auditDown}
+            onLeave={leave}
+            onCodes={(codes) => setSession({ state: 'codes', codes, username: session.user.username })}
+          />
         </StepUpProvider>
       )}
     </ApiContext.Provider>
   );
 }
 
-const noticeOf = (session: Session): SignInNotice | null => (session.state === 'out' ? session.notice : null);
+/** Whoever was never signed in needs no notice that a session ended. */
+const ended = (before: Session): Session => {
+  if (before.state === 'codes' || before.state === 'out') return before;
+  return { state: 'out', notice: before.state === 'in' ? 'ended' : null, username: '' };
+};
 
 interface ShellProps {
-  readonly user: SessionResponse['user'];
+  readonly user: User;
   readonly auditDown: boolean;
   readonly onLeave: (notice: SignInNotice) => void;
+  readonly onCodes: (codes: readonly string[]) => void;
 }
 
-function Shell({ user, auditDown, onLeave }: ShellProps) {
+function Shell({ user, auditDown, onLeave, onCodes }: ShellProps) {
   const text = useText();
   const route = useRoute();
-  const pages = pagesOf(user.roles);
-  const page = pages.find((allowed) => allowed === route.page) ?? pages[0];
-  const isAnalyst = pages.includes('ask');
-  const quota = useQuota(isAnalyst);
+  const pages = user.must_enrol ? [] : pagesOf(user.roles);
+  const isOwn = user.must_enrol || route.page === 'security';
+  const page = isOwn ? 'security' : (pages.find((allowed) => allowed === route.page) ?? pages[0]);
+  const quota = useQuota(pages.includes('ask'));
   const conversation = useConversation(useApi(), quota.refresh);
+  const factor = user.must_enrol || route.rest === 'factor';
 
   useEffect(() => {
     document.title = page === undefined ? text.title : `${text.tabs[page]} · ${text.title}`;
@@ -111,6 +152,9 @@ function Shell({ user, auditDown, onLeave }: ShellProps) {
         {page === 'keys' && <KeysPage user={user} />}
         {page === 'audit' && <AuditPage open={route.page === 'audit' ? route.rest : ''} />}
         {page === 'models' && <ModelsPage />}
+        {page === 'users' && <UsersPage open={route.page === 'users' ? route.rest : ''} />}
+        {page === 'security' && factor && <FactorPage user={user} onCodes={onCodes} />}
+        {page === 'security' && !factor && <SecurityPage user={user} onLeave={onLeave} />}
         {page === undefined && <p class="empty">{text.noPages}</p>}
       </main>
     </div>

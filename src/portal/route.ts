@@ -1,18 +1,23 @@
 import { useEffect, useState } from 'preact/hooks';
 import type { Role } from '#kernel/principal.ts';
 
-export type Page = 'ask' | 'keys' | 'audit' | 'models';
+export type Page = 'ask' | 'keys' | 'audit' | 'models' | 'users' | 'security';
 
-/** Which pages a role opens. The server decides again on every call; this only saves the reader a refusal. */
-const PAGES: readonly { readonly page: Page; readonly role: Role }[] = [
+/**
+ * Which pages a role opens; null: everybody, from the account menu. The server decides again on every call; this only
+ * saves the reader a refusal.
+ */
+const PAGES: readonly { readonly page: Page; readonly role: Role | null }[] = [
   { page: 'ask', role: 'analyst' },
   { page: 'keys', role: 'analyst' },
   { page: 'audit', role: 'auditor' },
   { page: 'models', role: 'admin' },
+  { page: 'users', role: 'admin' },
+  { page: 'security', role: null },
 ];
 
 export const pagesOf = (roles: readonly Role[]): readonly Page[] =>
-  PAGES.filter(({ role }) => roles.includes(role)).map(({ page }) => page);
+  PAGES.filter(({ role }) => role !== null && roles.includes(role)).map(({ page }) => page);
 
 /** `#/audit/123` -> page and the record it names. */
 export interface Route {
@@ -27,14 +32,34 @@ function readRoute(): Route {
 
 export function useRoute(): Route {
   const [route, setRoute] = useState(readRoute);
+  useHashChange(() => setRoute(readRoute()));
+  return route;
+}
+
+function useHashChange(follow: () => void): void {
   useEffect(() => {
-    const follow = (): void => setRoute(readRoute());
     addEventListener('hashchange', follow);
     return () => removeEventListener('hashchange', follow);
   }, []);
-  return route;
 }
 
 export const goTo = (path: string): void => {
   location.hash = `#/${path}`;
 };
+
+const ENROLMENT = '#/enrol/';
+
+/** The token of an enrolment link, and how to be done with it. Null where the page was opened without one. */
+export function useEnrolment(): readonly [token: string | null, done: () => void] {
+  const [token, setToken] = useState(takeToken);
+  useHashChange(() => setToken((before) => takeToken() ?? before));
+  return [token, () => setToken(null)];
+}
+
+/** Out of the address bar and the history at once: a token must not be seen, bookmarked or found there later. */
+function takeToken(): string | null {
+  if (!location.hash.startsWith(ENROLMENT)) return null;
+  const token = location.hash.slice(ENROLMENT.length);
+  history.replaceState(null, '', location.pathname);
+  return token;
+}

@@ -1,16 +1,18 @@
 import type { AuditEvent } from '#audit/event.ts';
 import type { Recorder } from '#audit/recorder.ts';
 import type { Sealer, Totp } from '#identity/identity.ts';
+import type { GuessLimiter } from '#identity/users.ts';
 import { newSecret, sha256Hex } from '#kernel/id.ts';
 import type { Principal } from '#kernel/principal.ts';
 import { Problem } from '#kernel/problem.ts';
-import type { ChallengeStore } from './stepup.ts';
+import { type ChallengeStore, proofText } from './stepup.ts';
 
 export interface StepUpDeps {
   readonly store: ChallengeStore;
   readonly recorder: Recorder;
   readonly totp: Totp;
   readonly sealer: Sealer;
+  readonly guesses: GuessLimiter;
 }
 
 /** How long a proof may be shown, in seconds; the database's clock decides. */
@@ -45,15 +47,26 @@ export class StepUp {
     const session = principal.credential.ref;
     const found = await this.#deps.store.findChallenge(ref, session);
     if (found === null) throw gone();
+    // A new challenge is a new five tries; the account's own count is not.
+    const what = `step-up ${principal.subject}`;
+    const wait = await this.#deps.guesses.take(what, '');
+    if (wait > 0) throw new Problem('too_many_attempts', { retryAfter: wait });
     const step = this.#deps.totp.stepOf(this.#deps.sealer.open(found.totpSecret, `totp ${principal.subject}`), code);
     const proof = newSecret('sup_');
     const verdict = await this.#deps.recorder.change(
       'step_up.prove',
-      { ref, account: principal.subject, session, totp_step: step, proof_ref: sha256Hex(`${session} ${proof}`) },
+      { ref, account: principal.subject, session, totp_step: step, proof_ref: sha256Hex(proofText(session, proof)) },
       event(principal, 'step_up.prove', ref, requestId),
     );
-    if (verdict.verdict === 'changed') return proof;
-    if (verdict.code === 'code_used') throw new Problem('code_used', { retryAfter: 30 });
+    if (verdict.verdict === 'changed') {
+      await this.#deps.guesses.clear(what, '');
+      return proof;
+    }
+    if (verdict.code === 'code_used') {
+      // No guess: whoever has it had the device.
+      await this.#deps.guesses.giveBack(what, '');
+      throw new Problem('code_used', { retryAfter: 30 });
+    }
     if (verdict.code === 'wrong_code') throw new Problem('invalid_credentials', { message: 'The code is not right.' });
     throw gone();
   }

@@ -6,3 +6,6 @@ export interface ChallengeStore {
     session: string,
   ): Promise<{ readonly operation: string; readonly totpSecret: Uint8Array } | null>;
 }
+
+/** What is hashed and stored of a proof: bound to its session, so that shown in another one it is not found. */
+export const proofText = (session: string, proof: string): string => `${session} ${proof}`;

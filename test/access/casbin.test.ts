@@ -13,9 +13,11 @@ const principal = (subject: string, roles: readonly string[] = [], clearance = 0
   subject,
   username: subject,
   roles: roles as readonly Role[],
-  attributes: { department, clearance },
+  attributes: { department, clearance, branch: '' },
   credential: { kind: 'session', ref: 'r' },
   hasTotp: false,
+  restricted: false,
+  scope: null,
   epoch: 1,
   expiresAt: null,
 });

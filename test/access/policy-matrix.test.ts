@@ -4,6 +4,7 @@ import { describe, it } from 'node:test';
 import { compilePolicy } from '#access/access.casbin.ts';
 import { questionOf } from '#access/access.ts';
 import { type Principal, ROLES, type Role } from '#kernel/principal.ts';
+import { assertSnapshot } from '../harness/snapshot.ts';
 
 const read = (path: string): string => readFileSync(new URL(path, import.meta.url), 'utf8');
 const policy = read('../../policies/policy.csv');
@@ -17,13 +18,15 @@ const ACTIONS = [...new Set([...rules.map((rule) => rule[5] ?? ''), 'nothing'])]
 const TYPES = [...new Set([...rules.map((rule) => rule[3] ?? ''), 'nothing'])].sort();
 const CALLERS: readonly (readonly Role[])[] = [[], ...ROLES.map((role) => [role]), ['admin', 'auditor']];
 
-const principal = (roles: readonly Role[]): Principal => ({
+const principal = (roles: readonly Role[], restricted = false): Principal => ({
   subject: 'usr_1',
   username: 'someone',
   roles,
-  attributes: { department: 'treasury', clearance: 2 },
+  attributes: { department: 'treasury', branch: '', clearance: 2 },
   credential: { kind: 'session', ref: 'r' },
   hasTotp: true,
+  restricted,
+  scope: null,
   epoch: 1,
   expiresAt: null,
 });
@@ -35,24 +38,21 @@ describe('policies/', () => {
   it('allows each role what policy-matrix.json says and nothing else', async () => {
     const engine = await compilePolicy({ version: 1, model: read('../../policies/model.conf'), policy, sha256: '' });
     const matrix: Matrix = {};
-    for (const roles of CALLERS) {
+    const callers = CALLERS.map((roles) => [roles.join('+') || 'no role', principal(roles)] as const);
+    for (const [name, caller] of [...callers, ['owes a second factor', principal(['admin'], true)] as const]) {
       const row: Record<string, string> = {};
       for (const action of ACTIONS) {
         for (const type of TYPES) {
-          const { allowed, rule } = engine.decide(questionOf(principal(roles), action, { type, id: 'x' }, 2));
+          const { allowed, rule } = engine.decide(questionOf(caller, action, { type, id: 'x' }, 2));
           if (allowed) row[action] = [row[action], `${type} (${rule})`].filter(Boolean).join(', ');
           // What is classified above his clearance nobody gets, by whatever rule.
-          const secret = engine.decide(questionOf(principal(roles), action, { type, id: 'x' }, 3));
-          assert.equal(secret.allowed, false, `${roles} ${action} ${type}`);
+          const secret = engine.decide(questionOf(caller, action, { type, id: 'x' }, 3));
+          assert.equal(secret.allowed, false, `${name} ${action} ${type}`);
         }
       }
-      matrix[roles.join('+') || 'no role'] = row;
+      matrix[name] = row;
     }
-    assert.deepEqual(
-      matrix,
-      JSON.parse(read('./policy-matrix.json')),
-      `should it be so? ${JSON.stringify(matrix, null, 2)}`,
-    );
+    assertSnapshot(new URL('./policy-matrix.json', import.meta.url), matrix);
   });
 
   it('names each rule once, knows each role, and allows by no rule what is not in the matrix', () => {
@@ -60,7 +60,7 @@ describe('policies/', () => {
     assert.equal(new Set(names).size, names.length);
     for (const rule of rules) {
       assert.equal(rule.length, 9, rule.join());
-      assert.match(rule[2] ?? '', new RegExp(`^(authenticated|role:(${ROLES.join('|')}))$`));
+      assert.match(rule[2] ?? '', new RegExp(`^(authenticated|restricted|role:(${ROLES.join('|')}))$`));
       assert.match(rule[8] ?? '', /^(allow|deny)$/);
     }
     const matrix = JSON.parse(read('./policy-matrix.json')) as Matrix;

@@ -1,20 +1,7 @@
-import type { User } from '#identity/identity.contract.ts';
-import type { AdminModelList, ModelList } from '#models/models.contract.ts';
-
-/** Who and what the fake gateway knows. */
-const person = (username: string, roles: User['roles'], has_totp = false): User => ({
-  id: `usr_${username}`,
-  username,
-  roles,
-  attributes: { department: 'risk', clearance: 2 },
-  has_totp,
-});
-export const USERS = [
-  person('analyst', ['analyst']),
-  person('auditor', ['auditor']),
-  person('admin', ['admin'], true),
-  person('everyone', ['analyst', 'auditor', 'admin'], true),
-];
+import { randomBytes } from 'node:crypto';
+import type { AdminModel, AdminModelList, ModelList } from '#models/models.contract.ts';
+import type { Call, StepUps } from './portal-call.ts';
+import { json, problem } from './portal-reply.ts';
 
 export const MODELS: ModelList = {
   object: 'list',
@@ -31,7 +18,7 @@ export const MODELS: ModelList = {
   ],
 };
 
-const adminModel = (id: string, rest: Partial<AdminModelList['data'][number]>): AdminModelList['data'][number] => ({
+const adminModel = (id: string, rest: Partial<AdminModel>): AdminModel => ({
   id,
   engine: 'llama',
   state: 'ready',
@@ -45,14 +32,22 @@ const adminModel = (id: string, rest: Partial<AdminModelList['data'][number]>): 
   queued: 0,
   pid: 20_481,
   restarts: 0,
+  in_service: true,
+  pinned: false,
   ...rest,
 });
-export const ADMIN_MODELS: AdminModelList = {
-  instance: 'gw-1.risk.bank.example',
-  data: [
-    adminModel('demo', { context_size: 2048, slots: 4, busy: 1 }),
+
+const WORDS: Readonly<Record<string, string>> = { load: 'Load', unload: 'Unload', pin: 'Pin', unpin: 'Unpin' };
+
+/** The models of one replica: what an admin sets comes about a moment later. */
+export class PortalEstate {
+  /** Milliseconds that a model takes to come or to go. */
+  moveMs = 1500;
+  #models = [
+    adminModel('demo', { context_size: 2048, slots: 4, busy: 1, pinned: true }),
     adminModel('qwen3-32b-instruct', { queued: 3, slots: 8, busy: 8, restarts: 2 }),
     adminModel('deepseek-r1-distill-70b', { state: 'loading', busy: 0, pid: 20_977 }),
+    adminModel('glm-4-9b', { state: 'unloaded', busy: 0, slots: 4, pid: null, in_service: false }),
     adminModel('vllm-cluster', {
       engine: 'upstream',
       state: 'failed',
@@ -62,5 +57,46 @@ export const ADMIN_MODELS: AdminModelList = {
       busy: 0,
       context_size: null,
     }),
-  ],
-};
+  ];
+  readonly #instance = 'gw-1.risk.bank.example';
+  readonly #stepUps: StepUps;
+
+  constructor(stepUps: StepUps) {
+    this.#stepUps = stepUps;
+  }
+
+  list(): AdminModelList {
+    return { instance: this.#instance, data: this.#models };
+  }
+
+  /** `POST /admin/models/{id}/{verb}` */
+  change(call: Call) {
+    const [, id = '', verb = ''] = /^\/admin\/models\/([^/]+)\/(\w+)$/.exec(call.url.pathname) ?? [];
+    const model = this.#models.find((known) => known.id === decodeURIComponent(id));
+    const words = WORDS[verb];
+    if (model === undefined || words === undefined)
+      return problem(call.response, call.url.pathname, 404, 'model_not_found');
+    if (!this.#stepUps.passes(call, `${words} the model ${model.id}`)) return;
+    if (verb === 'pin' || verb === 'unpin') this.#put(model.id, { pinned: verb === 'pin' });
+    else this.#move(model.id, verb === 'load');
+    json(
+      call.response,
+      202,
+      this.#models.find((known) => known.id === model.id),
+    );
+  }
+
+  #move(id: string, inService: boolean): void {
+    this.#put(id, inService ? { in_service: true, state: 'loading' } : { in_service: false });
+    setTimeout(() => {
+      this.#put(
+        id,
+        inService ? { state: 'ready', pid: randomBytes(2).readUInt16BE() } : { state: 'unloaded', pid: null },
+      );
+    }, this.moveMs).unref();
+  }
+
+  #put(id: string, part: Partial<AdminModel>): void {
+    this.#models = this.#models.map((model) => (model.id === id ? { ...model, ...part } : model));
+  }
+}

@@ -5,7 +5,12 @@ import { chatRoutes } from '#chat/chat.routes.ts';
 import { healthRoutes } from '#health/health.routes.ts';
 import { openApiRoute } from '#http/openapi.ts';
 import { type GuardedRoute, PUBLIC, type PublicRoute, type Route } from '#http/route.ts';
+import { factorRoutes } from '#identity/factors.routes.ts';
 import { identityRoutes } from '#identity/identity.routes.ts';
+import { keyRoutes } from '#identity/keys.routes.ts';
+import { methodsRoute, oidcRoutes } from '#identity/oidc.routes.ts';
+import { tokenRoutes } from '#identity/token.routes.ts';
+import { userRoutes } from '#identity/users.routes.ts';
 import type { Principal } from '#kernel/principal.ts';
 import { modelRoutes } from '#models/models.routes.ts';
 import { quotaRoutes } from '#quota/quota.routes.ts';
@@ -14,9 +19,16 @@ import { stepUpRoutes } from '#stepup/stepup.routes.ts';
 /** A route declares without running: what its handler would need is not there. */
 const NOTHING = {} as never;
 
+const users = { nameOf: async () => 'somebody' } as never;
+
+/** In the gateway's order, without what only a configuration adds. */
 const features: Route[] = [
   ...identityRoutes(NOTHING),
+  ...keyRoutes(NOTHING),
+  ...factorRoutes(NOTHING),
   ...stepUpRoutes(NOTHING),
+  ...userRoutes(users),
+  methodsRoute(NOTHING),
   ...chatRoutes(NOTHING),
   ...modelRoutes(NOTHING),
   ...quotaRoutes(NOTHING, 'UTC'),
@@ -41,11 +53,20 @@ export interface DeclaredRoute {
   readonly stepUp?: boolean;
 }
 
-const WITH_FACTOR = { username: 'somebody', hasTotp: true } as Principal;
+const WITH_FACTOR = {
+  username: 'somebody',
+  hasTotp: true,
+  credential: { kind: 'session', ref: 'x' },
+} as Principal;
+
+/** Routes that are there with a provider or audiences configured. */
+const OPTIONAL = [...oidcRoutes(NOTHING), ...tokenRoutes({ audiences: ['x'] } as never)] as unknown as readonly Known[];
+
+const BODY = { username: 'x', name: 'x', roles: [], audience: 'x' };
 
 /** What each route declares, in the order of paths. `stepUp`: from somebody who has a second factor. */
-export function declaredRoutes(): DeclaredRoute[] {
-  return ROUTES.map((route) => {
+export async function declaredRoutes(): Promise<DeclaredRoute[]> {
+  const routes = [...ROUTES, ...OPTIONAL].map(async (route) => {
     const head = { route: `${route.method} ${route.path}`, id: route.id };
     if (route.access === PUBLIC) return { ...head, access: PUBLIC };
     return {
@@ -54,9 +75,10 @@ export function declaredRoutes(): DeclaredRoute[] {
       credentials: route.credentials,
       counts: route.counts !== 'none',
       records: route.records,
-      stepUp: route.stepUp(WITH_FACTOR, { params: {}, query: {}, body: {}, size: 0 }) !== null,
+      stepUp: (await route.stepUp(WITH_FACTOR, { params: {}, query: {}, body: BODY, size: 0 })) !== null,
     };
-  }).sort(
+  });
+  return (await Promise.all(routes)).sort(
     (a, b) => (a.route.split(' ')[1] ?? '').localeCompare(b.route.split(' ')[1] ?? '') || a.id.localeCompare(b.id),
   );
 }

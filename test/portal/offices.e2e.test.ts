@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { ALTERED } from '../fakes/portal-log.ts';
+import { ENROLMENT_TOKEN } from '../fakes/portal-people.ts';
 import { CODE, PASSWORD } from '../fakes/portal-server.ts';
 import { useDesk } from '../harness/portal-desk.ts';
 
@@ -36,6 +37,29 @@ test('with a second factor the same call is repeated with a proof, after a wrong
   await dialog.getByText(/^sk-sr_/).waitFor();
 });
 
+test('a key can be made narrower than its account, and the list says so', async () => {
+  await desk.signIn('analyst', '/#/keys');
+  await desk.page.getByLabel('Name').fill('nightly');
+  await desk.page.getByText('Limits (optional)').click();
+  await desk.page.getByLabel('demo').check();
+  await desk.page.getByLabel('Read the budget').check();
+  await desk.page.getByLabel('Ask models').check();
+  await desk.page.getByLabel('Expires after').selectOption('30');
+  await desk.page.getByLabel('Your password').fill(PASSWORD);
+  const sent = desk.page.waitForRequest((request) => request.method() === 'POST');
+  await desk.page.getByRole('button', { name: 'Create key' }).click();
+  assert.deepEqual((await sent).postDataJSON(), {
+    name: 'nightly',
+    password: PASSWORD,
+    expires_in_days: 30,
+    models: ['demo'],
+    actions: ['infer', 'usage.read'],
+  });
+  await desk.page.getByRole('button', { name: 'I have stored it' }).click();
+  const row = await desk.page.locator('.key-row', { hasText: 'nightly' }).locator('dl').textContent();
+  assert.match(row ?? '', /ModelsdemoIt mayAsk models, Read the budget$/);
+});
+
 test('an auditor searches, opens a record, and sees in his own browser whether it is what was hashed', async () => {
   await desk.signIn('auditor');
   await desk.page.locator('tbody tr').first().waitFor();
@@ -60,7 +84,7 @@ test('an admin sees the models, and no page of another role', async () => {
   const failed = desk.page.locator('.model', { hasText: 'vllm-cluster' });
   await failed.getByText('failed').waitFor();
   await desk.page.locator('.model', { hasText: 'qwen3' }).getByText('8 of 8 busy').waitFor();
-  assert.deepEqual(await desk.page.locator('.tabs a').allTextContents(), ['Models']);
+  assert.deepEqual(await desk.page.locator('.tabs a').allTextContents(), ['Models', 'Users']);
   await desk.page.goto(`${desk.base}/#/audit`);
   await desk.page.getByRole('heading', { name: 'Models' }).waitFor();
 });
@@ -93,13 +117,14 @@ test('the language follows the browser, changes at once, and is remembered', asy
 test('signing out and a new password both end at the sign-in', async () => {
   await desk.signIn('analyst');
   await desk.page.locator('.account').click();
+  await desk.page.getByRole('button', { name: 'Security' }).click();
   await desk.page.getByRole('button', { name: 'Change password' }).click();
   await desk.page.getByLabel('Current password').fill(PASSWORD);
   await desk.page.getByLabel('New password', { exact: true }).fill('a new and longer sentence');
   await desk.page.getByLabel('New password again').fill('a new and longer sentence');
   await desk.page.keyboard.press('Enter');
   await desk.page.getByText('Your password is changed').waitFor();
-  await desk.signIn('analyst');
+  await desk.signIn('auditor');
   await desk.page.locator('.account').click();
   await desk.page.getByRole('button', { name: 'Sign out' }).click();
   await desk.page.getByText('You are signed out.').waitFor();
@@ -110,8 +135,12 @@ for (const locale of ['en-GB', 'zh-CN'])
     await desk.open({ locale, width: 360 });
     desk.server.stepMs = 0;
     const overflow = (): Promise<number> => desk.page.evaluate('document.documentElement.scrollWidth - innerWidth');
+    await desk.page.goto(`${desk.base}/#/enrol/${ENROLMENT_TOKEN}`);
+    await desk.page.locator('.rules').waitFor();
+    assert.equal(await overflow(), 0, 'enrol');
+    await desk.page.goto('about:blank');
     await desk.page.goto(desk.base);
-    await desk.page.locator('form').waitFor();
+    await desk.page.getByLabel(/^(Username|用户名)$/).waitFor();
     assert.equal(await overflow(), 0, 'sign in');
     await desk.signIn('everyone');
     await (await desk.ask(`xss ${'x'.repeat(400)}`)).locator('.answer-done').waitFor();
@@ -121,6 +150,10 @@ for (const locale of ['en-GB', 'zh-CN'])
       ['audit', 'tbody tr'],
       [`audit/${ALTERED}`, '.record'],
       ['models', '.model'],
+      ['users', 'tbody tr'],
+      ['users/new', '.choices'],
+      ['security', '.key-row'],
+      ['security/factor', '.factor'],
     ] as const) {
       await desk.page.goto(`${desk.base}/#/${path}`);
       await desk.page.locator(ready).first().waitFor();

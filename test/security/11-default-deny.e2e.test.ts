@@ -95,8 +95,8 @@ describe('promise 11: default deny, for everybody, everywhere', () => {
         public: security?.length === 0,
       })),
     );
-    const expected = declaredRoutes()
-      .filter(({ id }) => id !== 'openapi')
+    const expected = (await declaredRoutes())
+      .filter(({ id }) => id !== 'openapi' && ROUTES.some((route) => route.id === id))
       .map(({ route, id, access }) => ({ route, id, public: access === PUBLIC }));
     const byRoute = (a: { route: string }, b: { route: string }) => a.route.localeCompare(b.route);
     assert.deepEqual(listed.sort(byRoute), expected.sort(byRoute));

@@ -59,10 +59,9 @@ export const en = {
   auditDownWhy: 'Nothing runs while the audit log can’t be written. Your work is safe; operations has to act.',
   languageName: 'Language',
   roles: { admin: 'Administrator', analyst: 'Analyst', auditor: 'Auditor', service: 'Service' },
-  tabs: { ask: 'Ask', keys: 'API keys', audit: 'Audit log', models: 'Models' },
+  tabs: { ask: 'Ask', keys: 'API keys', audit: 'Audit log', models: 'Models', users: 'Users', security: 'Security' },
   sections: 'Sections',
   account: 'Account',
-  changePassword: 'Change password',
   signOut: 'Sign out',
   noPages: 'Your account has no role that opens a page here.',
 
@@ -76,9 +75,18 @@ export const en = {
   hidePassword: 'Hide password',
   code: 'Authenticator code',
   codeHint: 'Six to eight digits from your authenticator app',
-  noticeEnded: 'Your session has ended. Please sign in again.',
-  noticeSignedOut: 'You are signed out.',
-  noticePassword: 'Your password is changed and every session has ended. Sign in with the new one.',
+  recoveryCode: 'Recovery code',
+  recoveryHint: 'Sixteen letters and digits in groups of four; each code works once',
+  useRecovery: 'Use a recovery code',
+  useCode: 'Use the authenticator',
+  notices: {
+    ended: 'Your session has ended. Please sign in again.',
+    signedOut: 'You are signed out.',
+    password: 'Your password is changed and every session has ended. Sign in with the new one.',
+    enrolled: 'Your password is set. Sign in with it.',
+    enrolledFactor: 'Your password is set. Sign in with it; then you set up your second factor.',
+    factor: 'Your second factor is in force and every session has ended. Sign in with a code.',
+  },
 
   askTitle: 'What would you like to know?',
   askLead:
@@ -119,17 +127,6 @@ export const en = {
   quotaOf: (left: number, limit: number) => `${count(left)} of ${count(limit)}`,
   quotaResets: (time: string) => `Starts again at ${time}`,
   quotaFailed: 'Budget not known',
-
-  stepUp: 'Confirm with a code',
-  stepUpWhy: 'The code confirms this one operation and nothing else.',
-  stepUpSend: 'Confirm',
-
-  passwordCurrent: 'Current password',
-  passwordNew: 'New password',
-  passwordRepeat: 'New password again',
-  passwordHint: (length: number) => `${length} characters or more. Any characters; a sentence is good.`,
-  passwordDiffers: 'The two new passwords are not the same.',
-  passwordWhy: 'This ends every session of your account, this one too.',
 };
 
 export type Dictionary = typeof en;

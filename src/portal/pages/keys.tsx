@@ -1,16 +1,14 @@
 import { useState } from 'preact/hooks';
-import type { ApiKey, KeyList, KeyRequest, KeyResponse, User } from '#identity/identity.contract.ts';
+import type { ApiKey, KeyList, KeyResponse, User } from '#identity/identity.contract.ts';
 import { useApi } from '#portal/api.ts';
 import { stamp } from '#portal/format.ts';
 import { useOfficeText } from '#portal/i18n/offices.ts';
 import { CopyButton } from '#portal/parts/copy-button.tsx';
-import { Field } from '#portal/parts/field.tsx';
+import { KeyForm } from '#portal/parts/key-form.tsx';
 import { Modal } from '#portal/parts/modal.tsx';
 import { RefusalNotice } from '#portal/parts/notice.tsx';
 import { useStepUp } from '#portal/parts/step-up.tsx';
 import { useResource, useTask } from '#portal/task.ts';
-
-const LIFETIMES = [30, 90, 180, 366] as const;
 
 export function KeysPage({ user }: { readonly user: User }) {
   const text = useOfficeText();
@@ -84,6 +82,7 @@ function KeyRow({ value, onRevoke }: { readonly value: ApiKey; readonly onRevoke
             <dd class="number">{date}</dd>
           </div>
         ))}
+        <KeyLimits value={value} />
       </dl>
       <button
         type="button"
@@ -97,63 +96,25 @@ function KeyRow({ value, onRevoke }: { readonly value: ApiKey; readonly onRevoke
   );
 }
 
-function KeyForm({ user, onMade }: { readonly user: User; readonly onMade: (key: KeyResponse) => void }) {
+/** What the key is narrower by than its account. */
+function KeyLimits({ value }: { readonly value: ApiKey }) {
   const text = useOfficeText();
-  const api = useApi();
-  const stepUp = useStepUp();
-  const task = useTask();
-  const [name, setName] = useState('');
-  const [password, setPassword] = useState('');
-  const [days, setDays] = useState('90');
-
-  const submit = (event: Event): void => {
-    event.preventDefault();
-    const body: KeyRequest = {
-      name,
-      ...(user.has_totp ? {} : { password }),
-      ...(days === '' ? {} : { expires_in_days: Number(days) }),
-    };
-    task.run(async () => {
-      const key = await stepUp((proof) => api.send<KeyResponse>('POST', '/auth/keys', { body, ...proof }));
-      setName('');
-      setPassword('');
-      onMade(key);
-    });
-  };
-
+  const names: Readonly<Record<string, string>> = text.keyActions;
   return (
-    <form class="form" onSubmit={submit}>
-      <h2>{text.keyCreate}</h2>
-      <Field label={text.keyName} hint={text.keyNameHint} maxLength={64} value={name} onValue={setName} required />
-      <div class="field">
-        <label for="key-days">{text.keyExpiry}</label>
-        <select id="key-days" value={days} onChange={(event) => setDays(event.currentTarget.value)}>
-          {LIFETIMES.map((lifetime) => (
-            <option key={lifetime} value={lifetime}>
-              {text.keyDays(lifetime)}
-            </option>
-          ))}
-          <option value="">{text.never}</option>
-        </select>
-      </div>
-      {!user.has_totp && (
-        <Field
-          label={text.keyPassword}
-          type="password"
-          autoComplete="current-password"
-          maxLength={128}
-          value={password}
-          onValue={setPassword}
-          required
-        />
+    <>
+      {value.models !== null && (
+        <div>
+          <dt>{text.keyModels}</dt>
+          <dd>{value.models.join(text.comma)}</dd>
+        </div>
       )}
-      {task.refusal !== null && <RefusalNotice refusal={task.refusal} />}
-      <div class="form-end">
-        <button type="submit" class="button button-main" disabled={task.busy}>
-          {text.keyCreate}
-        </button>
-      </div>
-    </form>
+      {value.actions !== null && (
+        <div>
+          <dt>{text.keyMay}</dt>
+          <dd>{value.actions.map((action) => names[action] ?? action).join(text.comma)}</dd>
+        </div>
+      )}
+    </>
   );
 }
 

@@ -1,19 +1,29 @@
+import { useEffect, useState } from 'preact/hooks';
 import type { AdminModel, AdminModelList } from '#models/models.contract.ts';
+import { useApi } from '#portal/api.ts';
 import { shortDigest, stamp } from '#portal/format.ts';
 import { useTongue } from '#portal/i18n/language.tsx';
 import { useOfficeText } from '#portal/i18n/offices.ts';
 import { CopyButton } from '#portal/parts/copy-button.tsx';
 import { RefusalNotice } from '#portal/parts/notice.tsx';
-import { useResource } from '#portal/task.ts';
+import { useStepUp } from '#portal/parts/step-up.tsx';
+import { useResource, useTask } from '#portal/task.ts';
 
 const REFRESH_MS = 5000;
+/** While something changes, and as long as a replica may take to see what an admin has just set. */
+const WATCH_MS = 1000;
+const SETTLE_MS = 10_000;
 /** More places than this are a number only. */
 const DRAWN_SLOTS = 16;
 
 export function ModelsPage() {
   const text = useOfficeText();
-  const models = useResource<AdminModelList>('/admin/models', REFRESH_MS);
+  const [pace, setPace] = useState(REFRESH_MS);
+  const models = useResource<AdminModelList>('/admin/models', pace);
   const { data, refusal, at } = models;
+  const { asked, ask } = useAsked();
+  const moving = asked !== null || data?.data.some((model) => CHANGING.includes(shownState(model, asked))) === true;
+  useEffect(() => setPace(moving ? WATCH_MS : REFRESH_MS), [moving]);
   return (
     <div class="page">
       <header class="page-head page-head-row">
@@ -42,7 +52,15 @@ export function ModelsPage() {
       {data !== null && (
         <ul class={refusal === null ? 'models' : 'models models-stale'}>
           {data.data.map((model) => (
-            <ModelCard key={model.id} model={model} />
+            <ModelCard
+              key={model.id}
+              model={model}
+              state={shownState(model, asked)}
+              onAsked={() => {
+                ask(model.id);
+                models.refresh();
+              }}
+            />
           ))}
         </ul>
       )}
@@ -50,7 +68,34 @@ export function ModelsPage() {
   );
 }
 
-function ModelCard({ model }: { readonly model: AdminModel }) {
+type ShownState = AdminModel['state'] | 'unloading' | 'starting';
+const CHANGING: readonly ShownState[] = ['loading', 'unloading', 'starting'];
+
+/** What runs lags behind what an admin has set; between the two is a change that is under way. */
+function shownState(model: AdminModel, asked: string | null): ShownState {
+  if (!model.in_service && (model.state === 'ready' || model.state === 'loading')) return 'unloading';
+  if (model.in_service && model.state === 'unloaded' && asked === model.id) return 'starting';
+  return model.state;
+}
+
+/** The model that was changed last, until every replica must have seen it. */
+function useAsked(): { readonly asked: string | null; readonly ask: (id: string) => void } {
+  const [asked, ask] = useState<string | null>(null);
+  useEffect(() => {
+    if (asked === null) return;
+    const timer = setTimeout(() => ask(null), SETTLE_MS);
+    return () => clearTimeout(timer);
+  }, [asked]);
+  return { asked, ask };
+}
+
+interface CardProps {
+  readonly model: AdminModel;
+  readonly state: ShownState;
+  readonly onAsked: () => void;
+}
+
+function ModelCard({ model, state, onAsked }: CardProps) {
   const text = useOfficeText();
   const { language } = useTongue();
   const count = (value: number): string => value.toLocaleString(language);
@@ -58,7 +103,9 @@ function ModelCard({ model }: { readonly model: AdminModel }) {
     <li class="card model">
       <div class="model-head">
         <h2>{model.id}</h2>
-        <span class={`state state-${model.state}`}>{text.modelStates[model.state]}</span>
+        <span class={`state state-${CHANGING.includes(state) ? 'loading' : state}`} role="status">
+          {state === 'unloading' || state === 'starting' ? text.modelMoves[state] : text.modelStates[state]}
+        </span>
         <small class="quiet">{text.engines[model.engine]}</small>
       </div>
       <dl class="model-facts">
@@ -88,8 +135,53 @@ function ModelCard({ model }: { readonly model: AdminModel }) {
           </dd>
         </div>
       </dl>
+      <ModelActions model={model} onAsked={onAsked} />
     </li>
   );
+}
+
+/** What admins have set, and what would change it. Each change asks for a code of its own. */
+function ModelActions({ model, onAsked }: Pick<CardProps, 'model' | 'onAsked'>) {
+  const text = useOfficeText();
+  const api = useApi();
+  const stepUp = useStepUp();
+  const task = useTask();
+  const post = (verb: Verb): void =>
+    task.run(async () => {
+      const path = `/admin/models/${encodeURIComponent(model.id)}/${verb}`;
+      await stepUp((proof) => api.send<AdminModel>('POST', path, proof));
+      onAsked();
+    });
+  return (
+    <div class="model-acts">
+      <p class="quiet">
+        {model.in_service ? text.inService : text.outOfService}
+        {model.pinned && text.listGap + text.isPinned}
+      </p>
+      {verbsFor(model).map((verb) => (
+        <button
+          key={verb}
+          type="button"
+          class="button button-small"
+          aria-label={`${text.modelVerbs[verb]}: ${model.id}`}
+          disabled={task.busy}
+          onClick={() => post(verb)}
+        >
+          {text.modelVerbs[verb]}
+        </button>
+      ))}
+      {task.refusal !== null && <RefusalNotice refusal={task.refusal} />}
+    </div>
+  );
+}
+
+type Verb = 'load' | 'unload' | 'pin' | 'unpin';
+
+/** One that failed is tried again only when an admin says so. */
+function verbsFor({ in_service, pinned, state }: AdminModel): readonly Verb[] {
+  const pin = pinned ? 'unpin' : 'pin';
+  if (!in_service) return [pin, 'load'];
+  return state === 'failed' ? [pin, 'unload', 'load'] : [pin, 'unload'];
 }
 
 function Fact({ name, value }: { readonly name: string; readonly value: string }) {

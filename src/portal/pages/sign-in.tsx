@@ -3,73 +3,47 @@ import type { LoginRequest, LoginResponse, User } from '#identity/identity.contr
 import { useApi } from '#portal/api.ts';
 import { useText } from '#portal/i18n/language.tsx';
 import { CodeField, Field } from '#portal/parts/field.tsx';
-import { LanguageSwitch } from '#portal/parts/language-switch.tsx';
-import { Icon, Mark } from '#portal/parts/mark.tsx';
-import { AuditBanner, RefusalNotice } from '#portal/parts/notice.tsx';
-import { Seal } from '#portal/parts/seal.tsx';
+import { Gate } from '#portal/parts/gate.tsx';
+import { RefusalNotice } from '#portal/parts/notice.tsx';
 import { Refusal } from '#portal/refusal.ts';
 import { useTask } from '#portal/task.ts';
 
-export type SignInNotice = 'ended' | 'signedOut' | 'password';
+/** Why the reader stands here again: the words are the dictionary's. */
+export type SignInNotice = 'ended' | 'signedOut' | 'password' | 'enrolled' | 'enrolledFactor' | 'factor';
 
 interface Props {
   readonly notice: SignInNotice | null;
+  /** Filled in, where it is known. */
+  readonly username: string;
   readonly auditDown: boolean;
   readonly onSignedIn: (user: User) => void;
 }
 
-export function SignInPage({ notice, auditDown, onSignedIn }: Props) {
+export function SignInPage({ notice, username, auditDown, onSignedIn }: Props) {
   const text = useText();
-  const notices: Record<SignInNotice, string> = {
-    ended: text.noticeEnded,
-    signedOut: text.noticeSignedOut,
-    password: text.noticePassword,
-  };
   return (
-    <div class="gate">
-      <aside class="gate-front">
-        <Seal />
-        <div class="brand">
-          <Mark />
-          <span>{text.title}</span>
-        </div>
-        <div class="gate-words">
-          <p class="gate-lead">{text.signInLead}</p>
-          <ul>
-            {text.signInPoints.map((point) => (
-              <li key={point}>
-                <Icon name="check" />
-                {point}
-              </li>
-            ))}
-          </ul>
-        </div>
-      </aside>
-      <main class="gate-main">
-        <div class="gate-tools">
-          <LanguageSwitch />
-        </div>
-        <div class="gate-form">
-          {auditDown && <AuditBanner />}
-          <h1>{text.signIn}</h1>
-          {notice !== null && (
-            <p class="notice" role="status">
-              {notices[notice]}
-            </p>
-          )}
-          <SignInForm onSignedIn={onSignedIn} />
-        </div>
-      </main>
-    </div>
+    <Gate title={text.signIn} auditDown={auditDown}>
+      {notice !== null && (
+        <p class="notice" role="status">
+          {text.notices[notice]}
+        </p>
+      )}
+      <SignInForm known={username} onSignedIn={onSignedIn} />
+    </Gate>
   );
 }
 
+interface FormProps {
+  readonly known: string;
+  readonly onSignedIn: (user: User) => void;
+}
+
 /** The token in the answer is not kept: the browser holds the HttpOnly cookie, and no script can read that. */
-function SignInForm({ onSignedIn }: Pick<Props, 'onSignedIn'>) {
+function SignInForm({ known, onSignedIn }: FormProps) {
   const text = useText();
   const api = useApi();
   const task = useTask();
-  const [username, setUsername] = useState('');
+  const [username, setUsername] = useState(known);
   const [password, setPassword] = useState('');
   const [code, setCode] = useState('');
   const [askCode, setAskCode] = useState(false);
@@ -102,7 +76,7 @@ function SignInForm({ onSignedIn }: Pick<Props, 'onSignedIn'>) {
         value={username}
         onValue={change(setUsername)}
         required
-        focus
+        focus={known === ''}
       />
       <Field
         label={text.password}
@@ -112,8 +86,9 @@ function SignInForm({ onSignedIn }: Pick<Props, 'onSignedIn'>) {
         value={password}
         onValue={change(setPassword)}
         required
+        focus={known !== ''}
       />
-      {askCode && <CodeField value={code} onValue={setCode} />}
+      {askCode && <CodeField value={code} onValue={setCode} recovery />}
       {task.refusal !== null && <RefusalNotice refusal={task.refusal} />}
       <button type="submit" class="button button-main button-wide" disabled={task.busy}>
         {task.busy ? text.signingIn : text.signIn}

@@ -1,5 +1,6 @@
 import type { InputHTMLAttributes } from 'preact';
 import { useId, useLayoutEffect, useRef, useState } from 'preact/hooks';
+import { ANY_PATTERN, cleanCode, DIGITS_PATTERN, isRecovery } from '#portal/code.ts';
 import { useText } from '#portal/i18n/language.tsx';
 
 interface Props {
@@ -14,6 +15,7 @@ interface Props {
   readonly maxLength?: number;
   readonly focus?: boolean;
   readonly list?: readonly string[];
+  readonly pattern?: string;
 }
 
 /** A labelled input. Passwords can be shown and pasted, and are sent exactly as typed. */
@@ -42,6 +44,7 @@ export function Field(props: Props) {
           required={props.required ?? false}
           minLength={props.minLength}
           maxLength={props.maxLength ?? 200}
+          pattern={props.pattern}
           ref={box}
           // biome-ignore lint/a11y/noAutofocus: a dialog asks this attribute where to put the cursor
           autoFocus={props.focus ?? false}
@@ -91,38 +94,56 @@ function useFocus(wanted: boolean) {
 interface CodeProps {
   readonly value: string;
   readonly onValue: (value: string) => void;
+  /** A recovery code does as well. */
+  readonly recovery?: boolean;
 }
 
-/** A code of the second factor: digits only, large enough to compare with the telephone. */
-export function CodeField({ value, onValue }: CodeProps) {
+/** A code of the second factor: large enough to compare with the telephone, and good for a pasted one with spaces. */
+export function CodeField({ value, onValue, recovery = false }: CodeProps) {
   const text = useText();
   const id = useId();
   const box = useFocus(true);
+  // Only the label and the telephone's keyboard: either sort of code is taken in either state.
+  const [letters, setLetters] = useState(false);
   return (
     <div class="field">
-      <label for={id}>{text.code}</label>
+      <label for={id}>{letters ? text.recoveryCode : text.code}</label>
       <input
         id={id}
-        class="code-input"
-        inputMode="numeric"
+        class={letters || isRecovery(value) ? 'code-input code-input-long' : 'code-input'}
+        inputMode={letters ? 'text' : 'numeric'}
         autocomplete="one-time-code"
-        pattern="[0-9]{6,8}"
-        maxLength={8}
+        autocapitalize="none"
+        spellcheck={false}
+        pattern={recovery ? ANY_PATTERN : DIGITS_PATTERN}
+        maxLength={40}
         required
         value={value}
         aria-describedby={`${id}-hint`}
         onInput={(event) => {
-          const digits = event.currentTarget.value.replace(/\D/g, '');
-          event.currentTarget.value = digits;
-          onValue(digits);
+          const code = cleanCode(event.currentTarget.value, recovery);
+          event.currentTarget.value = code;
+          onValue(code);
         }}
         ref={box}
         // biome-ignore lint/a11y/noAutofocus: a dialog asks this attribute where to put the cursor
         autoFocus
       />
       <p class="hint" id={`${id}-hint`}>
-        {text.codeHint}
+        {letters ? text.recoveryHint : text.codeHint}
       </p>
+      {recovery && (
+        <button
+          type="button"
+          class="link hint"
+          onClick={() => {
+            setLetters(!letters);
+            box.current?.focus();
+          }}
+        >
+          {letters ? text.useCode : text.useRecovery}
+        </button>
+      )}
     </div>
   );
 }

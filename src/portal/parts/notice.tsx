@@ -16,10 +16,12 @@ const DETAILED: readonly RefusalCode[] = [
 interface Props {
   readonly refusal: Refusal;
   readonly onRetry?: () => void;
+  /** Closer to the matter than the general words. */
+  readonly words?: Partial<Record<RefusalCode, string>>;
 }
 
 /** A refusal in words, with what to do and what to quote to operations. */
-export function RefusalNotice({ refusal, onRetry }: Props) {
+export function RefusalNotice({ refusal, onRetry, words }: Props) {
   const { text, language } = useTongue();
   const { message, retryAfter, requestId } = refusal.detail;
   const detailed = message !== undefined && (language === 'en' || refusal.code !== 'rate_limit_exceeded');
@@ -28,7 +30,7 @@ export function RefusalNotice({ refusal, onRetry }: Props) {
       <Icon name="alert" />
       <div>
         <p>
-          {text.problems[refusal.code]}
+          {words?.[refusal.code] ?? text.problems[refusal.code]}
           {retryAfter != null && retryAfter > 0 && text.gap + text.tryAgainIn(wait(retryAfter))}
         </p>
         {detailed && DETAILED.includes(refusal.code) && <p class="quiet">{message}</p>}

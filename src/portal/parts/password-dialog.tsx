@@ -1,10 +1,11 @@
 import { useState } from 'preact/hooks';
 import type { PasswordRequest, User } from '#identity/identity.contract.ts';
 import { useApi } from '#portal/api.ts';
-import { useText } from '#portal/i18n/language.tsx';
+import { useSafetyText } from '#portal/i18n/safety.ts';
 import { useTask } from '#portal/task.ts';
 import { Field } from './field.tsx';
 import { Modal } from './modal.tsx';
+import { NewPasswordFields, useNewPassword } from './new-password.tsx';
 import { RefusalNotice } from './notice.tsx';
 import { useStepUp } from './step-up.tsx';
 
@@ -15,20 +16,18 @@ interface Props {
 }
 
 export function PasswordDialog({ user, onClose, onChanged }: Props) {
-  const text = useText();
+  const text = useSafetyText();
   const api = useApi();
   const stepUp = useStepUp();
   const task = useTask();
   const [current, setCurrent] = useState('');
-  const [fresh, setFresh] = useState('');
-  const [repeat, setRepeat] = useState('');
+  const fresh = useNewPassword();
   const least = user.has_totp ? 8 : 15;
-  const differs = repeat !== '' && repeat !== fresh;
 
   const submit = (event: Event): void => {
     event.preventDefault();
-    if (repeat !== fresh) return;
-    const body: PasswordRequest = { current_password: current, new_password: fresh };
+    if (!fresh.same) return;
+    const body: PasswordRequest = { current_password: current, new_password: fresh.password };
     task.run(async () => {
       await stepUp((proof) => api.send<void>('POST', '/auth/password', { body, ...proof }));
       onChanged();
@@ -50,37 +49,18 @@ export function PasswordDialog({ user, onClose, onChanged }: Props) {
           required
           focus
         />
-        <Field
-          label={text.passwordNew}
-          type="password"
-          autoComplete="new-password"
-          hint={text.passwordHint(least)}
-          minLength={least}
-          maxLength={128}
-          value={fresh}
-          onValue={setFresh}
-          required
-        />
-        <Field
-          label={text.passwordRepeat}
-          type="password"
-          autoComplete="new-password"
-          maxLength={128}
-          value={repeat}
-          onValue={setRepeat}
-          required
-        />
-        {differs && (
-          <p class="field-error" role="alert">
-            {text.passwordDiffers}
-          </p>
+        <NewPasswordFields entry={fresh} least={least} hint={text.passwordHint(least)} />
+        {task.refusal !== null && (
+          <RefusalNotice
+            refusal={task.refusal}
+            words={{ invalid_credentials: text.passwordWrong, invalid_parameter: text.passwordRefused }}
+          />
         )}
-        {task.refusal !== null && <RefusalNotice refusal={task.refusal} />}
         <div class="form-end">
           <button type="button" class="button" onClick={onClose}>
             {text.cancel}
           </button>
-          <button type="submit" class="button button-main" disabled={task.busy || differs}>
+          <button type="submit" class="button button-main" disabled={task.busy || fresh.differs}>
             {text.changePassword}
           </button>
         </div>

@@ -1,14 +1,12 @@
-import { useState } from 'preact/hooks';
 import type { User } from '#identity/identity.contract.ts';
 import { useApi } from '#portal/api.ts';
 import { useText } from '#portal/i18n/language.tsx';
 import type { SignInNotice } from '#portal/pages/sign-in.tsx';
-import type { Page } from '#portal/route.ts';
+import { goTo, type Page } from '#portal/route.ts';
 import { useTask } from '#portal/task.ts';
 import { LanguageSwitch } from './language-switch.tsx';
 import { Icon, Mark } from './mark.tsx';
 import { RefusalNotice } from './notice.tsx';
-import { PasswordDialog } from './password-dialog.tsx';
 
 interface Props {
   readonly user: User;
@@ -25,13 +23,20 @@ export function ShellHeader({ user, pages, page, onLeave }: Props) {
         <Mark />
         <span>{text.title}</span>
       </div>
-      <nav class="tabs" aria-label={text.sections}>
-        {pages.map((name) => (
-          <a key={name} href={`#/${name}`} aria-current={name === page ? 'page' : undefined}>
-            {text.tabs[name]}
-          </a>
-        ))}
-      </nav>
+      {pages.length > 0 && (
+        <nav class="tabs" aria-label={text.sections}>
+          {pages.map((name) => (
+            <a
+              key={name}
+              href={`#/${name}`}
+              aria-current={name === page ? 'page' : undefined}
+              ref={name === page ? intoView : null}
+            >
+              {text.tabs[name]}
+            </a>
+          ))}
+        </nav>
+      )}
       <div class="top-end">
         <LanguageSwitch />
         <AccountMenu user={user} onLeave={onLeave} />
@@ -40,11 +45,15 @@ export function ShellHeader({ user, pages, page, onLeave }: Props) {
   );
 }
 
+/** On a telephone the tabs are wider than the screen. */
+function intoView(tab: HTMLElement | null): void {
+  tab?.scrollIntoView({ block: 'nearest', inline: 'nearest' });
+}
+
 function AccountMenu({ user, onLeave }: Pick<Props, 'user' | 'onLeave'>) {
   const text = useText();
   const api = useApi();
   const task = useTask();
-  const [changing, setChanging] = useState(false);
   const roles = user.roles.map((role) => text.roles[role]).join(' · ');
   return (
     <>
@@ -63,9 +72,11 @@ function AccountMenu({ user, onLeave }: Pick<Props, 'user' | 'onLeave'>) {
           <small>{roles}</small>
         </p>
         {task.refusal !== null && <RefusalNotice refusal={task.refusal} />}
-        <button type="button" onClick={() => setChanging(true)} popovertarget="account" popovertargetaction="hide">
-          {text.changePassword}
-        </button>
+        {!user.must_enrol && (
+          <button type="button" popovertarget="account" popovertargetaction="hide" onClick={() => goTo('security')}>
+            {text.tabs.security}
+          </button>
+        )}
         <button
           type="button"
           disabled={task.busy}
@@ -79,9 +90,6 @@ function AccountMenu({ user, onLeave }: Pick<Props, 'user' | 'onLeave'>) {
           {text.signOut}
         </button>
       </div>
-      {changing && (
-        <PasswordDialog user={user} onClose={() => setChanging(false)} onChanged={() => onLeave('password')} />
-      )}
     </>
   );
 }

@@ -1,0 +1,118 @@
+import { randomUUID } from 'node:crypto';
+import { userInfo } from 'node:os';
+import { batchCommitter } from '#admission/admission.postgres.ts';
+import { Ledger } from '#admission/admission.service.ts';
+import { voidOf } from '#admission/gate.service.ts';
+import { SYSTEM } from '#audit/event.ts';
+import { AuditRecorder } from '#audit/recorder.service.ts';
+import { loadConfig } from '#config/load.ts';
+import { openDatabase } from '#gateway-database.ts';
+import { NewUser } from '#identity/users.contract.ts';
+import { postgresUsers } from '#identity/users.postgres.ts';
+import { Users } from '#identity/users.service.ts';
+import { systemClock } from '#kernel/clock.ts';
+import { pinoLog } from '#logging/log.pino.ts';
+import { openPool } from '#postgres/pool.ts';
+import { Client, defaultServer, readSession } from './client.ts';
+import type { Invocation } from './command.ts';
+import { printRows } from './table.ts';
+import { openTerminal } from './terminal.ts';
+
+const COLUMNS = [
+  'username',
+  'roles',
+  'department',
+  'clearance',
+  'branch',
+  'state',
+  'has_totp',
+  'last_sign_in_at',
+  'id',
+];
+
+interface User {
+  readonly id: string;
+  readonly username: string;
+  readonly attributes: Readonly<Record<string, unknown>>;
+}
+
+/** `user list`. */
+export async function listUsers({ json }: Invocation): Promise<number> {
+  using terminal = openTerminal();
+  const { data } = await new Client(await readSession(), terminal).call('GET', '/admin/users');
+  printRows(
+    (data as User[]).map((user) => ({ ...user, ...user.attributes })),
+    COLUMNS,
+    json,
+  );
+  return 0;
+}
+
+/** `user add NAME --role ROLE …`: prints the one-use link by which the user chooses a password. */
+export async function addUser(invocation: Invocation): Promise<number> {
+  const { words, options, json } = invocation;
+  const body = NewUser.parse({
+    username: words[0],
+    roles: options.role,
+    department: options.department,
+    branch: options.branch,
+    ...(options.clearance === undefined ? {} : { clearance: Number(options.clearance) }),
+  });
+  const emergency = options['break-glass'];
+  const session = emergency === undefined ? await readSession().catch(() => null) : null;
+  if (session === null && body.roles.includes('admin')) {
+    return printLink(await addAdminDirectly(body, emergency), body.username, json);
+  }
+  using terminal = openTerminal();
+  const client = new Client(session ?? (await readSession()), terminal);
+  const { enrolment } = await client.call('POST', '/admin/users', body);
+  return printLink((enrolment as { url: string }).url, body.username, json);
+}
+
+function printLink(url: string, username: string, json: boolean): number {
+  if (json) process.stdout.write(`${JSON.stringify({ ok: true, username, url })}\n`);
+  else process.stdout.write(`${username} chooses a password at this link, once, within 24 hours:\n${url}\n`);
+  return 0;
+}
+
+/**
+ * Straight to the database: for the first admin, or with --break-glass REASON when the admins can't be reached.
+ * On the record with the operating system's user.
+ *
+ * @throws Error where there is an admin who can do it over the API
+ */
+async function addAdminDirectly(body: NewUser, reason: string | undefined): Promise<string> {
+  const { config, base } = loadConfig();
+  const log = pinoLog('warn');
+  await using database = await openDatabase(config, base, log);
+  await using pool = openPool(database.urls.runtime, { applicationName: 'strongroom-user-add', max: 2, log });
+  const store = postgresUsers(pool);
+  if (reason === undefined && (await store.countActiveAdmins()) > 0) {
+    throw new Error('there is an admin already: sign in with `strongroom login`, or give --break-glass REASON');
+  }
+  const instance = `cli_${randomUUID().replaceAll('-', '')}`;
+  const commit = batchCommitter(pool, instance, config.quota.timeZone);
+  await using ledger = new Ledger({ commit, clock: systemClock, log, voidOf });
+  await using recorder = new AuditRecorder({ submit: ledger.submit.bind(ledger), clock: systemClock, log });
+  const users = new Users({ store, recorder, portalUrl: () => defaultServer().url });
+  const facts = {
+    os_user: userInfo().username,
+    door: reason === undefined ? 'first admin' : `break-glass: ${reason.slice(0, 200)}`,
+  };
+  return (await users.invite(body, { id: SYSTEM, requestId: null, facts })).url;
+}
+
+/** `user disable|enable|reset NAME`. */
+export const changeUser =
+  (verb: 'disable' | 'enable' | 'reset') =>
+  async ({ words, json }: Invocation): Promise<number> => {
+    using terminal = openTerminal();
+    const client = new Client(await readSession(), terminal);
+    const { data } = await client.call('GET', '/admin/users');
+    const user = (data as User[]).find(({ username, id }) => username === words[0] || id === words[0]);
+    if (user === undefined) throw new Error(`there is no user ${words[0] ?? ''}`);
+    const result = await client.call('POST', `/admin/users/${user.id}/${verb}`);
+    if (verb === 'reset') return printLink((result['enrolment'] as { url: string }).url, user.username, json);
+    process.stdout.write(json ? `${JSON.stringify(result)}\n` : `${user.username} is ${String(result['state'])}.\n`);
+    return 0;
+  };

@@ -1,0 +1,128 @@
+import { randomBytes } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import type { Recorder } from '#audit/recorder.ts';
+import type { Config } from '#config/schema.ts';
+import type { Route } from '#http/route.ts';
+import { factorRoutes } from '#identity/factors.routes.ts';
+import { forgetFirstRun } from '#identity/first-run.files.ts';
+import { makeFirstAccounts } from '#identity/first-run.service.ts';
+import type { FirstRunAccount } from '#identity/first-run.ts';
+import { postgresAccounts } from '#identity/identity.postgres.ts';
+import { identityRoutes } from '#identity/identity.routes.ts';
+import { Identity } from '#identity/identity.service.ts';
+import { keyRoutes } from '#identity/keys.routes.ts';
+import { OwnAccount } from '#identity/own-account.service.ts';
+import { argon2Hasher } from '#identity/password.argon2.ts';
+import { type PasswordRules, parseBlocklist } from '#identity/password-policy.ts';
+import { Principals } from '#identity/principals.service.ts';
+import { makeSealKey, readSealKey } from '#identity/seal-key.files.ts';
+import { openSealer } from '#identity/sealer.crypto.ts';
+import { newTotpSecret, otplibTotp, totpUri } from '#identity/totp.otplib.ts';
+import { postgresGuesses, postgresUsers } from '#identity/users.postgres.ts';
+import { userRoutes } from '#identity/users.routes.ts';
+import { Users } from '#identity/users.service.ts';
+import type { Clock } from '#kernel/clock.ts';
+import type { Log } from '#kernel/log.ts';
+import type { Role } from '#kernel/principal.ts';
+import type { Queryable } from '#postgres/pool.ts';
+import { postgresChallenges } from '#stepup/stepup.postgres.ts';
+import { stepUpRoutes } from '#stepup/stepup.routes.ts';
+import { PROOF_SECONDS, StepUp } from '#stepup/stepup.service.ts';
+import { orUnavailable, PROGRAM } from './gateway-database.ts';
+import { openFederation, openTokens } from './gateway-federation.ts';
+
+export interface IdentityOptions {
+  readonly config: Config;
+  readonly base: string;
+  readonly pool: Queryable;
+  readonly recorder: Recorder;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly dataDir: string;
+  /** With the embedded database the seal key is made on the first run. */
+  readonly embedded: boolean;
+  readonly portalUrl: () => string;
+}
+
+export interface OpenIdentity {
+  readonly principals: Principals;
+  readonly stepUp: StepUp;
+  readonly routes: Route[];
+  /** Null where there are accounts already. `tell` is called before they exist. */
+  makeFirstAccounts(
+    tell: (accounts: readonly FirstRunAccount[]) => Promise<void>,
+  ): Promise<readonly FirstRunAccount[] | null>;
+}
+
+/** Everything about people: accounts, sign-in, factors, step-up, keys, user management. */
+export async function openIdentity(options: IdentityOptions): Promise<OpenIdentity> {
+  const { config, base, pool, recorder, clock, dataDir, portalUrl } = options;
+  const sealer = openSealer(await sealKey(options));
+  const secondFactorRoles: readonly Role[] = ['admin', ...config.identity.secondFactorRoles];
+  const store = orUnavailable(postgresAccounts(pool, secondFactorRoles));
+  const users = orUnavailable(postgresUsers(pool));
+  const guesses = orUnavailable(postgresGuesses(pool));
+  const hasher = argon2Hasher();
+  const totp = otplibTotp(clock);
+  const shared = { ...options, store, users, sealer, totp, guesses, publicUrl: portalUrl };
+  const federation = await openFederation(shared);
+  const identity = new Identity({
+    ...shared,
+    hasher,
+    localAccounts: config.identity.localAccounts,
+    isFresh: federation.isFresh,
+  });
+  const stepUp = new StepUp({ store: orUnavailable(postgresChallenges(pool)), recorder, totp, sealer, guesses });
+  const ownAccount = new OwnAccount({
+    store,
+    users,
+    recorder,
+    hasher,
+    totp,
+    sealer,
+    guesses,
+    rules: await passwordRules(config, base),
+    secondFactorRoles,
+    newTotpSecret,
+    totpUri,
+    randomBytes,
+    confirm: identity.confirm.bind(identity),
+    onFactorsChanged: (username) => forgetFirstRun(dataDir, username),
+  });
+  return {
+    principals: new Principals({ store, clock }),
+    stepUp,
+    routes: [
+      ...identityRoutes({
+        signIn: identity.signIn.bind(identity),
+        signOut: identity.signOut.bind(identity),
+        changePassword: ownAccount.changePassword.bind(ownAccount),
+        secondFactorRoles,
+      }),
+      ...keyRoutes(ownAccount),
+      ...factorRoutes(ownAccount),
+      ...stepUpRoutes({ proofSeconds: PROOF_SECONDS, prove: stepUp.prove.bind(stepUp) }),
+      ...userRoutes(new Users({ store: users, recorder, portalUrl })),
+      ...federation.routes,
+      ...(await openTokens(shared, identity.confirm.bind(identity))),
+    ],
+    makeFirstAccounts: (tell) =>
+      makeFirstAccounts({ store, recorder, hasher, sealer, newTotpSecret, randomBytes, tell }),
+  };
+}
+
+async function sealKey({ config, base, dataDir, embedded }: IdentityOptions): Promise<Uint8Array> {
+  const { sealFile } = config.keys;
+  const file = sealFile === undefined ? join(dataDir, 'keys', 'seal.key') : resolve(base, sealFile);
+  if (sealFile === undefined && embedded) await makeSealKey(file);
+  return readSealKey(file);
+}
+
+/** The shipped blocklist and the house's own. */
+async function passwordRules({ identity }: Config, base: string): Promise<PasswordRules> {
+  const files = [join(PROGRAM, 'policies', 'password-blocklist.txt')];
+  if (identity.passwordBlocklistFile !== undefined) files.push(resolve(base, identity.passwordBlocklistFile));
+  const texts = await Promise.all(files.map((file) => readFile(file, 'utf8')));
+  return { profile: identity.passwordProfile, blocked: parseBlocklist(texts.join('\n')) };
+}

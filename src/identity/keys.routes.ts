@@ -1,0 +1,104 @@
+import { NO_STEP_UP, type Route, route } from '#http/route.ts';
+import type { Principal } from '#kernel/principal.ts';
+import { type ApiKey, KeyList, KeyPath, KeyRequest, KeyResponse } from './identity.contract.ts';
+import type { ApiKeyRecord } from './identity.ts';
+
+interface Origin {
+  readonly requestId: string;
+  readonly address: string;
+}
+interface KeyLimits {
+  readonly expiresInDays: number | null;
+  readonly models: readonly string[] | null;
+  readonly actions: readonly string[] | null;
+}
+
+/** What the routes need of the service. */
+export interface KeysPort {
+  createKey(
+    principal: Principal,
+    name: string,
+    password: string | undefined,
+    limits: KeyLimits,
+    origin: Origin,
+  ): Promise<{ key: string; record: ApiKeyRecord }>;
+  listKeys(principal: Principal): Promise<readonly ApiKeyRecord[]>;
+  revokeKey(principal: Principal, id: string, origin: Origin): Promise<void>;
+}
+
+const ownAccount = (_input: unknown, principal: Principal) => ({ type: 'account', id: principal.subject });
+
+export function keyRoutes(keys: KeysPort): Route[] {
+  return [
+    route({
+      id: 'keys.list',
+      method: 'GET',
+      path: '/auth/keys',
+      summary: 'One’s own API keys, without their secrets',
+      access: { action: 'key.list', resource: ownAccount, denial: 'forbidden' },
+      credentials: 'session',
+      stepUp: NO_STEP_UP,
+      counts: 'none',
+      records: 'denials',
+      response: KeyList,
+      handle: async ({ principal }) => {
+        const answer: KeyList = { data: (await keys.listKeys(principal)).map(keyOf) };
+        return { kind: 'json', body: answer };
+      },
+    }),
+    route<undefined, undefined, KeyRequest>({
+      id: 'keys.create',
+      method: 'POST',
+      path: '/auth/keys',
+      summary: 'Make an API key; it is shown once',
+      access: { action: 'key.create', resource: ownAccount, denial: 'forbidden' },
+      credentials: 'session',
+      stepUp: (principal, { body }) =>
+        principal.hasTotp ? `Make the API key “${body.name}” for ${principal.username}` : null,
+      counts: 'none',
+      records: 'full',
+      body: KeyRequest,
+      bodyLimit: 4096,
+      response: KeyResponse,
+      handle: async ({ principal, body, requestId, address }) => {
+        const limits = {
+          expiresInDays: body.expires_in_days ?? null,
+          models: body.models ?? null,
+          actions: body.actions ?? null,
+        };
+        const { key, record } = await keys.createKey(principal, body.name, body.password, limits, {
+          requestId,
+          address,
+        });
+        const answer: KeyResponse = { ...keyOf(record), key };
+        return { kind: 'json', status: 201, body: answer };
+      },
+    }),
+    route<{ id: string }>({
+      id: 'keys.revoke',
+      method: 'DELETE',
+      path: '/auth/keys/:id',
+      summary: 'Revoke one’s own API key on every replica',
+      access: { action: 'key.revoke', resource: ownAccount, denial: 'forbidden' },
+      credentials: 'session',
+      stepUp: NO_STEP_UP,
+      counts: 'none',
+      records: 'full',
+      params: KeyPath,
+      handle: async ({ principal, params, requestId, address }) => {
+        await keys.revokeKey(principal, params.id, { requestId, address });
+        return { kind: 'empty' };
+      },
+    }),
+  ];
+}
+
+const keyOf = (record: ApiKeyRecord): ApiKey => ({
+  id: record.id,
+  name: record.name,
+  created_at: record.createdAt,
+  expires_at: record.expiresAt,
+  last_used_at: record.lastUsedAt,
+  models: record.models === null ? null : [...record.models],
+  actions: record.actions === null ? null : [...record.actions],
+});

@@ -1,0 +1,148 @@
+import { type Route, route } from '#http/route.ts';
+import type { Principal } from '#kernel/principal.ts';
+import { Invitation, NewUser, UserChange, UserList, UserPath, UserRecord } from './users.contract.ts';
+import type { UserEntry } from './users.ts';
+
+interface Actor {
+  readonly id: string;
+  readonly requestId: string | null;
+  readonly facts: Readonly<Record<string, string>>;
+}
+interface InvitedUser {
+  readonly user: UserEntry;
+  readonly url: string;
+  readonly expiresAt: string;
+}
+
+/** What the routes need of the service. */
+export interface UsersPort {
+  list(): Promise<readonly UserEntry[]>;
+  nameOf(id: string): Promise<string>;
+  invite(values: NewUser, actor: Actor): Promise<InvitedUser>;
+  reset(id: string, actor: Actor): Promise<InvitedUser>;
+  update(id: string, changes: UserChange, actor: Actor): Promise<UserEntry>;
+  setDisabled(id: string, disabled: boolean, actor: Actor): Promise<UserEntry>;
+}
+
+interface Path {
+  readonly id: string;
+}
+
+const actorOf = (call: {
+  readonly principal: Principal;
+  readonly requestId: string;
+  readonly address: string;
+}): Actor => ({
+  id: call.principal.subject,
+  requestId: call.requestId,
+  facts: { address: call.address },
+});
+
+const changes = { credentials: 'session', counts: 'none', records: 'full' } as const;
+const access = (action: string) =>
+  ({ action, resource: () => ({ type: 'directory', id: 'users' }), denial: 'forbidden' }) as const;
+
+/** Every change asks the admin's second factor for this one operation. */
+export function userRoutes(users: UsersPort): Route[] {
+  return [
+    route({
+      ...changes,
+      id: 'admin.users',
+      method: 'GET',
+      path: '/admin/users',
+      summary: 'All accounts, without anything secret',
+      access: access('users.list'),
+      stepUp: () => null,
+      records: 'denials',
+      response: UserList,
+      handle: async () => ({ kind: 'json', body: { data: (await users.list()).map(recordOf) } satisfies UserList }),
+    }),
+    route<undefined, undefined, NewUser>({
+      ...changes,
+      id: 'admin.users.create',
+      method: 'POST',
+      path: '/admin/users',
+      summary: 'Make an account; answers with the one-use link by which its user chooses a password',
+      access: access('users.create'),
+      stepUp: (_admin, { body }) => `Make the account ${body.username} with the roles ${body.roles.join(', ')}`,
+      body: NewUser,
+      response: Invitation,
+      handle: async (call) => ({
+        kind: 'json',
+        status: 201,
+        body: invitationOf(await users.invite(call.body, actorOf(call))),
+      }),
+    }),
+    route<Path, undefined, UserChange>({
+      ...changes,
+      id: 'admin.users.update',
+      method: 'PATCH',
+      path: '/admin/users/:id',
+      summary: 'Change roles and attributes; ends every session of the account',
+      access: access('users.update'),
+      stepUp: async (_admin, { params, body }) =>
+        `Change ${describe(body)} of the account ${await users.nameOf(params.id)}`,
+      params: UserPath,
+      body: UserChange,
+      response: UserRecord,
+      handle: async (call) => ({
+        kind: 'json',
+        body: recordOf(await users.update(call.params.id, call.body, actorOf(call))),
+      }),
+    }),
+    ...(['disable', 'enable'] as const).map((verb) =>
+      route<Path>({
+        ...changes,
+        id: `admin.users.${verb}`,
+        method: 'POST',
+        path: `/admin/users/:id/${verb}`,
+        summary:
+          verb === 'disable' ? 'End all sessions of an account and let it start none' : 'Let an account sign in again',
+        access: access(`users.${verb}`),
+        stepUp: async (_admin, { params }) =>
+          `${verb === 'disable' ? 'Disable' : 'Enable'} the account ${await users.nameOf(params.id)}`,
+        params: UserPath,
+        response: UserRecord,
+        handle: async (call) => ({
+          kind: 'json',
+          body: recordOf(await users.setDisabled(call.params.id, verb === 'disable', actorOf(call))),
+        }),
+      }),
+    ),
+    route<Path>({
+      ...changes,
+      id: 'admin.users.reset',
+      method: 'POST',
+      path: '/admin/users/:id/reset',
+      summary: 'Take password, second factor and sessions away; answers with a new link',
+      access: access('users.reset'),
+      stepUp: async (_admin, { params }) =>
+        `Reset password and second factor of the account ${await users.nameOf(params.id)}`,
+      params: UserPath,
+      response: Invitation,
+      handle: async (call) => ({ kind: 'json', body: invitationOf(await users.reset(call.params.id, actorOf(call))) }),
+    }),
+  ];
+}
+
+/** What changes and to what, for the sentence that the admin confirms. */
+const describe = (change: UserChange): string =>
+  Object.entries(change)
+    .map(([name, value]) => `${name} to ${Array.isArray(value) ? value.join(', ') : `“${value}”`}`)
+    .join(' and ') || 'nothing';
+
+const recordOf = (user: UserEntry): UserRecord => ({
+  id: user.id,
+  username: user.username,
+  roles: [...user.roles],
+  attributes: { department: user.department, clearance: user.clearance, branch: user.branch },
+  state: user.state,
+  has_totp: user.hasTotp,
+  created_at: user.createdAt,
+  last_sign_in_at: user.lastSignInAt,
+});
+
+const invitationOf = ({ user, url, expiresAt }: InvitedUser): Invitation => ({
+  user: recordOf(user),
+  enrolment: { url, expires_at: expiresAt },
+});

@@ -1,0 +1,91 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import type { Browser, Page } from 'playwright-core';
+import { DEMO_TEXT } from '../engine/demo.ts';
+import { launchBrowser } from '../harness/browser.ts';
+import { demoEntry, madeEntry, TestGateway } from '../harness/gateway.ts';
+
+/** The portal of a real gateway, with a real model, in a real browser: what a new user does first. */
+describe('the portal on the gateway', () => {
+  let test: TestGateway;
+  let browser: Browser;
+
+  before(async () => {
+    [test, browser] = await Promise.all([
+      TestGateway.open(async (folder) => ({
+        models: { demo: await demoEntry(), endless: await madeEntry(folder, 'endless', { loop: true }) },
+      })),
+      launchBrowser(),
+    ]);
+  });
+  after(async () => {
+    await browser.close();
+    await test[Symbol.asyncDispose]();
+  });
+
+  /** A page of somebody who has signed in, and what went wrong on it. */
+  async function desk(username: 'analyst' | 'auditor'): Promise<{ page: Page; faults: string[] }> {
+    const context = await browser.newContext({ ignoreHTTPSErrors: true, locale: 'en-US' });
+    const page = await context.newPage();
+    const faults: string[] = [];
+    page.on('pageerror', (error) => faults.push(error.message));
+    page.on('console', (line) => {
+      // The look whether somebody is signed in already is answered 401; everything else is a fault.
+      if (line.type() === 'error' && !line.text().includes('401')) faults.push(line.text());
+    });
+    await page.addInitScript(
+      'window.blocked = []; addEventListener("securitypolicyviolation", (event) => window.blocked.push(event.violatedDirective + " " + event.blockedURI));',
+    );
+    await page.goto(test.url);
+    await page.getByLabel('Username').fill(username);
+    await page.getByLabel('Password', { exact: true }).fill(test.account(username).password);
+    await page.keyboard.press('Enter');
+    return { page, faults };
+  }
+
+  async function leave(page: Page, faults: readonly string[]): Promise<void> {
+    assert.equal(await page.evaluate('JSON.stringify(window.blocked)'), '[]');
+    assert.deepEqual(faults, []);
+    await page.context().close();
+  }
+
+  it('gives an analyst the answer of the real engine, and shows an auditor its record', async () => {
+    const analyst = await desk('analyst');
+    await analyst.page.getByText('ready').waitFor();
+    await analyst.page.locator('textarea').fill('What are you? 你好');
+    await analyst.page.getByRole('button', { name: 'Send' }).click();
+    const foot = analyst.page.locator('.turn-foot');
+    await foot.getByText('On the audit record.').waitFor();
+    assert.equal(await analyst.page.locator('.answer .prose').textContent(), DEMO_TEXT);
+    await analyst.page.getByText('999 of 1,000').waitFor();
+    const request = /req_[0-9a-f]{32}/.exec((await foot.textContent()) ?? '')?.[0] ?? '';
+    await leave(analyst.page, analyst.faults);
+
+    const auditor = await desk('auditor');
+    await auditor.page.getByRole('heading', { name: 'Audit log' }).waitFor();
+    await auditor.page.getByLabel('Request').fill(request);
+    await auditor.page.getByRole('button', { name: 'Search' }).click();
+    await auditor.page.getByText('completed').first().waitFor();
+    const [, outcome] = await test.records(request);
+    assert.ok(outcome, 'intent and outcome are on the record');
+    await auditor.page.locator(`a[href="#/audit/${outcome.seq}"]`).click();
+    await auditor.page.getByText('These bytes are what was hashed').waitFor();
+    await leave(auditor.page, auditor.faults);
+  });
+
+  it('shows text as the model makes it, and Stop ends the generation', async () => {
+    const { page, faults } = await desk('analyst');
+    await page.getByText('ready').waitFor();
+    await page.getByLabel('Model').selectOption('endless');
+    await page.getByText('ready').waitFor();
+    await page.locator('textarea').fill('Go on for ever');
+    await page.getByRole('button', { name: 'Send' }).click();
+    const prose = page.locator('.answer .prose');
+    await prose.waitFor();
+    const seen = new Set<number>();
+    while (seen.size < 3) seen.add((await prose.textContent())?.length ?? 0);
+    await page.getByRole('button', { name: 'Stop' }).click();
+    await page.getByRole('article').getByText('You stopped this answer.').waitFor();
+    await leave(page, faults);
+  });
+});

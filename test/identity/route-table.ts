@@ -1,0 +1,106 @@
+import type { TestGateway } from '../harness/gateway.ts';
+import type { Operation } from './people.ts';
+
+interface Schema {
+  readonly type?: string;
+  readonly properties?: Readonly<Record<string, Schema>>;
+  readonly required?: readonly string[];
+  readonly items?: Schema;
+  readonly enum?: readonly unknown[];
+  readonly const?: unknown;
+  readonly pattern?: string;
+  readonly minLength?: number;
+  readonly minimum?: number;
+  readonly anyOf?: readonly Schema[];
+}
+interface Described {
+  readonly operationId: string;
+  readonly security?: readonly unknown[];
+  readonly parameters?: readonly { name: string; in: string; schema: Schema }[];
+  readonly requestBody?: { content: { 'application/json': { schema: Schema } } };
+}
+
+/** A route as the gateway itself describes it, with a request that its schemas accept. */
+export interface TableRoute extends Operation {
+  readonly id: string;
+  readonly isPublic: boolean;
+}
+
+/** Where a schema's pattern can't be guessed: texts that are tried. A new route with a shape of its own adds one here. */
+const TEXTS = [
+  'x'.repeat(16),
+  '123456',
+  'demo',
+  'mei.li',
+  'usr_00000000000000000000000000000000',
+  'key_00000000000000000000000000000000',
+  'ses_00000000000000000000000000000000',
+  'req_00000000000000000000000000000000',
+  `sre_${'A'.repeat(43)}`,
+  `suc_${'A'.repeat(43)}`,
+  '2026-01-01T00:00:00Z',
+  'a'.repeat(64),
+  'https://example.test/',
+];
+
+/** The whole table of the running gateway. `known` fills path parameters by the route's id and the parameter's name. */
+export async function routeTable(
+  test: TestGateway,
+  known: (route: string, parameter: string) => string | undefined,
+): Promise<TableRoute[]> {
+  const { paths } = (await test.client.get('/openapi.json')).json<{
+    paths: Record<string, Record<string, Described>>;
+  }>();
+  return Object.entries(paths).flatMap(([path, methods]) =>
+    Object.entries(methods).map(([method, described]) => routeOf(path, method.toUpperCase(), described, known)),
+  );
+}
+
+function routeOf(
+  path: string,
+  method: string,
+  { operationId, security, parameters = [], requestBody }: Described,
+  known: (route: string, parameter: string) => string | undefined,
+): TableRoute {
+  const full = parameters
+    .filter((parameter) => parameter.in === 'path')
+    .reduce(
+      (text, { name, schema }) => text.replace(`{${name}}`, known(operationId, name) ?? String(sampleOf(schema))),
+      path,
+    );
+  const schema = requestBody?.content['application/json'].schema;
+  return {
+    id: operationId,
+    method,
+    path: full,
+    isPublic: security?.length === 0,
+    ...(schema === undefined ? {} : { body: sampleOf(schema) }),
+  };
+}
+
+/** Something that a schema accepts. @throws where it can't be made up: then TEXTS needs one more. */
+function sampleOf(schema: Schema): unknown {
+  if (schema.const !== undefined) return schema.const;
+  if (schema.enum !== undefined) return schema.enum[0];
+  if (schema.anyOf?.[0] !== undefined) return sampleOf(schema.anyOf[0]);
+  switch (schema.type) {
+    case 'object': {
+      const members = (schema.required ?? []).map((name) => [name, sampleOf(schema.properties?.[name] ?? {})]);
+      return Object.fromEntries(members);
+    }
+    case 'array':
+      return schema.items === undefined ? [] : [sampleOf(schema.items)];
+    case 'integer':
+    case 'number':
+      return Math.max(schema.minimum ?? 1, 1);
+    case 'boolean':
+      return true;
+    case 'string': {
+      const fits = TEXTS.find((text) => new RegExp(schema.pattern ?? '', 'u').test(text));
+      if (fits === undefined) throw new Error(`no text for the pattern ${schema.pattern}`);
+      return fits;
+    }
+    default:
+      throw new Error(`no sample for ${JSON.stringify(schema)}`);
+  }
+}

@@ -1,0 +1,167 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import type { Verdict } from '#admission/admission.ts';
+import type { AuditEvent } from '#audit/event.ts';
+import type { Engine, ModelState } from '#engine/engine.ts';
+import { silentLog } from '#kernel/log.ts';
+import type { Principal } from '#kernel/principal.ts';
+import { Problem } from '#kernel/problem.ts';
+import { AS_CONFIGURED, changeOf, type DesiredState, MODEL_VERBS } from '#models/model-state.ts';
+import { Residency } from '#models/residency.service.ts';
+import { eventually } from '../harness/gateway.ts';
+
+const ADMIN = { subject: 'usr_admin' } as Principal;
+
+/** An engine that does what it is told, and counts. */
+class FakeEngine {
+  state: ModelState = 'unloaded';
+  loads = 0;
+  closes = 0;
+  failure: Error | null = null;
+
+  async load(): Promise<void> {
+    this.loads++;
+    this.state = 'loading';
+    await Promise.resolve();
+    this.state = this.failure === null ? 'ready' : 'failed';
+    if (this.failure !== null) throw this.failure;
+  }
+  async close(): Promise<void> {
+    this.closes++;
+    this.state = 'unloaded';
+  }
+  status() {
+    return { id: 'demo', state: this.state };
+  }
+}
+
+function open(states: Record<string, Partial<DesiredState>> = {}) {
+  const engine = new FakeEngine();
+  const desired = new Map(
+    Object.entries(states).map(([id, state]) => [id, { ...AS_CONFIGURED, number: 1, ...state }] as const),
+  );
+  const events: AuditEvent[] = [];
+  const store = { broken: false };
+  const residency = new Residency({
+    engines: { ids: ['demo'], get: (id) => (id === 'demo' ? (engine as unknown as Engine) : undefined) },
+    store: {
+      desired: async () => {
+        if (store.broken) throw new Error('the database is away');
+        return new Map(desired);
+      },
+    },
+    recorder: {
+      change: async (name, change, event) => {
+        assert.equal(name, 'model.set');
+        const {
+          in_service: inService,
+          pinned,
+          model,
+        } = change as { in_service?: boolean; pinned?: boolean; model: string };
+        const before = desired.get(model) ?? AS_CONFIGURED;
+        desired.set(model, {
+          inService: inService ?? before.inService,
+          pinned: pinned ?? before.pinned,
+          number: before.number + 1,
+        });
+        events.push(event);
+        return { verdict: 'changed' } as Verdict;
+      },
+      record: async (event) => {
+        events.push(event);
+      },
+      refuse: () => undefined,
+      stray: () => undefined,
+    },
+    log: silentLog,
+  });
+  const told = () => events.map(({ action, actor, outcome }) => `${actor} ${action} ${outcome}`);
+  return { engine, residency, told, store };
+}
+
+describe('desired state and what runs', () => {
+  it('loads what is in service as configured, once, and records it as its own doing', async () => {
+    const { engine, residency, told } = open();
+    await using _ = residency;
+    for (let n = 0; n < 3; n++) await residency.reconcile();
+    await eventually(() => told().length > 0);
+    assert.deepEqual([engine.loads, engine.state], [1, 'ready']);
+    assert.deepEqual(told(), ['system model.loaded completed']);
+  });
+
+  it('leaves alone what is out of service, and says so to whoever asks', async () => {
+    const { engine, residency } = open({ demo: { inService: false } });
+    await using _ = residency;
+    await residency.reconcile();
+    assert.deepEqual([engine.loads, engine.state], [0, 'unloaded']);
+    assert.throws(
+      () => residency.engine('demo'),
+      (error) => error instanceof Problem && error.code === 'model_not_loaded',
+    );
+    assert.equal(residency.engine('unheard-of'), undefined);
+  });
+
+  it('follows an unload and a load, each recorded twice: the admin’s will and the gateway’s deed', async () => {
+    const { engine, residency, told } = open();
+    await using _ = residency;
+    await residency.reconcile();
+    await eventually(() => engine.state === 'ready' && told().length === 1);
+    await residency.set('demo', 'unload', ADMIN, 'req_1');
+    assert.throws(() => residency.engine('demo'), Problem);
+    await eventually(() => told().length === 3);
+    await residency.set('demo', 'load', ADMIN, 'req_2');
+    await eventually(() => told().length === 5);
+    assert.deepEqual(told().slice(1), [
+      'usr_admin model.unload completed',
+      'system model.unloaded completed',
+      'usr_admin model.load completed',
+      'system model.loaded completed',
+    ]);
+    assert.deepEqual([engine.loads, engine.closes, engine.state], [2, 1, 'ready']);
+  });
+
+  it('tries a model that failed again only when an admin says load', async () => {
+    const { engine, residency, told } = open();
+    await using _ = residency;
+    engine.failure = new Problem('engine_failed');
+    await residency.reconcile();
+    await eventually(() => told().length === 1);
+    for (let n = 0; n < 5; n++) await residency.reconcile();
+    for (const verb of ['pin', 'unpin'] as const) await residency.set('demo', verb, ADMIN, 'req_1');
+    await residency.reconcile();
+    assert.equal(engine.loads, 1);
+    assert.equal(told()[0], 'system model.loaded failed');
+    engine.failure = null;
+    await residency.set('demo', 'load', ADMIN, 'req_2');
+    await eventually(() => engine.state === 'ready');
+    assert.equal(engine.loads, 2);
+  });
+
+  it('takes a model that is not in the catalogue for none, and changes nothing', async () => {
+    const { residency, told } = open();
+    await using _ = residency;
+    await assert.rejects(residency.set('other', 'load', ADMIN, 'req_1'), (error) => {
+      return error instanceof Problem && error.code === 'model_not_found';
+    });
+    assert.deepEqual(told(), []);
+  });
+
+  it('keeps what it knows while the database is away', async () => {
+    const { engine, residency, store } = open({ demo: { inService: false, pinned: true } });
+    await using _ = residency;
+    await residency.reconcile();
+    store.broken = true;
+    await residency.reconcile();
+    assert.deepEqual(residency.desiredOf('demo'), { inService: false, pinned: true, number: 1 });
+    assert.equal(engine.loads, 0);
+  });
+
+  it('a verb changes what it names and nothing else', () => {
+    assert.deepEqual(MODEL_VERBS.map(changeOf), [
+      { in_service: true },
+      { in_service: false },
+      { pinned: true },
+      { pinned: false },
+    ]);
+  });
+});
