@@ -6,6 +6,7 @@ import { Problem } from '#kernel/problem.ts';
 import { loginOf, openConnection, sqlStateOf } from '#postgres/connection.ts';
 import { startEmbedded } from '#postgres/embedded.ts';
 import { migrate, pendingMigrations } from '#postgres/migrate.ts';
+import { openPool } from '#postgres/pool.ts';
 import { checkRuntimeLogin, type Separation } from '#postgres/separation.ts';
 
 /** Folder of this program: where migrations, policies, the built portal and the built-in model lie. */
@@ -17,6 +18,8 @@ export interface DatabaseUrls {
   readonly runtime: string;
   readonly auditor: string;
   readonly migrate: string | null;
+  /** Reads the whole log and serves nothing. */
+  readonly verifier: string | null;
   readonly caFile: string | undefined;
 }
 
@@ -39,6 +42,7 @@ export async function openDatabase(config: Config, base: string, log: Log): Prom
     runtime: embedded?.runtimeUrl ?? '',
     auditor: embedded?.auditorUrl ?? '',
     migrate: embedded?.migrateUrl ?? '',
+    verifier: embedded?.migrateUrl ?? '',
     caFile: undefined,
   };
   try {
@@ -79,6 +83,7 @@ export async function configuredUrls({ database }: Config, base: string): Promis
     runtime,
     auditor: (await read(database.auditorUrlFile)) ?? runtime,
     migrate: await read(database.migrateUrlFile),
+    verifier: await read(database.verifierUrlFile ?? database.migrateUrlFile),
     caFile: database.caFile === undefined ? undefined : resolve(base, database.caFile),
   };
 }
@@ -93,6 +98,7 @@ export function migrateDatabase(urls: DatabaseUrls, log: Log) {
     log,
     runtimeLogin,
     ...(auditorLogin === runtimeLogin ? {} : { auditorLogin }),
+    ...(urls.verifier === null || urls.verifier === urls.migrate ? {} : { verifierLogin: loginOf(urls.verifier) }),
     ...tlsOf(urls),
   });
 }
@@ -113,4 +119,27 @@ async function checkLogins(urls: DatabaseUrls): Promise<Separation> {
   const separation = await check(urls.runtime);
   if (urls.auditor !== urls.runtime) await check(urls.auditor);
   return separation;
+}
+
+/** The log has connections of its own: a slow search never stands in front of an admission. */
+export function openPools({ urls }: OpenDatabase, { database }: Config, log: Log) {
+  const { commitTimeoutMs } = database;
+  const common = { log, ...(urls.caFile === undefined ? {} : { caFile: urls.caFile }) };
+  const prompt = {
+    ...common,
+    statementTimeoutMs: commitTimeoutMs,
+    queryTimeoutMs: commitTimeoutMs + 500,
+    connectTimeoutMs: 2000,
+  };
+  return {
+    commit: openPool(urls.runtime, { ...prompt, applicationName: 'strongroom-commit', max: 2 }),
+    read: openPool(urls.runtime, { ...prompt, applicationName: 'strongroom-read', max: 6 }),
+    auditor: openPool(urls.auditor, {
+      ...common,
+      applicationName: 'strongroom-auditor',
+      max: 4,
+      statementTimeoutMs: 30_000,
+      queryTimeoutMs: 31_000,
+    }),
+  };
 }

@@ -14,6 +14,9 @@ import { Standings } from '#admission/standing.service.ts';
 import { postgresAuditReader } from '#audit/audit.postgres.ts';
 import { auditRoutes } from '#audit/audit.routes.ts';
 import { SYSTEM } from '#audit/event.ts';
+import { nodeCrypto } from '#audit/note-crypto.node.ts';
+import { proofRoutes } from '#audit/proof.routes.ts';
+import { receiptRoutes } from '#audit/receipt.routes.ts';
 import { AuditRecorder } from '#audit/recorder.service.ts';
 import { chatRoutes } from '#chat/chat.routes.ts';
 import type { Config } from '#config/schema.ts';
@@ -33,10 +36,10 @@ import { prometheusMetrics } from '#metrics/metrics.prometheus.ts';
 import { postgresDesiredStates } from '#models/model-state.postgres.ts';
 import { modelRoutes } from '#models/models.routes.ts';
 import { Residency } from '#models/residency.service.ts';
-import { openPool } from '#postgres/pool.ts';
 import { postgresUsage } from '#quota/quota.postgres.ts';
 import { quotaRoutes } from '#quota/quota.routes.ts';
-import { type OpenDatabase, openDatabase, orUnavailable, PROGRAM } from './gateway-database.ts';
+import { openAuditTree } from './gateway-audit.ts';
+import { openDatabase, openPools, orUnavailable, PROGRAM } from './gateway-database.ts';
 import { openCatalogue } from './gateway-engines.ts';
 import { openIdentity } from './gateway-identity.ts';
 import { openListener } from './gateway-listener.ts';
@@ -77,9 +80,10 @@ export async function openGateway({ config, base, log }: GatewayOptions): Promis
   stack.defer(() => pools.commit.close());
   stack.defer(() => pools.read.close());
   stack.defer(() => pools.auditor.close());
+  const tree = stack.use(await openAuditTree({ config, base, database, pool: pools.read, instance, log }));
 
   const ledger = stack.use(new Ledger({ commit: batchCommitter(pools.commit, instance, zone), clock, log, voidOf }));
-  const submit = ledger.submit.bind(ledger);
+  const submit = tree.unlessFault(ledger.submit.bind(ledger));
   const recorder = stack.use(new AuditRecorder({ submit, clock, log }));
   const lease = postgresLease(pools.read, instance);
   stack.use(new Lease({ ...lease, submit, log }));
@@ -119,14 +123,17 @@ export async function openGateway({ config, base, log }: GatewayOptions): Promis
     challenge: people.stepUp.challenge.bind(people.stepUp),
     check: standings.check.bind(standings),
     watch: standings.watch.bind(standings),
+    promise: tree.promise,
+    positionOf: tree.positionOf,
     hash: sha256Hex,
     clock,
   });
 
   const readiness = new Readiness(async () => {
     await lease.renew();
-    return !listener.server.draining && ledger.state().available;
+    return !listener.server.draining && ledger.state().available && tree.fault() === null;
   }, clock);
+  const [proofs, { sha256 }] = [orUnavailable(tree.receipts), nodeCrypto];
   const features: Route[] = [
     ...people.routes,
     ...chatRoutes({ engine: residency.engine.bind(residency), clock, bodyLimit: config.http.bodyLimit }),
@@ -141,6 +148,8 @@ export async function openGateway({ config, base, log }: GatewayOptions): Promis
     }),
     ...quotaRoutes(orUnavailable(postgresUsage(pools.read, zone)), zone),
     ...auditRoutes(orUnavailable(postgresAuditReader(pools.auditor))),
+    ...proofRoutes({ ...proofs, sha256 }),
+    ...receiptRoutes({ ...proofs, ...tree, sha256 }),
     ...healthRoutes(() => readiness.isReady()),
   ];
   const active = new ActiveExchanges();
@@ -198,6 +207,8 @@ export async function openGateway({ config, base, log }: GatewayOptions): Promis
       config_sha256: sha256Hex(JSON.stringify({ ...config, database: null })),
       db_separation: database.separation,
       policy_version: access.version,
+      audit_key: tree.verifierKey,
+      audit_memory: tree.guard.firstUse ? 'first use' : `size ${tree.guard.known.size}`,
       node: process.version,
       models: engines.list().map(({ id, digest }) => `${id} ${digest ?? 'upstream'}`),
     },
@@ -212,29 +223,6 @@ export async function openGateway({ config, base, log }: GatewayOptions): Promis
     reloadCertificate: listener.reloadCertificate,
     modelsSettled,
     [Symbol.asyncDispose]: () => opened.disposeAsync(),
-  };
-}
-
-/** The log has connections of its own: a slow search never stands in front of an admission. */
-function openPools({ urls }: OpenDatabase, { database }: Config, log: Log) {
-  const { commitTimeoutMs } = database;
-  const common = { log, ...(urls.caFile === undefined ? {} : { caFile: urls.caFile }) };
-  const prompt = {
-    ...common,
-    statementTimeoutMs: commitTimeoutMs,
-    queryTimeoutMs: commitTimeoutMs + 500,
-    connectTimeoutMs: 2000,
-  };
-  return {
-    commit: openPool(urls.runtime, { ...prompt, applicationName: 'strongroom-commit', max: 2 }),
-    read: openPool(urls.runtime, { ...prompt, applicationName: 'strongroom-read', max: 6 }),
-    auditor: openPool(urls.auditor, {
-      ...common,
-      applicationName: 'strongroom-auditor',
-      max: 4,
-      statementTimeoutMs: 30_000,
-      queryTimeoutMs: 31_000,
-    }),
   };
 }
 

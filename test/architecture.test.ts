@@ -6,11 +6,11 @@ import { test } from 'node:test';
 /** The layer table of src/README.md, executed: what each layer may import. An allow-list. */
 const LAYERS: Readonly<Record<string, { readonly layers: readonly string[]; readonly packages: readonly RegExp[] }>> = {
   kernel: { layers: ['kernel'], packages: [/^node:crypto$/] },
-  rules: { layers: ['kernel', 'rules'], packages: [/^node:crypto$/, /^node:tls$/] },
+  rules: { layers: ['kernel', 'rules', 'shared'], packages: [/^node:crypto$/, /^node:tls$/] },
   contract: { layers: ['kernel', 'contract'], packages: [/^zod$/] },
-  service: { layers: ['kernel', 'rules'], packages: [] },
-  routes: { layers: ['kernel', 'rules', 'contract', 'http'], packages: [] },
-  adapter: { layers: ['kernel', 'rules', 'postgres', 'adapter', 'contract'], packages: [/^node:/, /^[^.#]/] },
+  service: { layers: ['kernel', 'rules', 'shared'], packages: [] },
+  routes: { layers: ['kernel', 'rules', 'shared', 'contract', 'http'], packages: [] },
+  adapter: { layers: ['kernel', 'rules', 'shared', 'postgres', 'adapter', 'contract'], packages: [/^node:/, /^[^.#]/] },
   http: { layers: ['kernel', 'http'], packages: [/^node:/, /^express$/, /^helmet$/, /^zod$/] },
   postgres: { layers: ['kernel', 'postgres'], packages: [/^node:/, /^pg$/, /^pg-connection-string$/] },
   config: { layers: ['kernel', 'config'], packages: [/^node:/, /^yaml$/, /^zod$/] },
@@ -18,6 +18,7 @@ const LAYERS: Readonly<Record<string, { readonly layers: readonly string[]; read
     layers: [
       'kernel',
       'rules',
+      'shared',
       'contract',
       'service',
       'routes',
@@ -29,7 +30,8 @@ const LAYERS: Readonly<Record<string, { readonly layers: readonly string[]; read
     ],
     packages: [/^node:/, /^uqr$/],
   },
-  portal: { layers: ['portal'], packages: [/^preact(\/|$)/, /^uqr$/] },
+  shared: { layers: ['kernel', 'shared'], packages: [] },
+  portal: { layers: ['portal', 'shared'], packages: [/^preact(\/|$)/, /^uqr$/] },
 };
 
 /** Folders whose every file is one layer; elsewhere the suffix says it. */
@@ -49,7 +51,7 @@ function layerOf(path: string): string {
   if (folder !== undefined) return folder;
   const [, suffix] = /\.([a-z0-9]+)\.tsx?$/.exec(path) ?? [];
   if (suffix === undefined) return 'rules';
-  return suffix === 'contract' || suffix === 'service' || suffix === 'routes' ? suffix : 'adapter';
+  return ['contract', 'service', 'routes', 'shared'].includes(suffix) ? suffix : 'adapter';
 }
 
 interface Import {

@@ -17,7 +17,7 @@ import { newEventId } from '#kernel/id.ts';
 import type { Principal } from '#kernel/principal.ts';
 import { Problem } from '#kernel/problem.ts';
 import { proofText } from '#stepup/stepup.ts';
-import type { AdmitItem, Item, QuotaKind, Standing, Verdict } from './admission.ts';
+import type { AdmitItem, Item, Position, QuotaKind, Standing, Verdict } from './admission.ts';
 import { quotaProblem, rateLimitsOf, takesOf } from './gate.ts';
 
 export interface GateDeps {
@@ -31,6 +31,10 @@ export interface GateDeps {
   readonly challenge: (principal: Principal, digest: string, operation: string, requestId: string) => Promise<string>;
   readonly check: (standing: Standing) => Promise<'valid' | 'revoked' | 'stale'>;
   readonly watch: (standing: Standing, end: (reason: unknown) => void) => () => void;
+  /** Signs that a record is in the log at its place. MUST NOT throw: the record is there, whatever happens now. */
+  readonly promise: (position: Position) => Promise<string | null>;
+  /** Where this subject's record of this request stands; null where that can't be told now. MUST NOT throw. */
+  readonly positionOf: (subject: string, requestId: string, kind: 'intent' | 'outcome') => Promise<Position | null>;
   readonly hash: (text: string) => string;
   readonly clock: Clock;
 }
@@ -74,13 +78,18 @@ export class AdmissionGate implements Gate {
   async admit(request: AdmissionRequest): Promise<Admission | 'stale' | 'step_up'> {
     const item = this.#admitItem(request);
     const verdict = await this.#deps.submit(item);
+    const admission = { intentId: item.id, seq: verdict.position?.seq ?? null };
     switch (verdict.verdict) {
       case 'admitted':
-        return { intentId: item.id, seq: verdict.position?.seq ?? null, rateLimits: rateLimitsOf(verdict) };
+        return {
+          ...admission,
+          promise: await this.#promiseOf(request, 'intent', verdict),
+          rateLimits: rateLimitsOf(verdict),
+        };
       case 'duplicate':
         // The first try of a batch whose answer was lost: what it decided stands.
         if (verdict.code === 'admitted')
-          return { intentId: item.id, seq: verdict.position?.seq ?? null, rateLimits: [] };
+          return { ...admission, promise: await this.#promiseOf(request, 'intent', verdict), rateLimits: [] };
         throw new Problem('audit_unavailable', { retryAfter: 1 });
       case 'stale':
         return 'stale';
@@ -90,6 +99,17 @@ export class AdmissionGate implements Gate {
         if (verdict.verdict === 'quota') throw quotaProblem(verdict);
         throw new Problem('unauthenticated');
     }
+  }
+
+  async #promiseOf(
+    { principal, requestId }: AdmissionRequest,
+    kind: 'intent' | 'outcome',
+    { position, verdict }: Verdict,
+  ): Promise<string | null> {
+    const { promise, positionOf } = this.#deps;
+    // A duplicate was committed by a try whose answer was lost, and with it the place.
+    const place = position ?? (verdict === 'duplicate' ? await positionOf(principal.subject, requestId, kind) : null);
+    return place === null ? null : promise(place);
   }
 
   #admitItem(request: AdmissionRequest): AdmitItem {
@@ -118,7 +138,12 @@ export class AdmissionGate implements Gate {
     else this.#deps.budget.spend(key);
   }
 
-  async settle(request: AdmissionRequest, admission: Admission, ending: Ending, report: Report): Promise<void> {
+  async settle(
+    request: AdmissionRequest,
+    admission: Admission,
+    ending: Ending,
+    report: Report,
+  ): Promise<string | null> {
     const notRun = !report.ran;
     const event: AuditEvent = {
       ...intentOf(request),
@@ -144,6 +169,7 @@ export class AdmissionGate implements Gate {
     // Somebody closed our intent: our lease had run out. The answer may not be completed.
     if (verdict.verdict === 'late' || (verdict.verdict === 'duplicate' && verdict.code === 'late'))
       throw new Problem('audit_unavailable', { retryAfter: 1 });
+    return this.#promiseOf(request, 'outcome', verdict);
   }
 
   refuse(refusal: Refusal): void {

@@ -1,5 +1,7 @@
 import { parseArgs } from 'node:util';
 import { ConfigFaults } from '#config/load.ts';
+import { acknowledge } from './acknowledge.ts';
+import { exportCommand, keyCommand, receiptCommand, verifyCommand } from './audit.ts';
 import { checkConfig } from './config.ts';
 import { migrateCommand } from './db.ts';
 import { createKey, listKeys, revokeKey } from './key.ts';
@@ -23,7 +25,18 @@ const OPTIONS = {
   days: { type: 'string' },
   models: { type: 'string' },
   actions: { type: 'string' },
+  reason: { type: 'string' },
+  from: { type: 'string' },
+  to: { type: 'string' },
+  export: { type: 'string' },
+  key: { type: 'string' },
+  format: { type: 'string' },
+  out: { type: 'string' },
+  prompt: { type: 'string' },
+  answer: { type: 'string' },
 } as const;
+/** Switches that every verb takes; the others only where its usage names them. */
+const COMMON: ReadonlySet<string> = new Set(['help', 'json']);
 
 const parse = (argv: readonly string[]) => parseArgs({ args: [...argv], allowPositionals: true, options: OPTIONS });
 
@@ -66,12 +79,22 @@ const VERBS: readonly Verb[] = [
   verb('keys rotate', '', 'Make a new key for tokens; old tokens stay good.', rotateKeys),
   verb('login', '[NAME] [--url URL] [--ca FILE]', 'Sign in; the session is kept in a file of yours, mode 0600.', login),
   verb('logout', '', 'End that session.', logout),
-  verb('user add', 'NAME --role ROLE …', 'Make an account; prints its one-use enrolment link.', addUser),
+  verb(
+    'user add',
+    'NAME --role ROLE … [--department D] [--clearance 0..4] [--branch B] [--break-glass REASON]',
+    'Make an account; prints its one-use enrolment link.',
+    addUser,
+  ),
   verb('user list', '', 'All accounts.', listUsers),
   verb('user disable', 'NAME', 'End all sessions of an account and let it start none.', changeUser('disable')),
   verb('user enable', 'NAME', 'Let it sign in again.', changeUser('enable')),
   verb('user reset', 'NAME', 'Take password and factor away; prints a new link.', changeUser('reset')),
-  verb('key create', 'NAME [--days N]', 'Make an API key of yours; it is printed once.', createKey),
+  verb(
+    'key create',
+    'NAME [--days N] [--models a,b] [--actions infer]',
+    'Make an API key of yours; it is printed once.',
+    createKey,
+  ),
   verb('key list', '', 'Your API keys.', listKeys),
   verb('key revoke', 'ID', 'Revoke one of them on every replica.', revokeKey),
   verb('model list', '', 'Models and their state.', listModels),
@@ -80,17 +103,36 @@ const VERBS: readonly Verb[] = [
   verb('model unload', 'ID', 'Take it out of service.', changeModel('unload')),
   verb('model pin', 'ID', 'Never evict it while it is in service.', changeModel('pin')),
   verb('model unpin', 'ID', 'Let it be evicted.', changeModel('unpin')),
+  verb(
+    'audit verify',
+    '[--from SEQ] [--to SEQ] [--export DIR] [--key KEY]',
+    'Recompute the whole log, or an export of it.',
+    verifyCommand,
+  ),
+  verb(
+    'audit export',
+    '--format jsonl|csv|tiles --out DIR [--from SEQ] [--to SEQ]',
+    'Write the log with its proofs.',
+    exportCommand,
+  ),
+  verb('audit receipt', 'FILE --key KEY [--prompt FILE] [--answer FILE]', 'Check a receipt, offline.', receiptCommand),
+  verb('audit key', '', 'Print the key that verifies the log.', keyCommand),
+  verb(
+    'audit acknowledge',
+    '--reason TEXT',
+    'Go on with a log that was restored from a backup, on record.',
+    acknowledge,
+  ),
 ];
 
 const HELP = `strongroom - a gateway for language models that run on your own machines
 
 Usage: strongroom [VERB] [--json]
 
-${VERBS.map(({ usage, does }) => `  ${usage.padEnd(38)}${does}`).join('\n')}
+${VERBS.map(({ usage, does }) => `  ${usage.padEnd(38)}${usage.length > 37 ? `\n${' '.repeat(40)}` : ''}${does}`).join('\n')}
 
-Options of user add: --department D --clearance 0..4 --branch B; --break-glass REASON makes an admin
-without one, on the record. Of key create: --models a,b --actions infer. A verb that changes something asks
-the code of your second factor for that one operation.
+--break-glass makes an admin without one, on the record. A verb that changes something asks the code of your
+second factor for that one operation.
 
 Settings come from strongroom.yaml (or STRONGROOM_CONFIG) and the environment:
 STRONGROOM_HTTP__PORT=9443 sets http.port. DATABASE_URL names a Postgres of your own;
@@ -116,6 +158,11 @@ export async function runCommand(argv: readonly string[]): Promise<number> {
   if (found === undefined || asked.length > found.words.length + found.takes) {
     const shown = asked.slice(0, (found?.words.length ?? 1) + 1).join(' ');
     process.stderr.write(`strongroom: there is no command \`${shown.slice(0, 60)}\`\n\n${HELP}`);
+    return 2;
+  }
+  const foreign = Object.keys(values).find((name) => !COMMON.has(name) && !found.usage.includes(`--${name}`));
+  if (foreign !== undefined) {
+    process.stderr.write(`strongroom: \`${found.words.join(' ')}\` takes no --${foreign}\n\n${HELP}`);
     return 2;
   }
   const invocation = {

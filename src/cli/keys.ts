@@ -1,4 +1,5 @@
 import { join, resolve } from 'node:path';
+import { makeCheckpointKey } from '#audit/checkpoint-key.files.ts';
 import { loadConfig } from '#config/load.ts';
 import { tokenFolder } from '#gateway-federation.ts';
 import { makeSealKey } from '#identity/seal-key.files.ts';
@@ -11,14 +12,21 @@ export async function initKeys({ words, json }: Invocation): Promise<number> {
   const [folder] = words;
   if (folder === undefined || words.length !== 1) throw new Error('usage: strongroom keys init DIR');
   const file = join(resolve(folder), 'seal.key');
+  const checkpointFile = join(resolve(folder), 'checkpoint.key');
   const made = await makeSealKey(file);
+  const checkpointMade = await makeCheckpointKey(checkpointFile);
   const tokenFile = await makeFirstTokenKey(resolve(folder), Date.now());
-  if (json) process.stdout.write(`${JSON.stringify({ ok: true, file, made, tokenFile })}\n`);
-  else {
+  if (json) {
+    const keys = { file, made, checkpointFile, checkpointMade, tokenFile };
+    process.stdout.write(`${JSON.stringify({ ok: true, ...keys })}\n`);
+  } else {
     process.stdout.write(`${made ? 'Made' : 'Kept'} ${file}. Back it up: second factors can't be read without it.\n`);
+    process.stdout.write(
+      `${checkpointMade ? 'Made' : 'Kept'} ${checkpointFile}. Back it up, out of the reach of who administers the database.\n`,
+    );
     process.stdout.write(`${tokenFile === null ? 'Kept the key that signs' : `Made ${tokenFile} for`} tokens.\n`);
     process.stdout.write(
-      `Name them in strongroom.yaml:\n  keys:\n    sealFile: ${file}\n    tokenDir: ${resolve(folder)}\n`,
+      `Name them in strongroom.yaml:\n  keys:\n    sealFile: ${file}\n    checkpointFile: ${checkpointFile}\n    tokenDir: ${resolve(folder)}\n`,
     );
   }
   return 0;

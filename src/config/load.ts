@@ -133,8 +133,10 @@ function contradictions({ tls, database, keys, identity }: Config): string[] {
     faults.push('tls: certFile and keyFile belong together');
   if (database.url !== undefined && database.urlFile !== undefined)
     faults.push('database: url and urlFile exclude each other');
-  if ((database.url ?? database.urlFile) !== undefined && keys.sealFile === undefined) {
-    faults.push('keys.sealFile: needed with a database of your own; `strongroom keys init DIR` makes one');
+  if ((database.url ?? database.urlFile) !== undefined) {
+    for (const name of ['sealFile', 'checkpointFile'] as const)
+      if (keys[name] === undefined)
+        faults.push(`keys.${name}: needed with a database of your own; \`strongroom keys init DIR\` makes one`);
   }
   if (
     (database.url ?? database.urlFile) !== undefined &&

@@ -127,6 +127,9 @@ export const Config = z.strictObject({
       urlFile: File.optional().describe('File that holds the runtime login’s URL.'),
       migrateUrlFile: File.optional().describe('File with the URL of the login that may migrate (needs CREATEROLE).'),
       auditorUrlFile: File.optional().describe('File with the URL of the auditors’ login.'),
+      verifierUrlFile: File.optional().describe(
+        'File with the URL of the login for `audit verify` and `audit export`; without it that of migrateUrlFile.',
+      ),
       caFile: File.optional().describe('PEM certificates that a remote database must chain to.'),
       commitTimeoutMs: z
         .number()
@@ -140,9 +143,21 @@ export const Config = z.strictObject({
   keys: z
     .strictObject({
       sealFile: File.optional().describe('Key that seals second factors; made on the first embedded run.'),
+      checkpointFile: File.optional().describe(
+        'Ed25519 key that signs checkpoints of the log, in PEM; made on the first embedded run.',
+      ),
       tokenDir: File.optional().describe(
         'Folder of the keys that sign tokens for other services; made in the data folder with the embedded database.',
       ),
+    })
+    .prefault({}),
+  audit: z
+    .strictObject({
+      origin: z
+        .string()
+        .regex(/^[!-*,-~]{1,200}$/, 'must be printable, without spaces and +')
+        .default('localhost/strongroom')
+        .describe('Name of this log in its checkpoints, for good: a host of yours and a path, without a scheme.'),
     })
     .prefault({}),
   identity: z

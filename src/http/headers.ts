@@ -39,3 +39,13 @@ export function setRateLimits(response: ServerResponse, limits: readonly RateLim
     response.setHeader(`x-ratelimit-reset-${kind}`, `${resetSeconds}s`);
   }
 }
+
+/** Where the receipt of this request will be; its owner alone can read it. */
+export const setReceipt = (response: ServerResponse, requestId: string): void => {
+  response.setHeader('x-audit-receipt', `/v1/receipts/${requestId}`);
+};
+
+/** The signed promise of a record that is in the log: of the intent until the outcome is there as well. */
+export const setPromise = (response: ServerResponse, promise: string | null): void => {
+  if (promise !== null) response.setHeader('x-audit-promise', promise);
+};

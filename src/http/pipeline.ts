@@ -1,11 +1,11 @@
-import { createHash } from 'node:crypto';
 import { isStorable } from '#kernel/canonical-json.ts';
 import type { Gate } from '#kernel/gate.ts';
 import { Problem } from '#kernel/problem.ts';
 import { DEFAULT_BODY_LIMIT, notStorable, parseJson, parseWith, readBody } from './body.ts';
 import { presentedCredential, refuseCrossOrigin } from './credential.ts';
 import type { Exchange, PipelineDeps } from './exchange.ts';
-import { setRateLimits } from './headers.ts';
+import { setPromise, setRateLimits, setReceipt } from './headers.ts';
+import { operationDigest } from './operation-digest.ts';
 import { sendProblem, statusOf } from './problem-json.ts';
 import { type GuardedRoute, PUBLIC } from './route.ts';
 import { runAndSettle } from './run.ts';
@@ -128,16 +128,6 @@ async function stepUpRequired({ principal, digest, operation, requestId }: Excha
   });
 }
 
-/** A proof is bound to exactly this: method, route, decoded path parameters, raw query, raw body. */
-function operationDigest({ request, route, params, rawBody }: Exchange): string {
-  const query = (request.url ?? '').split('?').slice(1).join('?');
-  const hash = createHash('sha256');
-  for (const part of [route.method, route.id, JSON.stringify(Object.entries(params).sort()), query]) {
-    hash.update(`${Buffer.byteLength(part)}:${part}`);
-  }
-  return hash.update(rawBody).digest('hex');
-}
-
 async function admit(exchange: Exchange, deps: PipelineDeps): Promise<void> {
   const { route, principal, input, resource, decision } = exchange;
   if (route.access === PUBLIC || principal === null || input === null || resource === null || decision === null) return;
@@ -182,6 +172,8 @@ async function tryAdmit(
   if (admission === 'step_up') throw await stepUpRequired(exchange, gate);
   exchange.admission = admission;
   setRateLimits(exchange.response, admission.rateLimits);
+  setReceipt(exchange.response, exchange.requestId);
+  setPromise(exchange.response, admission.promise);
   return 'admitted';
 }
 

@@ -29,11 +29,12 @@ export async function sendStream(
   }
 }
 
-/** The last bytes of an answer; everything that had to be recorded is. */
-export function sendReply(response: ServerResponse, reply: Reply): void {
+/** The last bytes of an answer; everything that had to be recorded is. `promise`: of the outcome's record. */
+export function sendReply(response: ServerResponse, reply: Reply, promise: string | null): void {
   switch (reply.kind) {
     case 'stream':
-      response.end('data: [DONE]\n\n');
+      // Its headers were sent before there was an outcome: a comment, which clients of server-sent events pass over.
+      response.end(`${promise === null ? '' : `: audit-promise ${promise}\n\n`}data: [DONE]\n\n`);
       return;
     case 'empty':
       response.writeHead(204, reply.headers);

@@ -1,6 +1,7 @@
 import type { Ending, Report } from '#kernel/gate.ts';
 import { Problem } from '#kernel/problem.ts';
 import type { Exchange, PipelineDeps } from './exchange.ts';
+import { setPromise } from './headers.ts';
 import { sendReply, sendStream, sendStreamProblem } from './reply.ts';
 import { ClientClosed, type Reply } from './route.ts';
 
@@ -28,15 +29,17 @@ export async function runAndSettle(exchange: Exchange, deps: PipelineDeps): Prom
   } finally {
     unwatch();
   }
+  let promise: string | null = null;
   try {
-    await settle(exchange, deps, failure);
+    promise = await settle(exchange, deps, failure);
+    if (!response.headersSent) setPromise(response, promise);
   } catch (thrown) {
     // What can't be recorded is not finished: the answer ends without its last byte.
     failure = thrown;
   }
   response.off('close', onClose);
   if (failure === null && reply !== null) {
-    sendReply(response, reply);
+    sendReply(response, reply, promise);
     return null;
   }
   return endFailed(exchange, deps, failure);
@@ -59,11 +62,12 @@ function callHandler(exchange: Exchange): Promise<Reply> {
   return route.handle(call as never);
 }
 
-async function settle(exchange: Exchange, { gate }: PipelineDeps, failure: unknown): Promise<void> {
+/** Resolves with the promise of the outcome's record. */
+async function settle(exchange: Exchange, { gate }: PipelineDeps, failure: unknown): Promise<string | null> {
   const { admission, admissionRequest, report } = exchange;
-  if (admission === null || admissionRequest === null) return;
+  if (admission === null || admissionRequest === null) return null;
   const told = report?.() ?? { ran: true, tokens: null, facts: {}, opening: null };
-  await gate.settle(admissionRequest, admission, endingOf(failure), told);
+  return gate.settle(admissionRequest, admission, endingOf(failure), told);
 }
 
 function endingOf(failure: unknown): Ending {

@@ -46,6 +46,8 @@ export interface RateLimit {
 export interface Admission {
   readonly intentId: string;
   readonly seq: number | null;
+  /** The signed promise that the intent is in the log at its place; null where it could not be made. */
+  readonly promise: string | null;
   readonly rateLimits: readonly RateLimit[];
 }
 
@@ -95,8 +97,8 @@ export interface Gate {
    * @throws Problem when it is refused (which is then on the record), or `audit_unavailable`.
    */
   admit(request: AdmissionRequest): Promise<Admission | 'stale' | 'step_up'>;
-  /** Resolves once the outcome is in the log. @throws Problem `audit_unavailable`; it is kept and tried again. */
-  settle(request: AdmissionRequest, admission: Admission, ending: Ending, report: Report): Promise<void>;
+  /** Resolves once the outcome is in the log, with the signed promise of it. @throws Problem `audit_unavailable`; it is kept and tried again. */
+  settle(request: AdmissionRequest, admission: Admission, ending: Ending, report: Report): Promise<string | null>;
   /** Ends `end` within a second when the session does, or when that can't be checked for five. Returns how to stop. */
   watch(principal: Principal, decision: Decision, end: (reason: unknown) => void): () => void;
   refuse(refusal: Refusal): void;

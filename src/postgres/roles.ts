@@ -9,6 +9,8 @@ export const ROLES = {
   app: 'strongroom_app',
   /** Auditors' reads. */
   auditor: 'strongroom_auditor',
+  /** `strongroom audit verify` and `export`: reads the whole log. Never for a login that serves requests. */
+  verifier: 'strongroom_verifier',
 } as const;
 
 export const SCHEMA = 'strongroom';
@@ -17,6 +19,8 @@ export const SCHEMA = 'strongroom';
 export interface Logins {
   readonly runtimeLogin?: string | undefined;
   readonly auditorLogin?: string | undefined;
+  /** Without one the migration login verifies, by SET ROLE. */
+  readonly verifierLogin?: string | undefined;
 }
 
 interface Grant {
@@ -26,11 +30,13 @@ interface Grant {
   readonly inherit: boolean;
 }
 
-function grants({ runtimeLogin, auditorLogin }: Logins): Grant[] {
+function grants({ runtimeLogin, auditorLogin, verifierLogin }: Logins): Grant[] {
   const app = runtimeLogin ?? auditorLogin;
   const auditor = auditorLogin ?? runtimeLogin;
-  if (app === undefined || auditor === undefined) return [];
+  const verifier = verifierLogin === undefined ? [] : [{ role: ROLES.verifier, login: verifierLogin, inherit: false }];
+  if (app === undefined || auditor === undefined) return verifier;
   return [
+    ...verifier,
     { role: ROLES.app, login: app, inherit: true },
     { role: ROLES.auditor, login: auditor, inherit: app !== auditor },
   ];
@@ -53,8 +59,9 @@ export async function ensureRoles(client: Client, logins: Logins): Promise<void>
     }
   }
   // SET and not INHERIT: a connection of the migrator has the owner's rights inside a migration only.
-  if (!(await holds(client, "SELECT pg_has_role(current_user, $1, 'SET') AS it", [ROLES.owner]))) {
-    await clusterWide(client, `GRANT ${ROLES.owner} TO CURRENT_USER WITH SET TRUE, INHERIT FALSE`);
+  for (const role of [ROLES.owner, ROLES.verifier]) {
+    if (await holds(client, "SELECT pg_has_role(current_user, $1, 'SET') AS it", [role])) continue;
+    await clusterWide(client, `GRANT ${role} TO CURRENT_USER WITH SET TRUE, INHERIT FALSE`);
   }
   for (const grant of grants(logins)) {
     if (!(await isGranted(client, grant))) await clusterWide(client, grantStatement(grant));
@@ -154,7 +161,9 @@ export function printRoles(names: PrintedLogins = {}): string {
     '-- Strongroom: roles and logins. Run once as an administrator, connected to the database.',
     '-- The logins themselves (CREATE ROLE … LOGIN PASSWORD …) are yours to make first.',
     ...Object.values(ROLES).map((role) => `CREATE ROLE ${role} NOLOGIN NOSUPERUSER NOBYPASSRLS NOINHERIT;`),
-    `GRANT ${ROLES.owner} TO ${escapeIdentifier(migrateLogin)} WITH SET TRUE, INHERIT FALSE;`,
+    ...[ROLES.owner, ROLES.verifier].map(
+      (role) => `GRANT ${role} TO ${escapeIdentifier(migrateLogin)} WITH SET TRUE, INHERIT FALSE;`,
+    ),
     ...grants({ runtimeLogin, auditorLogin }).map((grant) => `${grantStatement(grant)};`),
     `CREATE SCHEMA ${SCHEMA} AUTHORIZATION ${ROLES.owner};`,
     'REVOKE ALL ON SCHEMA public FROM PUBLIC;',

@@ -87,7 +87,7 @@ function faultsOf(standing: Standing): string[] {
   if (standing.owns_object || memberships.includes(ROLES.owner)) {
     faults.push(`the login ${login} is the owner of the schema, or a member of the owner`);
   }
-  for (const role of memberships.filter((name) => POWERFUL.includes(name))) {
+  for (const role of memberships.filter((name) => name === ROLES.verifier || POWERFUL.includes(name))) {
     faults.push(`the login ${login} is a member of ${role}`);
   }
   return faults;

@@ -75,10 +75,10 @@ describe('the command line', () => {
       assert.equal((await line.run(args)).code, 2, args.join(' '));
   });
 
-  it('makes no key silently: without a seal key the gateway does not start', async () => {
+  it('makes no key silently: without its keys the gateway does not start', async () => {
     const ended = await line.run(['serve']);
     assert.equal(ended.code, 1);
-    assert.match(ended.stderr, /seal\.key/);
+    assert.match(ended.stderr, /keys\/(seal|checkpoint)\.key/);
     const made = await succeeds(['keys', 'init', `${line.folder}/keys`, '--json']);
     assert.equal(made.json()['made'], true);
     const again = await succeeds(['keys', 'init', `${line.folder}/keys`, '--json']);

@@ -42,7 +42,10 @@ export class CommandLine implements AsyncDisposable {
       metrics: { listen: '127.0.0.1:0' },
       http: { port: 0, drainSeconds: 1 },
       database: { auditorUrlFile: join(line.folder, 'auditor.url') },
-      keys: { sealFile: join(line.folder, 'keys', 'seal.key') },
+      keys: {
+        sealFile: join(line.folder, 'keys', 'seal.key'),
+        checkpointFile: join(line.folder, 'keys', 'checkpoint.key'),
+      },
       ...config,
     };
     await writeFile(join(line.folder, 'strongroom.yaml'), JSON.stringify(settings));

@@ -56,8 +56,13 @@ describe('the configuration', () => {
 
   it('does not hide behind faults of the schema what contradicts', async () => {
     assert.match((await faultsOf('tls: {certFile: a.pem}\n')).join(), /tls: certFile and keyFile/);
-    assert.match((await faultsOf('database: {url: x, urlFile: y}\n')).join(), /url and urlFile.*keys\.sealFile/s);
+    assert.match(
+      (await faultsOf('database: {url: x, urlFile: y}\n')).join(),
+      /url and urlFile.*keys\.sealFile.*keys\.checkpointFile/s,
+    );
     assert.match((await faultsOf(null, { DATABASE_URL: 'postgres://canary' })).join(), /^keys\.sealFile/);
+    for (const origin of ['with space', 'with+plus', '', 'ünicode'])
+      assert.match((await faultsOf(`audit: {origin: "${origin}"}\n`)).join(), /^audit\.origin/, origin);
   });
 
   it('refuses YAML that is none, that repeats a key, or that points to itself', async () => {

@@ -41,6 +41,8 @@ export interface TestCluster extends AsyncDisposable {
   readonly dataDir: string;
   /** A copy of the migrated template, 100 ms or so. Without `migrated` an empty database. */
   freshDatabase(options?: { readonly migrated?: boolean }): Promise<TestDatabase>;
+  /** A backup that was restored beside: all sessions on the original are ended for the moment that it takes. */
+  copyOf(database: TestDatabase): Promise<TestDatabase>;
   /** SIGSTOP to the server and all its backends: connections stay open and nothing answers. */
   freeze(): void;
   thaw(): void;
@@ -73,6 +75,22 @@ async function startCluster(): Promise<TestCluster> {
   const urlOf = (login: Parameters<typeof loginUrl>[1], database: string) =>
     loginUrl(cluster, login, running().port, database);
 
+  const newDatabase = async (from: string): Promise<TestDatabase> => {
+    const name = `test_${randomBytes(6).toString('hex')}`;
+    await createDatabase(cluster, running().port, name, from);
+    return {
+      name,
+      runtimeUrl: urlOf('runtime', name),
+      auditorUrl: urlOf('auditor', name),
+      migrateUrl: urlOf('migrator', name),
+      superuserUrl: urlOf('superuser', name),
+      drop: () =>
+        asSuperuser(cluster, running().port, 'postgres', async (client) => {
+          await client.query(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`);
+        }),
+    };
+  };
+
   let template: Promise<void> | undefined;
   let stopped: Promise<void> | undefined;
 
@@ -98,19 +116,25 @@ async function startCluster(): Promise<TestCluster> {
         template ??= migrateTemplate(cluster, running().port);
         await template;
       }
-      const name = `test_${randomBytes(6).toString('hex')}`;
-      await createDatabase(cluster, running().port, name, migrated ? EMBEDDED.database : 'template1');
-      return {
-        name,
-        runtimeUrl: urlOf('runtime', name),
-        auditorUrl: urlOf('auditor', name),
-        migrateUrl: urlOf('migrator', name),
-        superuserUrl: urlOf('superuser', name),
-        drop: () =>
-          asSuperuser(cluster, running().port, 'postgres', async (client) => {
-            await client.query(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`);
-          }),
-      };
+      return newDatabase(migrated ? EMBEDDED.database : 'template1');
+    },
+
+    async copyOf({ name }) {
+      const alone = (allowed: boolean) =>
+        asSuperuser(cluster, running().port, 'postgres', async (client) => {
+          await client.query(`ALTER DATABASE ${name} ALLOW_CONNECTIONS ${allowed}`);
+          if (!allowed) {
+            await client.query('SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = $1', [
+              name,
+            ]);
+          }
+        });
+      await alone(false);
+      try {
+        return await newDatabase(name);
+      } finally {
+        await alone(true);
+      }
     },
 
     freeze: () => signalTree(running(), 'SIGSTOP'),

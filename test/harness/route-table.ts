@@ -1,4 +1,6 @@
 import { auditRoutes } from '#audit/audit.routes.ts';
+import { proofRoutes } from '#audit/proof.routes.ts';
+import { receiptRoutes } from '#audit/receipt.routes.ts';
 import { chatRoutes } from '#chat/chat.routes.ts';
 import { healthRoutes } from '#health/health.routes.ts';
 import { openApiRoute } from '#http/openapi.ts';
@@ -31,6 +33,8 @@ const features: Route[] = [
   ...modelRoutes(NOTHING),
   ...quotaRoutes(NOTHING, 'UTC'),
   ...auditRoutes(NOTHING),
+  ...proofRoutes(NOTHING),
+  ...receiptRoutes(NOTHING),
   ...healthRoutes(NOTHING),
 ];
 

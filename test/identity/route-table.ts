@@ -16,7 +16,7 @@ interface Schema {
 interface Described {
   readonly operationId: string;
   readonly security?: readonly unknown[];
-  readonly parameters?: readonly { name: string; in: string; schema: Schema }[];
+  readonly parameters?: readonly { name: string; in: string; required: boolean; schema: Schema }[];
   readonly requestBody?: { content: { 'application/json': { schema: Schema } } };
 }
 
@@ -68,11 +68,14 @@ function routeOf(
       (text, { name, schema }) => text.replace(`{${name}}`, known(operationId, name) ?? String(sampleOf(schema))),
       path,
     );
+  const query = parameters
+    .filter((parameter) => parameter.in === 'query' && parameter.required)
+    .map(({ name, schema }) => `${name}=${encodeURIComponent(String(sampleOf(schema)))}`);
   const schema = requestBody?.content['application/json'].schema;
   return {
     id: operationId,
     method,
-    path: full,
+    path: query.length === 0 ? full : `${full}?${query.join('&')}`,
     isPublic: security?.length === 0,
     ...(schema === undefined ? {} : { body: sampleOf(schema) }),
   };

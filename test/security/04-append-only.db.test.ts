@@ -1,35 +1,46 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
+import { registerSigningKey } from '#audit/tree.postgres.ts';
 import { silentLog } from '#kernel/log.ts';
 import { openConnection } from '#postgres/connection.ts';
 import { type GuardedPool, openPool } from '#postgres/pool.ts';
 import { type Estate, openEstate } from '../fakes/ledger-estate.ts';
 import { admit, settle } from '../fakes/ledger-items.ts';
+import { ORIGIN, SIGNER, treeOf } from '../fakes/tree-estate.ts';
 import { type TestCluster, testCluster } from '../harness/postgres.ts';
 
 /** All that the gateway's login may call. A function that is not in this list can't be called by accident either. */
 const GRANTED = [
   'active_admins()',
   'check_principals(json)',
+  'checkpoint_at(bigint)',
   'clear_guesses(text,text)',
   'commit_batch(text,text,json,json,json)',
   'count_accounts()',
   'current_policy()',
+  'extend_tree(bigint,integer)',
   'find_account(text)',
   'find_challenge(text,text)',
   'find_enrolment(text)',
   'find_federated(text)',
   'find_principal(text,text)',
   'keep_house()',
+  'latest_checkpoint()',
+  'lead_tree(text)',
   'list_accounts()',
   'list_keys(text)',
   'list_sessions(text)',
   'model_states()',
   'orphaned_intents()',
+  'own_receipt(text,text)',
   'pending_totp(text)',
+  'put_checkpoint(bigint,bigint,bytea,text)',
+  'register_signing_key(text,bytea)',
   'renew_lease(text)',
   'return_guess(text,text)',
   'take_guess(text,text)',
+  'tree_nodes(integer[],bigint[])',
+  'tree_state()',
   'usage_today(text,text[],text)',
 ];
 const WRITES = ['INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'REFERENCES', 'TRIGGER'];
@@ -49,6 +60,8 @@ describe('promise 4: the application can only append', () => {
     const intent = admit(estate.who);
     await commit([intent, admit(estate.who)]);
     await commit([settle(intent, {}, { opening: '00'.repeat(32) })]);
+    await registerSigningKey(pool, ORIGIN, SIGNER.publicKey);
+    await (await treeOf(estate, 'gw_2')).sign();
     gateway = pool;
     auditor = openPool(estate.database.auditorUrl, { applicationName: 'auditor', log: silentLog });
     const rows = await estate.rows<{ relname: string }>(
@@ -167,7 +180,7 @@ describe('promise 4: the application can only append', () => {
   it('the owner of the log itself is refused, in the table and in each partition', async () => {
     const owner = await openConnection(estate.database.migrateUrl, { applicationName: 'owner' });
     await owner.query('SET ROLE strongroom_owner');
-    for (const table of ['entry', 'entry_000000', 'leaf', 'policy_version']) {
+    for (const table of ['entry', 'entry_000000', 'leaf', 'policy_version', 'tree_node', 'checkpoint', 'signing_key']) {
       const column = await columnOf(table);
       for (const statement of [
         `UPDATE ${table} SET ${column} = ${column}`,
@@ -191,7 +204,16 @@ describe('promise 4: the application can only append', () => {
   });
 
   it('the auditor’s login reads the log and names of persons, and no partition behind its row security', async () => {
-    await refusesAll(auditor, ['entry', 'leaf', 'actor_name', 'migration']);
+    await refusesAll(auditor, [
+      'entry',
+      'leaf',
+      'actor_name',
+      'migration',
+      'tree',
+      'tree_node',
+      'checkpoint',
+      'signing_key',
+    ]);
     assert.deepEqual(await privileges(await loginOf(auditor)), []);
     assert.deepEqual(await callable(await loginOf(auditor)), []);
   });

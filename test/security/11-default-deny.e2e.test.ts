@@ -14,6 +14,11 @@ const PARAMS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   '/auth/keys/:id': { id: `key_${'0'.repeat(32)}` },
   '/audit/events/:seq': { seq: '0' },
   '/v1/models/:id': { id: 'demo' },
+  '/v1/receipts/:request': { request: `req_${'0'.repeat(32)}` },
+};
+const QUERIES: Readonly<Record<string, string>> = {
+  '/audit/proof/inclusion': '?seq=0&size=1',
+  '/audit/proof/consistency': '?from=0&to=1',
 };
 const BODIES: Readonly<Record<string, object>> = {
   '/auth/login': { username: 'nobody', password: 'nothing' },
@@ -45,7 +50,9 @@ describe('promise 11: default deny, for everybody, everywhere', () => {
   });
 
   async function ask(method: string, path: string, who: string): Promise<string> {
-    const at = path.replaceAll(/:(\w+)/g, (_, name: string) => PARAMS[path]?.[name] ?? `missing-${name}`);
+    const at =
+      path.replaceAll(/:(\w+)/g, (_, name: string) => PARAMS[path]?.[name] ?? `missing-${name}`) +
+      (QUERIES[path] ?? '');
     const body = ['GET', 'HEAD', 'DELETE'].includes(method) ? undefined : BODIES[path];
     const options = { headers: headers.get(who) ?? {}, ...(body && { body }) };
     const { status, code } = await test.client.request(method, at, options);

@@ -1,0 +1,149 @@
+import { join, resolve } from 'node:path';
+import type { Item, Position, Verdict } from '#admission/admission.ts';
+import { CheckpointSigner } from '#audit/checkpoint.service.ts';
+import { openCheckpoint, signCheckpoint, signPromise } from '#audit/checkpoint.shared.ts';
+import { makeCheckpointKey, readCheckpointKey } from '#audit/checkpoint-key.files.ts';
+import { CheckpointFollower } from '#audit/follower.service.ts';
+import { fileMemory } from '#audit/memory.files.ts';
+import { formatVerifierKey, type Signer } from '#audit/note.shared.ts';
+import { nodeCrypto, nodeSigner } from '#audit/note-crypto.node.ts';
+import { postgresReceipts } from '#audit/receipt.postgres.ts';
+import type { ReceiptDeps } from '#audit/receipt.routes.ts';
+import { postgresLeadership, postgresTree, registerSigningKey } from '#audit/tree.postgres.ts';
+import type { LogFault, TreeReader } from '#audit/tree.ts';
+import { TreeGuard } from '#audit/tree-guard.service.ts';
+import type { Config } from '#config/schema.ts';
+import { equalBytes, fromHex } from '#kernel/bytes.ts';
+import type { Log } from '#kernel/log.ts';
+import { Problem } from '#kernel/problem.ts';
+import type { GuardedPool } from '#postgres/pool.ts';
+import type { OpenDatabase } from './gateway-database.ts';
+
+export interface AuditTreeDeps {
+  readonly config: Config;
+  readonly base: string;
+  readonly database: Pick<OpenDatabase, 'urls' | 'embedded'>;
+  readonly pool: GuardedPool;
+  readonly instance: string;
+  readonly log: Log;
+}
+
+/** The log as a tree, for this gateway: what it remembers, follows, signs and promises. */
+export interface AuditTree extends AsyncDisposable {
+  readonly reader: TreeReader;
+  readonly guard: TreeGuard;
+  /** What receipts are made of. */
+  readonly receipts: Pick<ReceiptDeps, 'find' | 'covering' | 'readNode'>;
+  readonly origin: string;
+  /** C2SP signed-note: what whoever verifies must be given by another way than ours. */
+  readonly verifierKey: string;
+  readonly promise: (position: Position) => Promise<string | null>;
+  readonly positionOf: (subject: string, requestId: string, kind: 'intent' | 'outcome') => Promise<Position | null>;
+  /** Lets nothing begin on a log that is not the one that was seen before; what has begun is still put to an end. */
+  readonly unlessFault: (submit: (item: Item) => Promise<Verdict>) => (item: Item) => Promise<Verdict>;
+  /** Not null once the log was found to be another one than before. */
+  fault(): LogFault | null;
+}
+
+const SIGNER_TIMEOUTS = { statementTimeoutMs: 5000, queryTimeoutMs: 5500, connectTimeoutMs: 2000 };
+
+/**
+ * Opens the tree; following and signing go on until it is disposed of.
+ *
+ * @throws Error when the key is not the log's, LogFault when the database holds another log than the one remembered.
+ */
+export async function openAuditTree(deps: AuditTreeDeps): Promise<AuditTree> {
+  const { config, pool, instance, log } = deps;
+  const { origin } = config.audit;
+  const signer = await openSigner(deps);
+  const reader = postgresTree(pool);
+  const { sha256 } = nodeCrypto;
+  const memory = fileMemory(memoryFile(config, deps.base));
+  const guard = await TreeGuard.open({ memory, reader, origin, sha256 });
+  const advance = guard.advance.bind(guard);
+  const { urls } = deps.database;
+  const leadership = postgresLeadership(
+    urls.runtime,
+    {
+      applicationName: 'strongroom-signer',
+      ...SIGNER_TIMEOUTS,
+      ...(urls.caFile === undefined ? {} : { caFile: urls.caFile }),
+    },
+    instance,
+  );
+  const signing = new CheckpointSigner({
+    ...leadership,
+    reader,
+    advance,
+    sign: (head) => signCheckpoint(nodeCrypto, { ...head, origin }, signer),
+    onFault: (fault) => guard.condemn(fault),
+    sha256,
+    log,
+  });
+  const follower = new CheckpointFollower({
+    latest: reader.latest,
+    open: (note) => openCheckpoint(nodeCrypto, note, signer),
+    advance,
+    confirm: () => guard.confirm(),
+    onFault: (fault) => guard.condemn(fault),
+    log,
+  });
+  const find = postgresReceipts(pool);
+  signing.start();
+  follower.start();
+  return {
+    reader,
+    guard,
+    receipts: { find, covering: follower.covering.bind(follower), readNode: reader.readNode },
+    origin,
+    verifierKey: await formatVerifierKey(sha256, signer),
+    promise: ({ seq, leaf, at }) =>
+      signPromise(nodeCrypto, { origin, seq, leaf: fromHex(leaf) ?? new Uint8Array(), at }, signer).catch((error) => {
+        log.error('a promise could not be signed', { error });
+        return null;
+      }),
+    positionOf: async (subject, requestId, kind) => {
+      const records = await find(subject, requestId).catch(() => []);
+      const found = records.findLast((one) => one.kind === kind);
+      return found === undefined ? null : { seq: found.seq, at: JSON.parse(found.record).at, leaf: found.leaf };
+    },
+    unlessFault: (submit) => (item) =>
+      guard.fault !== null && (item.op === 'admit' || item.op === 'change')
+        ? Promise.reject(new Problem('audit_unavailable', { retryAfter: 60 }, guard.fault))
+        : submit(item),
+    fault: () => guard.fault,
+    [Symbol.asyncDispose]: async () => {
+      follower[Symbol.dispose]();
+      await signing[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** What this gateway remembers of the log: a file in the data folder. */
+export const memoryFile = ({ dataDir }: Config, base: string): string =>
+  join(resolve(base, dataDir), 'audit-memory.json');
+
+/** The key that this gateway signs with. @throws Error unless it is the one that the database knows for this log. */
+export async function openSigner({
+  config,
+  base,
+  database,
+  pool,
+}: Pick<AuditTreeDeps, 'config' | 'base' | 'database' | 'pool'>): Promise<Signer> {
+  const { origin } = config.audit;
+  const { checkpointFile } = config.keys;
+  const file =
+    checkpointFile === undefined
+      ? join(resolve(base, config.dataDir), 'keys', 'checkpoint.key')
+      : resolve(base, checkpointFile);
+  if (checkpointFile === undefined && database.embedded) await makeCheckpointKey(file);
+  const signer = nodeSigner(origin, await readCheckpointKey(file));
+  const registered = await registerSigningKey(pool, origin, signer.publicKey);
+  if (registered.origin !== origin) {
+    throw new Error(`audit.origin is ${origin}, and the log in the database is named ${registered.origin}`);
+  }
+  if (!equalBytes(registered.publicKey, signer.publicKey)) {
+    throw new Error(`${file}: this is not the key that signs the log in the database`);
+  }
+  return signer;
+}
