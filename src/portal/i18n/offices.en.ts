@@ -62,8 +62,7 @@ export const officesEn = {
   checkDiffersWhy: 'The record or its leaf has been altered. Keep this page and report it.',
   checkAbsent: 'This browser can’t compute the hash',
   checkAbsentWhy: 'Web Crypto is missing here, so this browser can’t compare them.',
-  checkScope:
-    'This shows that the text is the one that was hashed. Proof that the hash is in a signed tree is not available yet.',
+  checkScope: 'That the leaf is in the signed tree is shown by “strongroom audit verify”.',
   leafServer: 'Leaf in the log',
   leafOwn: 'Computed here',
   bytes: (size: number) => `${count(size)} bytes`,
