@@ -1,11 +1,7 @@
 import { userInfo } from 'node:os';
-import { batchCommitter } from '#admission/admission.postgres.ts';
-import { Ledger } from '#admission/admission.service.ts';
-import { voidOf } from '#admission/gate.service.ts';
 import { SYSTEM } from '#audit/event.ts';
 import { fileMemory, replaceMemory } from '#audit/memory.files.ts';
 import { nodeCrypto } from '#audit/note-crypto.node.ts';
-import { AuditRecorder } from '#audit/recorder.service.ts';
 import { postgresTree } from '#audit/tree.postgres.ts';
 import { LogFault } from '#audit/tree.ts';
 import { headOf, TreeGuard } from '#audit/tree-guard.service.ts';
@@ -13,9 +9,9 @@ import { loadConfig } from '#config/load.ts';
 import { memoryFile, openSigner } from '#gateway-audit.ts';
 import { openDatabase, openPools } from '#gateway-database.ts';
 import { toBase64 } from '#kernel/bytes.ts';
-import { systemClock } from '#kernel/clock.ts';
 import { pinoLog } from '#logging/log.pino.ts';
 import type { Invocation } from './command.ts';
+import { directRecorder } from './direct-record.ts';
 
 const MAX_REASON = 500;
 
@@ -48,9 +44,7 @@ export async function acknowledge({ options, json }: Invocation): Promise<number
     if (fault === null) throw new Error('there is nothing to acknowledge: the log is the one that was seen before');
   }
   const head = await headOf({ reader, sha256 });
-  const commit = batchCommitter(pools.commit, `cli_${process.pid}`, config.quota.timeZone);
-  const ledger = stack.use(new Ledger({ commit, clock: systemClock, log, voidOf }));
-  const recorder = stack.use(new AuditRecorder({ submit: ledger.submit.bind(ledger), clock: systemClock, log }));
+  const recorder = directRecorder(stack, pools.commit, config.quota.timeZone, log);
   const before = remembered === null || remembered === 'unreadable' ? null : remembered;
   await recorder.record({
     kind: 'system',

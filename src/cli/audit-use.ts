@@ -1,13 +1,9 @@
 import { userInfo } from 'node:os';
-import { batchCommitter } from '#admission/admission.postgres.ts';
-import { Ledger } from '#admission/admission.service.ts';
-import { voidOf } from '#admission/gate.service.ts';
 import { SYSTEM } from '#audit/event.ts';
-import { AuditRecorder } from '#audit/recorder.service.ts';
 import { loadConfig } from '#config/load.ts';
 import { openDatabase, openPools } from '#gateway-database.ts';
-import { systemClock } from '#kernel/clock.ts';
 import { pinoLog } from '#logging/log.pino.ts';
+import { directRecorder } from './direct-record.ts';
 
 /**
  * Puts on the record that somebody on this machine takes the log out of the database, before he does: what can't be
@@ -23,9 +19,7 @@ export async function recordUse(
   const database = stack.use(await openDatabase(config, base, log));
   const pools = openPools(database, config, log);
   stack.defer(() => Promise.all(Object.values(pools).map((pool) => pool.close())).then(() => undefined));
-  const commit = batchCommitter(pools.commit, `cli_${process.pid}`, config.quota.timeZone);
-  const ledger = stack.use(new Ledger({ commit, clock: systemClock, log, voidOf }));
-  const recorder = stack.use(new AuditRecorder({ submit: ledger.submit.bind(ledger), clock: systemClock, log }));
+  const recorder = directRecorder(stack, pools.commit, config.quota.timeZone, log);
   await recorder.record({
     kind: 'system',
     actor: SYSTEM,

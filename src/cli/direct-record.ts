@@ -8,8 +8,16 @@ import { AuditRecorder } from '#audit/recorder.service.ts';
 import type { Config } from '#config/schema.ts';
 import { openDatabase } from '#gateway-database.ts';
 import { systemClock } from '#kernel/clock.ts';
+import type { Log } from '#kernel/log.ts';
 import { pinoLog } from '#logging/log.pino.ts';
-import { openPool } from '#postgres/pool.ts';
+import { type GuardedPool, openPool } from '#postgres/pool.ts';
+
+/** A recorder of a command's own, as an instance of its own; it is flushed and closed with `stack`. */
+export function directRecorder(stack: AsyncDisposableStack, pool: GuardedPool, zone: string, log: Log): AuditRecorder {
+  const commit = batchCommitter(pool, `cli_${randomUUID().replaceAll('-', '')}`, zone);
+  const ledger = stack.use(new Ledger({ commit, clock: systemClock, log, voidOf }));
+  return stack.use(new AuditRecorder({ submit: ledger.submit.bind(ledger), clock: systemClock, log }));
+}
 
 /**
  * Puts what a command does straight to the database's log, with the operating system's user. What can't be recorded
@@ -21,11 +29,10 @@ export async function recordDirectly(
   resource: string,
 ): Promise<void> {
   const log = pinoLog('warn');
-  await using database = await openDatabase(config, base, log);
-  await using pool = openPool(database.urls.runtime, { applicationName: 'strongroom-cli', max: 2, log });
-  const commit = batchCommitter(pool, `cli_${randomUUID().replaceAll('-', '')}`, config.quota.timeZone);
-  await using ledger = new Ledger({ commit, clock: systemClock, log, voidOf });
-  await using recorder = new AuditRecorder({ submit: ledger.submit.bind(ledger), clock: systemClock, log });
+  await using stack = new AsyncDisposableStack();
+  const database = stack.use(await openDatabase(config, base, log));
+  const pool = stack.use(openPool(database.urls.runtime, { applicationName: 'strongroom-cli', max: 2, log }));
+  const recorder = directRecorder(stack, pool, config.quota.timeZone, log);
   await recorder.record({
     kind: 'change',
     actor: SYSTEM,

@@ -1,20 +1,15 @@
-import { randomUUID } from 'node:crypto';
 import { userInfo } from 'node:os';
-import { batchCommitter } from '#admission/admission.postgres.ts';
-import { Ledger } from '#admission/admission.service.ts';
-import { voidOf } from '#admission/gate.service.ts';
 import { SYSTEM } from '#audit/event.ts';
-import { AuditRecorder } from '#audit/recorder.service.ts';
 import { loadConfig } from '#config/load.ts';
 import { openDatabase } from '#gateway-database.ts';
 import { NewUser } from '#identity/users.contract.ts';
 import { postgresUsers } from '#identity/users.postgres.ts';
 import { Users } from '#identity/users.service.ts';
-import { systemClock } from '#kernel/clock.ts';
 import { pinoLog } from '#logging/log.pino.ts';
 import { openPool } from '#postgres/pool.ts';
 import { Client, defaultServer, readSession } from './client.ts';
 import type { Invocation } from './command.ts';
+import { directRecorder } from './direct-record.ts';
 import { printRows } from './table.ts';
 import { openTerminal } from './terminal.ts';
 
@@ -84,16 +79,14 @@ function printLink(url: string, username: string, json: boolean): number {
 async function addAdminDirectly(body: NewUser, reason: string | undefined): Promise<string> {
   const { config, base } = loadConfig();
   const log = pinoLog('warn');
-  await using database = await openDatabase(config, base, log);
-  await using pool = openPool(database.urls.runtime, { applicationName: 'strongroom-user-add', max: 2, log });
+  await using stack = new AsyncDisposableStack();
+  const database = stack.use(await openDatabase(config, base, log));
+  const pool = stack.use(openPool(database.urls.runtime, { applicationName: 'strongroom-user-add', max: 2, log }));
   const store = postgresUsers(pool);
   if (reason === undefined && (await store.countActiveAdmins()) > 0) {
     throw new Error('there is an admin already: sign in with `strongroom login`, or give --break-glass REASON');
   }
-  const instance = `cli_${randomUUID().replaceAll('-', '')}`;
-  const commit = batchCommitter(pool, instance, config.quota.timeZone);
-  await using ledger = new Ledger({ commit, clock: systemClock, log, voidOf });
-  await using recorder = new AuditRecorder({ submit: ledger.submit.bind(ledger), clock: systemClock, log });
+  const recorder = directRecorder(stack, pool, config.quota.timeZone, log);
   const users = new Users({ store, recorder, portalUrl: () => defaultServer().url });
   const facts = {
     os_user: userInfo().username,
