@@ -3,7 +3,6 @@
 CREATE FUNCTION apply_change(p_op text, c json, p_now timestamptz, OUT o_ok boolean, OUT o_code text, OUT o_detail json)
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
-  v_account account;
   v_challenge step_up_challenge;
 BEGIN
   o_ok := true;
@@ -20,30 +19,6 @@ BEGIN
       INSERT INTO actor_name (actor, name) VALUES (c->>'id', c->>'username');
     END IF;
 
-  WHEN 'session.create' THEN
-    -- The account may have changed since its password was looked up: then the sign-in starts again.
-    SELECT * INTO v_account FROM account
-      WHERE id = c->>'account' AND disabled_at IS NULL AND epoch = (c->>'epoch')::bigint;
-    IF NOT FOUND THEN
-      o_ok := false;  o_code := 'account_changed';
-    ELSIF v_account.totp_secret IS NOT NULL AND c->>'totp_step' IS NULL THEN
-      o_ok := false;  o_code := 'code_required';
-    ELSE
-      IF v_account.totp_secret IS NOT NULL THEN
-        UPDATE account SET totp_last_step = (c->>'totp_step')::bigint
-          WHERE id = v_account.id AND totp_last_step < (c->>'totp_step')::bigint;
-        o_ok := FOUND;
-        o_code := CASE WHEN o_ok THEN NULL ELSE 'code_used' END;
-      END IF;
-      IF o_ok THEN
-        INSERT INTO session (ref, account_id, factors, created_at, last_seen_at, idle_seconds, expires_at)
-          VALUES (c->>'ref', v_account.id, ARRAY(SELECT json_array_elements_text(c->'factors')), p_now, p_now,
-                  (c->>'idle_seconds')::integer, p_now + make_interval(secs => (c->>'ttl_seconds')::integer));
-        o_detail := json_build_object('expires_at', to_char((p_now + make_interval(secs => (c->>'ttl_seconds')::integer))
-          AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'));
-      END IF;
-    END IF;
-
   WHEN 'session.end' THEN
     UPDATE session SET ended_at = p_now WHERE ref = c->>'ref' AND ended_at IS NULL;
 
@@ -55,14 +30,6 @@ BEGIN
     IF o_ok THEN
       UPDATE session SET ended_at = p_now WHERE account_id = c->>'account' AND ended_at IS NULL;
     END IF;
-
-  WHEN 'key.create' THEN
-    INSERT INTO api_key (id, account_id, name, secret_hash, created_at, expires_at)
-      SELECT c->>'id', a.id, c->>'name', c->>'secret_hash', p_now,
-             p_now + make_interval(days => (c->>'expires_in_days')::integer)
-      FROM account a WHERE a.id = c->>'account' AND a.disabled_at IS NULL AND a.epoch = (c->>'epoch')::bigint;
-    o_ok := FOUND;
-    o_code := CASE WHEN o_ok THEN NULL ELSE 'account_changed' END;
 
   WHEN 'key.revoke' THEN
     UPDATE api_key SET revoked_at = p_now WHERE id = c->>'id' AND account_id = c->>'account' AND revoked_at IS NULL;

@@ -202,7 +202,7 @@ BEGIN
   END CASE;
 END $$;
 
--- Sign-in with a code, or with a recovery code in its place. Replaces the branch of 0003.
+-- Sign-in with a code, or with a recovery code in its place.
 CREATE FUNCTION create_session(c json, p_now timestamptz, OUT o_ok boolean, OUT o_code text, OUT o_detail json)
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
