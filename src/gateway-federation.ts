@@ -1,7 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { Recorder } from '#audit/recorder.ts';
-import type { Config, OidcConfig } from '#config/schema.ts';
+import type { OidcConfig } from '#config/identity.ts';
+import type { Config } from '#config/schema.ts';
 import type { Route } from '#http/route.ts';
 import type { AccountStore, Sealer, Totp } from '#identity/identity.ts';
 import { postgresFederatedAccounts } from '#identity/oidc.postgres.ts';

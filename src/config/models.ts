@@ -1,0 +1,55 @@
+import { z } from 'zod';
+
+const File = z.string().min(1);
+
+const common = {
+  classification: z
+    .number()
+    .int()
+    .min(0)
+    .max(4)
+    .default(0)
+    .describe('Least clearance (0 to 4) that a user needs to see the model.'),
+  maxOutputTokens: z
+    .number()
+    .int()
+    .min(1)
+    .max(1_048_576)
+    .default(1024)
+    .describe('Longest answer when the caller names no limit.'),
+};
+
+const LocalModel = z.strictObject({
+  ...common,
+  file: File.describe('GGUF file.'),
+  sha256: z
+    .string()
+    .regex(/^[0-9a-f]{64}$/)
+    .describe('Approved digest of the file; another file is never parsed.'),
+  chatTemplateFile: File.describe('Pinned Jinja chat template; the one inside the model file is not trusted.'),
+  contextSize: z.number().int().min(16).max(1_048_576).default(4096).describe('Tokens per conversation.'),
+  parallel: z.number().int().min(1).max(64).default(4).describe('Conversations that run at once.'),
+  threads: z.number().int().min(1).max(512).optional().describe('CPU threads; default: the cores of this machine.'),
+  gpu: z.enum(['auto', 'cuda', 'vulkan', 'cpu']).default('auto').describe('Which processor does the arithmetic.'),
+});
+
+const UpstreamModel = z.strictObject({
+  ...common,
+  contextSize: z.number().int().min(16).optional().describe('Tokens per conversation, where it is known.'),
+  parallel: z.number().int().min(1).max(4096).default(256).describe('Requests under way at once.'),
+  upstream: z.strictObject({
+    url: z.url({ protocol: /^https?$/ }).describe('Base address of an OpenAI-compatible server, without /v1.'),
+    model: z.string().min(1).describe('Name of the model on that server.'),
+    apiKeyFile: File.optional().describe('File that holds the API key for that server.'),
+    caFile: File.optional().describe('PEM certificates that the server must chain to.'),
+  }),
+});
+
+export type LocalModelConfig = z.infer<typeof LocalModel>;
+export type UpstreamModelConfig = z.infer<typeof UpstreamModel>;
+
+/** `models`: the catalogue. */
+export const Models = z
+  .record(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._:+-]{0,63}$/), z.union([LocalModel, UpstreamModel]))
+  .optional()
+  .describe('What may be loaded at all; without it the built-in model `demo`.');
