@@ -43,6 +43,7 @@ import { openDatabase, openPools, orUnavailable, PROGRAM } from './gateway-datab
 import { openCatalogue } from './gateway-engines.ts';
 import { openIdentity } from './gateway-identity.ts';
 import { openListener } from './gateway-listener.ts';
+import { type OpenScoring, openScoring } from './gateway-scoring.ts';
 
 export interface GatewayOptions {
   readonly config: Config;
@@ -93,10 +94,14 @@ export async function openGateway({ config, base, log }: GatewayOptions): Promis
   stack.defer(() => engines.close());
   const residency = stack.use(new Residency({ engines, store: postgresDesiredStates(pools.read), recorder, log }));
 
+  let scoring: OpenScoring | null = null;
   const access = new AccessControl({
     currentPolicy: () => currentPolicy(pools.read),
     compile: compilePolicy,
-    classificationOf: (type, id) => (type === 'model' ? classificationOf(id) : 0),
+    classificationOf: (type, id) => {
+      if (type === 'score_model') return scoring?.classificationOf(id) ?? null;
+      return type === 'model' ? classificationOf(id) : 0;
+    },
     log,
   });
   await seedPolicy(pools.read, recorder);
@@ -129,6 +134,20 @@ export async function openGateway({ config, base, log }: GatewayOptions): Promis
     clock,
   });
 
+  if (config.scoring.enabled ?? database.embedded) {
+    scoring = stack.use(
+      await openScoring({
+        pool: pools.read,
+        recorder,
+        standings,
+        policyVersion: () => access.version,
+        mayUse: (principal, id) => access.decide(principal, 'score', { type: 'score_model', id }).allowed,
+        clock,
+        log,
+      }),
+    );
+    if (database.embedded) scoring.installBuiltIn();
+  }
   const readiness = new Readiness(async () => {
     await lease.renew();
     return !listener.server.draining && ledger.state().available && tree.fault() === null;
@@ -146,6 +165,7 @@ export async function openGateway({ config, base, log }: GatewayOptions): Promis
       instance,
       created: Math.floor(clock.now() / 1000),
     }),
+    ...(scoring?.routes ?? []),
     ...quotaRoutes(orUnavailable(postgresUsage(pools.read, zone)), zone),
     ...auditRoutes(orUnavailable(postgresAuditReader(pools.auditor))),
     ...proofRoutes({ ...proofs, sha256 }),

@@ -86,6 +86,14 @@ export const Config = z.strictObject({
     })
     .prefault({}),
   identity: Identity,
+  scoring: z
+    .strictObject({
+      enabled: z
+        .boolean()
+        .optional()
+        .describe('Encrypted scoring (CKKS); default: on with the embedded database, off with one of your own.'),
+    })
+    .prefault({}),
   metrics: z
     .strictObject({
       listen: Listen.default('127.0.0.1:9464').describe('Where Prometheus reads /metrics.'),

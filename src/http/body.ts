@@ -26,6 +26,16 @@ export async function readBody(request: IncomingMessage, limit: number): Promise
   return chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks, size);
 }
 
+/** A body of exactly `length` bytes. @throws Problem `length_mismatch` before a byte of any other one is read. */
+export async function readExactly(request: IncomingMessage, length: number): Promise<Buffer> {
+  // Without a Content-Length (chunked) nobody has said how much is coming.
+  const announced = request.headers['content-length'];
+  if (announced === undefined || Number(announced) !== length) {
+    throw new Problem('length_mismatch', { message: `The body must be of ${length} bytes.`, extra: { length } });
+  }
+  return readBody(request, length);
+}
+
 const tooLarge = (limit: number): Problem =>
   new Problem('payload_too_large', { message: `The body may hold at most ${limit} bytes.`, extra: { limit } });
 

@@ -10,6 +10,7 @@ interface Declared {
   readonly params?: z.ZodType;
   readonly query?: z.ZodType;
   readonly body?: z.ZodType;
+  readonly bytes?: { readonly type: string };
   readonly response?: z.ZodType;
 }
 
@@ -35,7 +36,7 @@ export function openApiDocument(routes: readonly Route[]): object {
   };
 }
 
-function operationOf({ id, summary, access, params, query, body, response }: Declared): object {
+function operationOf({ id, summary, access, params, query, body, bytes, response }: Declared): object {
   const parameters = [...parametersOf('path', params), ...parametersOf('query', query)];
   return {
     operationId: id,
@@ -44,6 +45,9 @@ function operationOf({ id, summary, access, params, query, body, response }: Dec
     ...(parameters.length > 0 ? { parameters } : {}),
     ...(body
       ? { requestBody: { required: true, content: { 'application/json': { schema: schemaOf(body, 'input') } } } }
+      : {}),
+    ...(bytes
+      ? { requestBody: { required: true, content: { [bytes.type]: { schema: { type: 'string', format: 'binary' } } } } }
       : {}),
     responses: {
       default: { description: 'A problem: RFC 9457, or OpenAI’s error shape below /v1.' },

@@ -1,7 +1,7 @@
 import { isStorable } from '#kernel/canonical-json.ts';
 import type { Gate } from '#kernel/gate.ts';
 import { Problem } from '#kernel/problem.ts';
-import { DEFAULT_BODY_LIMIT, notStorable, parseJson, parseWith, readBody } from './body.ts';
+import { DEFAULT_BODY_LIMIT, notStorable, parseJson, parseWith, readBody, readExactly } from './body.ts';
 import { presentedCredential, refuseCrossOrigin } from './credential.ts';
 import type { Exchange, PipelineDeps } from './exchange.ts';
 import { setPromise, setRateLimits, setReceipt } from './headers.ts';
@@ -19,6 +19,7 @@ const STEPS: readonly (readonly [name: string, step: Step])[] = [
   ['authenticate', authenticate],
   ['validate', validate],
   ['authorise', authorise],
+  ['receive', receive],
   ['step up', stepUp],
   ['admit', admit],
 ];
@@ -62,7 +63,7 @@ async function validate(exchange: Exchange): Promise<void> {
       throw new Problem('unsupported_media_type');
     exchange.rawBody = await readBody(request, route.bodyLimit ?? DEFAULT_BODY_LIMIT);
     body = parseWith(route.body, parseJson(exchange.rawBody));
-  } else if (hasBody(request.headers)) {
+  } else if (route.bytes === undefined && hasBody(request.headers)) {
     throw new Problem('invalid_request', { message: 'This route takes no body.' });
   }
   exchange.input = {
@@ -103,6 +104,18 @@ async function authorise(exchange: Exchange, deps: PipelineDeps): Promise<void> 
   exchange.fresh = true;
   await authenticate(exchange, deps);
   await authorise(exchange, deps);
+}
+
+/** Bytes that are no JSON, from somebody who may send them: how many it must be can depend on what he may not know. */
+async function receive(exchange: Exchange): Promise<void> {
+  const { route, request, input } = exchange;
+  if (route.bytes === undefined || input === null) return;
+  const { type, length } = route.bytes;
+  if (request.headers['content-type']?.replaceAll(' ', '') !== type.replaceAll(' ', '')) {
+    throw new Problem('unsupported_media_type', { message: `Send the body as ${type}.` });
+  }
+  exchange.rawBody = await readExactly(request, length(input));
+  exchange.input = { ...input, body: exchange.rawBody, size: exchange.rawBody.length };
 }
 
 async function stepUp(exchange: Exchange, { gate }: PipelineDeps): Promise<void> {

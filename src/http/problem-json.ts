@@ -7,6 +7,8 @@ const PROBLEMS: Readonly<Record<ProblemCode, readonly [status: number, message: 
   invalid_json: [400, 'The body is not valid JSON.'],
   invalid_parameter: [400, 'A parameter has a value that is not allowed.'],
   context_length_exceeded: [400, 'The prompt is longer than the context of the model.'],
+  length_mismatch: [400, 'The body is not of the length that this model and these parameters make.'],
+  frame_invalid: [400, 'The frame is not one of this session, this model and these parameters.'],
   unauthenticated: [401, 'Sign in, or send a valid session token or API key.'],
   invalid_credentials: [401, 'The username, password or code is not right.'],
   code_required: [401, 'This account needs the code of its second factor.'],
@@ -20,6 +22,7 @@ const PROBLEMS: Readonly<Record<ProblemCode, readonly [status: number, message: 
   model_not_found: [404, 'There is no such model, or you may not use it.'],
   method_not_allowed: [405, 'This method is not allowed here.'],
   request_timeout: [408, 'The request did not arrive in time.'],
+  scoring_session_gone: [409, 'The scoring session is over. Open a new one with a new key.'],
   conflict: [409, 'The state of the resource does not allow this.'],
   payload_too_large: [413, 'The body is larger than this server accepts.'],
   unsupported_media_type: [415, 'Send the body as application/json.'],
@@ -32,6 +35,7 @@ const PROBLEMS: Readonly<Record<ProblemCode, readonly [status: number, message: 
   model_not_loaded: [503, 'The model is not in service.'],
   overloaded: [503, 'Too many requests are waiting. Try again shortly.'],
   engine_failed: [503, 'The model stopped before the answer was complete. Try again.'],
+  scoring_unavailable: [503, 'Encrypted scoring is not available here.'],
   shutting_down: [503, 'The server is shutting down. Try again shortly.'],
 };
 

@@ -49,6 +49,14 @@ export function sendReply(response: ServerResponse, reply: Reply, promise: strin
       });
       response.end();
       return;
+    case 'bytes':
+      response.writeHead(200, {
+        'content-type': reply.type,
+        'content-length': reply.body.length,
+        'cache-control': 'no-store',
+      });
+      response.end(reply.body);
+      return;
     case 'text':
       response.writeHead(reply.status ?? 200, { 'content-type': reply.type, 'cache-control': 'no-store' });
       response.end(reply.body);

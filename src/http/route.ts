@@ -42,6 +42,7 @@ export type Reply =
       readonly body: unknown;
       readonly headers?: Record<string, string | string[]>;
     }
+  | { readonly kind: 'bytes'; readonly body: Uint8Array; readonly type: string }
   | { readonly kind: 'text'; readonly body: string; readonly type: string; readonly status?: number }
   | { readonly kind: 'empty'; readonly headers?: Record<string, string> }
   /** 302: for a browser that is on its way somewhere else, never in answer to a change. */
@@ -58,6 +59,13 @@ interface Declared<P, Q, B> {
   readonly params?: z.ZodType<P>;
   readonly query?: z.ZodType<Q>;
   readonly body?: z.ZodType<B>;
+  /** Instead of `body`: bytes that are no JSON. The handler gets them as a Buffer. */
+  readonly bytes?: {
+    /** The media type that must be sent. */
+    readonly type: string;
+    /** Their exact number: a request that announces another one is refused before a byte is read. */
+    readonly length: (input: { readonly params: P; readonly query: Q }) => number;
+  };
   /** Largest body in bytes; 64 KiB unless a route says otherwise. */
   readonly bodyLimit?: number;
   /** For the generated OpenAPI document. */

@@ -50,6 +50,7 @@ export function testConfig(dataDir: string, change: SmallConfig = {}): Config {
     dataDir,
     metrics: { listen: '127.0.0.1:0' },
     database: { commitTimeoutMs: 1000 },
+    scoring: { enabled: false },
     ...change,
     http: { port: 0, drainSeconds: 1, ...(change.http as object | undefined) },
   });

@@ -14,6 +14,8 @@ import { userRoutes } from '#identity/users.routes.ts';
 import type { Principal } from '#kernel/principal.ts';
 import { modelRoutes } from '#models/models.routes.ts';
 import { quotaRoutes } from '#quota/quota.routes.ts';
+import { installationRoutes } from '#scoring/installation.routes.ts';
+import { scoringRoutes } from '#scoring/scoring.routes.ts';
 import { stepUpRoutes } from '#stepup/stepup.routes.ts';
 
 /** A route declares without running: what its handler would need is not there. */
@@ -31,6 +33,8 @@ const features: Route[] = [
   methodsRoute(NOTHING),
   ...chatRoutes(NOTHING),
   ...modelRoutes(NOTHING),
+  ...scoringRoutes(NOTHING),
+  ...installationRoutes(NOTHING),
   ...quotaRoutes(NOTHING, 'UTC'),
   ...auditRoutes(NOTHING),
   ...proofRoutes(NOTHING),
@@ -62,7 +66,7 @@ const WITH_FACTOR = {
 /** Routes that are there with a provider or audiences configured. */
 const OPTIONAL = [...oidcRoutes(NOTHING), ...tokenRoutes({ audiences: ['x'] } as never)] as unknown as readonly Known[];
 
-const BODY = { username: 'x', name: 'x', roles: [], audience: 'x' };
+const BODY = { username: 'x', name: 'x', roles: [], audience: 'x', document: { features: [] } };
 
 /** What each route declares, in the order of paths. `stepUp`: from somebody who has a second factor. */
 export async function declaredRoutes(): Promise<DeclaredRoute[]> {

@@ -38,6 +38,7 @@ const GRANTED = [
   'register_signing_key(text,bytea)',
   'renew_lease(text)',
   'return_guess(text,text)',
+  'score_models(boolean)',
   'take_guess(text,text)',
   'tree_nodes(integer[],bigint[])',
   'tree_state()',
