@@ -31,7 +31,7 @@ const LAYERS: Readonly<Record<string, { readonly layers: readonly string[]; read
     packages: [/^node:/, /^uqr$/],
   },
   shared: { layers: ['kernel', 'shared'], packages: [] },
-  portal: { layers: ['portal', 'shared'], packages: [/^preact(\/|$)/, /^uqr$/] },
+  portal: { layers: ['portal', 'shared'], packages: [/^preact(\/|$)/, /^uqr$/, /^node-seal$/] },
 };
 
 /** Folders whose every file is one layer; elsewhere the suffix says it. */

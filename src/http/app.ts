@@ -5,7 +5,7 @@ import { newRequestId } from '#kernel/id.ts';
 import { Problem } from '#kernel/problem.ts';
 import { boundaryFault, clientAddress, refuseBoundary } from './boundary.ts';
 import type { ActiveExchanges, Exchange, PipelineDeps } from './exchange.ts';
-import { securityHeaders } from './headers.ts';
+import { securityHeaders, staticHeaders } from './headers.ts';
 import { runPipeline } from './pipeline.ts';
 import { sendProblem } from './problem-json.ts';
 import type { Route } from './route.ts';
@@ -39,6 +39,7 @@ export function createApp(deps: AppDeps): RequestListener {
       cacheControl: true,
       maxAge: 0,
       etag: true,
+      setHeaders: staticHeaders,
     }),
   );
   app.use((request, response) => stray(deps, request, response));

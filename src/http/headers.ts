@@ -1,8 +1,9 @@
 import type { ServerResponse } from 'node:http';
+import { basename } from 'node:path';
 import helmet from 'helmet';
 import type { RateLimit } from '#kernel/gate.ts';
 
-/** The portal runs under this and nothing weaker: no inline style or script, Trusted Types without any policy. */
+/** The portal runs under this and nothing weaker: no inline style or script, Trusted Types with one policy for one worker. */
 const CONTENT_SECURITY_POLICY = {
   'default-src': ["'none'"],
   'script-src': ["'self'"],
@@ -14,8 +15,18 @@ const CONTENT_SECURITY_POLICY = {
   'form-action': ["'self'"],
   'frame-ancestors': ["'none'"],
   'require-trusted-types-for': ["'script'"],
-  'trusted-types': ["'none'"],
+  // One policy, which lets through one address: that of the worker below.
+  'trusted-types': ['strongroom-worker'],
 };
+
+/** The one file of the portal that runs WebAssembly, in a worker of its own, with no document within its reach. */
+const WORKER_FILE = 'scoring-worker.js';
+const WORKER_POLICY = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'";
+
+/** Headers of a static file beside those of every answer. */
+export function staticHeaders(response: ServerResponse, path: string): void {
+  if (basename(path) === WORKER_FILE) response.setHeader('content-security-policy', WORKER_POLICY);
+}
 
 /**
  * Security headers of every answer. HSTS for two years with a configured certificate only: with the development CA on

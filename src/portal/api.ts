@@ -8,6 +8,8 @@ export type Method = 'GET' | 'POST' | 'PATCH' | 'DELETE';
 
 export interface CallOptions {
   readonly body?: unknown;
+  /** Instead of `body`: bytes of a media type. */
+  readonly bytes?: { readonly type: string; readonly data: Uint8Array<ArrayBuffer> };
   readonly signal?: AbortSignal;
   /** Of POST /auth/step-up: confirms this very call, once. */
   readonly proof?: string;
@@ -43,9 +45,10 @@ const UNRECORDED = /^\/(v1\/(models|usage)|auth\/session|admin\/models$)/;
 const isKnown = (code: string): code is RefusalCode => Object.hasOwn(en.problems, code);
 
 export function createApi(deps: ApiDeps): Api {
-  const open: Api['open'] = async (method, path, { body, signal, proof } = {}) => {
+  const open: Api['open'] = async (method, path, { body, bytes, signal, proof } = {}) => {
     const headers = new Headers({ accept: 'application/json' });
     if (body !== undefined) headers.set('content-type', 'application/json');
+    if (bytes !== undefined) headers.set('content-type', bytes.type);
     if (proof !== undefined) headers.set('step-up-proof', proof);
     let response: Response;
     try {
@@ -56,6 +59,7 @@ export function createApi(deps: ApiDeps): Api {
         cache: 'no-store',
         redirect: 'error',
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+        ...(bytes === undefined ? {} : { body: bytes.data }),
         ...(signal === undefined ? {} : { signal }),
       });
     } catch (error) {

@@ -17,6 +17,7 @@ const KeysPage = lazy(() => import('./pages/offices.ts').then((module) => module
 const AuditPage = lazy(() => import('./pages/offices.ts').then((module) => module.AuditPage));
 const ModelsPage = lazy(() => import('./pages/offices.ts').then((module) => module.ModelsPage));
 const UsersPage = lazy(() => import('./pages/offices.ts').then((module) => module.UsersPage));
+const ScoringPage = lazy(() => import('./pages/scoring.tsx').then((module) => module.ScoringPage));
 const SecurityPage = lazy(() => import('./pages/own.ts').then((module) => module.SecurityPage));
 const FactorPage = lazy(() => import('./pages/own.ts').then((module) => module.FactorPage));
 const RecoveryPage = lazy(() => import('./pages/own.ts').then((module) => module.RecoveryPage));
@@ -149,6 +150,7 @@ function Shell({ user, auditDown, onLeave, onCodes }: ShellProps) {
       {auditDown && <AuditBanner />}
       <main id="main" tabIndex={-1} class={page === 'ask' ? 'main main-fixed' : 'main'}>
         {page === 'ask' && <AskPage conversation={conversation} quota={quota} />}
+        {page === 'scoring' && <ScoringPage />}
         {page === 'keys' && <KeysPage user={user} />}
         {page === 'audit' && <AuditPage open={route.page === 'audit' ? route.rest : ''} />}
         {page === 'models' && <ModelsPage />}

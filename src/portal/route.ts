@@ -1,7 +1,7 @@
 import { useEffect, useState } from 'preact/hooks';
 import type { Role } from '#kernel/principal.ts';
 
-export type Page = 'ask' | 'keys' | 'audit' | 'models' | 'users' | 'security';
+export type Page = 'ask' | 'scoring' | 'keys' | 'audit' | 'models' | 'users' | 'security';
 
 /**
  * Which pages a role opens; null: everybody, from the account menu. The server decides again on every call; this only
@@ -9,6 +9,7 @@ export type Page = 'ask' | 'keys' | 'audit' | 'models' | 'users' | 'security';
  */
 const PAGES: readonly { readonly page: Page; readonly role: Role | null }[] = [
   { page: 'ask', role: 'analyst' },
+  { page: 'scoring', role: 'analyst' },
   { page: 'keys', role: 'analyst' },
   { page: 'audit', role: 'auditor' },
   { page: 'models', role: 'admin' },

@@ -1,12 +1,12 @@
 import { NO_STEP_UP, type Route, route } from '#http/route.ts';
-import type { Installation } from './installation.service.ts';
+import type { InstallationDesk } from './installation.ts';
 import { ActivateRequest, InstallAnswer, InstalledList, InstallRequest, ModelPath } from './scoring.contract.ts';
 
 const BODY_LIMIT = 1024 * 1024;
 const directory = () => ({ type: 'catalogue', id: 'score_models' });
 
 /** Which models score encrypted customers: every change needs a fresh second factor. */
-export function installationRoutes(installation: Installation): Route[] {
+export function installationRoutes(installation: InstallationDesk): Route[] {
   return [
     route({
       id: 'admin.scoring.models',

@@ -1,6 +1,6 @@
-import { SYSTEM } from '#audit/event.ts';
 import type { Recorder } from '#audit/recorder.ts';
 import { Problem } from '#kernel/problem.ts';
+import type { InstallationDesk, Installer } from './installation.ts';
 import { modelFaults, type ScoreModelDocument } from './score-model.ts';
 import type { InstalledModel, ScoreModelStore } from './score-models.ts';
 import { MAX_ERROR, type SelfTestAnswer } from './self-test.ts';
@@ -14,28 +14,13 @@ export interface InstallationDeps {
   readonly refresh: () => Promise<void>;
 }
 
-/** Who installs: his id and request, or the first run. */
-export interface Installer {
-  readonly subject: string;
-  readonly request: string | null;
-}
-
-export const FIRST_RUN: Installer = { subject: SYSTEM, request: null };
-
-/** Brings score models into service and takes them out; each act is a recorded change. */
-export class Installation {
+export class Installation implements InstallationDesk {
   readonly #deps: InstallationDeps;
 
   constructor(deps: InstallationDeps) {
     this.#deps = deps;
   }
 
-  /**
-   * Checks a document, runs its test vectors under encryption and makes it the active version.
-   *
-   * @throws Problem `invalid_parameter` with everything that is wrong, `conflict` for a version that has been given,
-   *   `scoring_unavailable`
-   */
   async install(
     document: ScoreModelDocument,
     classification: number,
@@ -63,7 +48,6 @@ export class Installation {
     return { ...tested, sha256 };
   }
 
-  /** Another installed version, or null: none. @throws Problem `not_found` */
   async activate(id: string, version: number | null, by: Installer): Promise<void> {
     await this.#change('score_model.activate', { id, version }, id, by, { score_model_version: version });
   }

@@ -11,10 +11,10 @@ import {
   ModelQuery,
   ModeQuery,
 } from './scoring.contract.ts';
-import type { EvaluationFacts, Scoring, ServedModel } from './scoring.service.ts';
+import type { EvaluationFacts, ScoringDesk, ServedModel } from './scoring.ts';
 
 export interface ScoringRoutesDeps {
-  readonly scoring: Scoring;
+  readonly scoring: ScoringDesk;
   readonly mayUse: (principal: Principal, model: string) => boolean;
   /** Seconds without use after which a session is gone. */
   readonly sessionSeconds: number;

@@ -1,24 +1,17 @@
 import type { Log } from '#kernel/log.ts';
 import type { Principal } from '#kernel/principal.ts';
 import { Problem } from '#kernel/problem.ts';
-import { batchSize, type Descriptor, type Mode, objectsOf, resultOf, rotationSteps } from './descriptor.shared.ts';
+import { batchSize, type Mode, objectsOf, resultOf, rotationSteps } from './descriptor.shared.ts';
 import type { Evaluators } from './evaluation.ts';
 import { decodeFrame, encodeFrame, type FrameHead } from './frame.shared.ts';
-import { type PinnedSet, parameterSet } from './parameters.shared.ts';
-import { descriptorOf, type EvaluationPlan, planOf } from './score-model.ts';
+import { parameterSet } from './parameters.shared.ts';
+import { descriptorOf, planOf } from './score-model.ts';
 import type { InstalledModel, ScoreModelStore } from './score-models.ts';
+import type { EvaluationFacts, ScoringDesk, ServedModel } from './scoring.ts';
 import type { ScoringSessions } from './sessions.ts';
 
 /** Everybody follows what admins set within this time. */
 const REFRESH_MS = 1_000;
-
-/** A model in service, with what is worked out from it once. */
-export interface ServedModel extends InstalledModel {
-  readonly descriptor: Descriptor;
-  readonly set: PinnedSet;
-  readonly plan: EvaluationPlan;
-  readonly steps: readonly number[];
-}
 
 export interface ScoringDeps {
   readonly store: ScoreModelStore;
@@ -32,23 +25,8 @@ export interface ScoringDeps {
   readonly log: Log;
 }
 
-/** What the record says of an evaluation; nothing of it tells a feature or a score. */
-export interface EvaluationFacts {
-  score_model: string;
-  score_model_version: number;
-  score_model_sha256: string;
-  params_sha256: string;
-  mode: Mode;
-  customers: number;
-  request_sha256: string;
-  request_bytes: number;
-  keys_sha256: string;
-  result_sha256: string | null;
-  cpu_us: number | null;
-}
-
 /** Scores customers that nobody here can see. */
-export class Scoring implements Disposable {
+export class Scoring implements ScoringDesk, Disposable {
   readonly #deps: ScoringDeps;
   readonly #timer: NodeJS.Timeout;
   #models: ReadonlyMap<string, ServedModel> = new Map();
@@ -81,14 +59,12 @@ export class Scoring implements Disposable {
     return this.#models.get(id);
   }
 
-  /** @throws Problem `model_not_found` */
   model(id: string): ServedModel {
     const model = this.#models.get(id);
     if (model === undefined) throw new Problem('model_not_found');
     return model;
   }
 
-  /** Opens a session with the keys of `frame`. @throws Problem `frame_invalid` */
   open(principal: Principal, modelId: string, frame: Uint8Array): { readonly id: string; readonly keysHash: string } {
     const { set, sha256, descriptor, steps } = this.model(modelId);
     const decoded = decodeFrame(frame);
@@ -116,7 +92,6 @@ export class Scoring implements Disposable {
     return { id, keysHash };
   }
 
-  /** @throws Problem `scoring_session_gone` when it is not his. */
   close(principal: Principal, id: string): void {
     if (this.#deps.sessions.use(id, principal.subject, principal.credential.ref) === null) {
       throw new Problem('scoring_session_gone');
@@ -124,11 +99,6 @@ export class Scoring implements Disposable {
     this.#deps.sessions.close(id);
   }
 
-  /**
-   * The frame of the result. `tell` is called with what is known so far, before the work and after it.
-   *
-   * @throws Problem `frame_invalid`, `scoring_session_gone`, `overloaded`, `engine_failed`
-   */
   async evaluate(
     principal: Principal,
     modelId: string,

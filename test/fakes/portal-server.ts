@@ -18,7 +18,7 @@ export { CODE, PASSWORD };
 /** The header that the portal must live under; the gateway sends the same. */
 export const PORTAL_CSP =
   "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; font-src 'self'; " +
-  "base-uri 'none'; form-action 'self'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
+  "base-uri 'none'; form-action 'self'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types strongroom-worker";
 
 const DIST = new URL('../../dist/portal/', import.meta.url);
 const TYPES: Readonly<Record<string, string>> = {

@@ -10,7 +10,7 @@ import { TestGateway } from '../harness/gateway.ts';
 import type { Answer } from '../harness/https-client.ts';
 
 const POLICY =
-  "default-src 'none';script-src 'self';style-src 'self';img-src 'self' data:;connect-src 'self';font-src 'self';base-uri 'none';form-action 'self';frame-ancestors 'none';require-trusted-types-for 'script';trusted-types 'none'";
+  "default-src 'none';script-src 'self';style-src 'self';img-src 'self' data:;connect-src 'self';font-src 'self';base-uri 'none';form-action 'self';frame-ancestors 'none';require-trusted-types-for 'script';trusted-types strongroom-worker";
 
 function assertProtected({ headers }: Answer, what: string): void {
   assert.equal(headers['content-security-policy'], POLICY, what);

@@ -35,7 +35,7 @@ describe('promise 11: default deny, for everybody, everywhere', () => {
 
   before(async () => {
     upstream = await startFakeUpstream();
-    test = await TestGateway.open({ models: { demo: upstreamEntry(upstream.url) } });
+    test = await TestGateway.open({ models: { demo: upstreamEntry(upstream.url) }, scoring: { enabled: true } });
     for (const role of ['analyst', 'auditor', 'admin'] as const)
       headers.set(role, { ...(await test.signIn(role)).bearer });
     const key = await test.client.request('POST', '/auth/keys', {
