@@ -8,6 +8,10 @@ const BENCHMARKS: Readonly<Record<string, { readonly about: string; readonly loa
     about: 'chat completions with everything on, against nginx as a bare TLS proxy and against Portkey (5 minutes)',
     load: async () => (await import('./gateway.ts')).runGateway,
   },
+  scoring: {
+    about: 'encrypted scoring: one customer, a batch, an MLP; server time, bytes, errors, plain arithmetic (1 minute)',
+    load: async () => (await import('./scoring.ts')).runScoring,
+  },
   'audit-verify': {
     about: '`audit verify` of a million records, or of as many as are named: records a second and memory (3 minutes)',
     load: async () => (await import('./audit-verify.ts')).runAuditVerify,

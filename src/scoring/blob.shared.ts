@@ -179,18 +179,12 @@ export function constantToBlob(
   view.setFloat64(HEADER + 40, scale, true);
   writeHeader(view, PLAINTEXT_HEAD, ARRAY_HEAD + count * 8);
   writeWord(view, PLAINTEXT_HEAD + HEADER, count);
-  const words = new Uint32Array(count * 2);
+  const words = new BigUint64Array(blob.buffer, PLAINTEXT_HEAD + ARRAY_HEAD);
   const rounded = Math.round(value * scale);
   for (let level = 0; level < levels; level++) {
     const prime = primes[level] as number;
-    const residue = ((rounded % prime) + prime) % prime;
-    const [low, high] = [residue % 2 ** 32, Math.floor(residue / 2 ** 32)];
-    for (let at = 2 * level * degree; at < 2 * (level + 1) * degree; at += 2) {
-      words[at] = low;
-      words[at + 1] = high;
-    }
+    words.fill(BigInt(((rounded % prime) + prime) % prime), level * degree, (level + 1) * degree);
   }
-  blob.set(new Uint8Array(words.buffer), PLAINTEXT_HEAD + ARRAY_HEAD);
   return blob;
 }
 
