@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { ScoringClient } from '#scoring/client.shared.ts';
-import { type Mode, rotationSteps } from '#scoring/descriptor.shared.ts';
+import { type Mode, resultOf, rotationSteps } from '#scoring/descriptor.shared.ts';
 import { Evaluator } from '#scoring/evaluator.seal.ts';
 import { decodeFrame, encodeFrame } from '#scoring/frame.shared.ts';
+import { setOf } from '#scoring/parameters.shared.ts';
 import { descriptorOf, plainScore, planOf, type ScoreModelDocument } from '#scoring/score-model.ts';
 import type { SecretSeal } from '#scoring/secret.shared.ts';
 import { madeModel, madeRows, openSeal, SESSION } from '../test/scoring/models.ts';
@@ -23,6 +24,7 @@ interface Case {
 const CASES: readonly Case[] = [
   { name: 'one customer, 32 features', kind: 'logistic', mode: 'single', customers: 1, times: 20 },
   { name: 'batch of 2,048, 32 features', kind: 'logistic', mode: 'batch', customers: 2048, times: 3 },
+  { name: 'cubic sigmoid, batch of 4,096', kind: 'logistic-poly', mode: 'batch', customers: 4096, times: 2 },
   { name: 'MLP 32-16-1, batch of 4,096', kind: 'mlp-square', mode: 'batch', customers: 4096, times: 1 },
 ];
 
@@ -90,7 +92,10 @@ function prepare(seal: SecretSeal, { name, kind, mode, customers, times }: Case)
       payload = evaluator.evaluate(plan, mode, decoded.payload, keys) as Uint8Array<ArrayBuffer>;
     }
     const { user, system } = process.cpuUsage(before);
-    const result = encodeFrame({ ...decoded.head, kind: 'result', objects: kind === 'mlp-square' ? 3 : 2 }, payload);
+    const result = encodeFrame(
+      { ...decoded.head, kind: 'result', objects: resultOf(setOf(model.params), kind).polynomials },
+      payload,
+    );
     const decryptStarted = performance.now();
     const scores = client.exactly(result, mode);
     const decrypted = performance.now() - decryptStarted;

@@ -1,6 +1,6 @@
 import { fromHex } from '#kernel/bytes.ts';
 import { pack, packedBytes, unpack } from './packing.shared.ts';
-import { dataPrimes, type ParameterSet } from './parameters.shared.ts';
+import { dataPrimes, levelOf, type ParameterSet } from './parameters.shared.ts';
 
 /**
  * SEAL's own serialisation, uncompressed, as SEAL 4.1 writes and reads it. We alone make these bytes: what came over the
@@ -33,16 +33,16 @@ export const freshShape = (set: ParameterSet): Shape => ({
   polynomials: 1,
   seeded: true,
   primes: Array.from({ length: dataPrimes(set) }, (_, index) => index),
-  parmsId: set.parmsIds.first,
+  parmsId: levelOf(set, dataPrimes(set)),
   scale: 2 ** set.scaleBits,
 });
 
-/** A result: whole, at the last level. */
-export const resultShape = (set: ParameterSet, polynomials: number, scale: number): Shape => ({
+/** A result: whole, with so many primes left. */
+export const resultShape = (set: ParameterSet, polynomials: number, primes: number, scale: number): Shape => ({
   polynomials,
   seeded: false,
-  primes: [0],
-  parmsId: set.parmsIds.last,
+  primes: Array.from({ length: primes }, (_, index) => index),
+  parmsId: levelOf(set, primes),
   scale,
 });
 
@@ -51,7 +51,7 @@ const keyShape = (set: ParameterSet): Shape => ({
   polynomials: 1,
   seeded: true,
   primes: set.primes.map((_, index) => index),
-  parmsId: set.parmsIds.key,
+  parmsId: levelOf(set, set.primes.length),
   scale: 1,
 });
 
@@ -163,18 +163,13 @@ const PLAINTEXT_HEAD = HEADER + 32 + 16;
  * The bytes of a plaintext that holds one number in every slot, which costs SEAL's encoder a whole transform: encoded, a
  * constant is the same residue everywhere.
  */
-export function constantToBlob(
-  { degree, primes }: ParameterSet,
-  parmsId: string,
-  levels: number,
-  value: number,
-  scale: number,
-): Uint8Array {
+export function constantToBlob(set: ParameterSet, levels: number, value: number, scale: number): Uint8Array {
+  const { degree, primes } = set;
   const count = degree * levels;
   const blob = new Uint8Array(PLAINTEXT_HEAD + ARRAY_HEAD + count * 8);
   const view = new DataView(blob.buffer);
   writeHeader(view, 0, blob.length);
-  blob.set(fromHex(parmsId) as Uint8Array, HEADER);
+  blob.set(fromHex(levelOf(set, levels)) as Uint8Array, HEADER);
   writeWord(view, HEADER + 32, count);
   view.setFloat64(HEADER + 40, scale, true);
   writeHeader(view, PLAINTEXT_HEAD, ARRAY_HEAD + count * 8);
@@ -212,7 +207,7 @@ export function keysToBlob(set: ParameterSet, steps: readonly number[], wire: Ui
   const blob = new Uint8Array(size);
   const view = new DataView(blob.buffer);
   writeHeader(view, 0, size);
-  blob.set(fromHex(set.parmsIds.key) as Uint8Array, HEADER);
+  blob.set(fromHex(levelOf(set, set.primes.length)) as Uint8Array, HEADER);
   writeWord(view, HEADER + 32, set.degree);
   let at = HEADER + 40;
   const order = new Map(steps.map((step, index) => [keyIndex(set.degree, step), index]));

@@ -2,7 +2,7 @@ import { freshShape, keysWireBytes, resultShape, type Shape, wireBytes } from '.
 import { FRAME_HEAD } from './frame.shared.ts';
 import { type ParameterSet, slotsOf } from './parameters.shared.ts';
 
-export type ScoreKind = 'linear' | 'logistic' | 'mlp-square';
+export type ScoreKind = 'linear' | 'logistic' | 'mlp-square' | 'logistic-poly';
 export type Mode = 'single' | 'batch';
 
 export interface Feature {
@@ -76,12 +76,22 @@ export const requestBytes = (set: ParameterSet, descriptor: Pick<Descriptor, 'fe
 export const sessionBytes = (set: ParameterSet, descriptor: Pick<Descriptor, 'features' | 'modes'>): number =>
   FRAME_HEAD + keysWireBytes(set, rotationSteps(descriptor).length);
 
-/** The shape in which a result comes back: a squared one keeps its third polynomial, so that it needs no keys. */
+/**
+ * The shape in which a result comes back. What has been squared or cubed keeps its further polynomials, so that nobody needs
+ * a key to bring them down to two.
+ */
 export function resultOf(set: ParameterSet, kind: ScoreKind): Shape {
   const scale = 2 ** set.scaleBits;
-  return kind === 'mlp-square'
-    ? resultShape(set, 3, (scale * scale) / (set.primes[1] as number))
-    : resultShape(set, 2, scale);
+  const [, second, third] = set.primes as readonly [number, number, number];
+  switch (kind) {
+    case 'mlp-square':
+      return resultShape(set, 3, 1, (scale * scale) / second);
+    case 'logistic-poly':
+      // Not brought down once more: rounding four polynomials would cost the fourth digit.
+      return resultShape(set, 4, 2, ((scale * scale) / third) * scale);
+    default:
+      return resultShape(set, 2, 1, scale);
+  }
 }
 
 /** Customers that fit into one batch. */

@@ -1,6 +1,6 @@
 import { blobToWire, constantToBlob, freshShape, keysToBlob, wireBytes, wireToBlob } from './blob.shared.ts';
 import { type Mode, resultOf } from './descriptor.shared.ts';
-import { levelsOf, openContext, type PinnedSet, parameterSet, slotsOf } from './parameters.shared.ts';
+import { openContext, type PinnedSet, setOf, slotsOf } from './parameters.shared.ts';
 import type { EvaluationPlan } from './score-model.ts';
 import type {
   Ciphertext,
@@ -31,19 +31,15 @@ export class Evaluator {
   readonly #context: SealContext;
   readonly #encoder: Encoder;
   readonly #evaluator: SealEvaluator;
-  /** SEAL's hash of each level, by the number of its primes. */
-  readonly #levels: readonly string[];
 
   /** Takes 60 to 270 ms: made once per process. @throws Error for a parameter set that is not ours. */
   constructor(seal: Seal, params: string) {
-    const set = parameterSet(params);
-    if (set === undefined) throw new Error(`unknown parameter set ${params}`);
+    const set = setOf(params);
     this.#seal = seal;
     this.#set = set;
     this.#context = openContext(seal, set);
     this.#encoder = new seal.CKKSEncoder(this.#context);
     this.#evaluator = new seal.Evaluator(this.#context);
-    this.#levels = levelsOf(this.#context, set);
   }
 
   /** The payload of the result's frame. @throws WireFault for residues out of range and objects of another size. */
@@ -53,13 +49,15 @@ export class Evaluator {
     const result =
       plan.kind === 'mlp-square'
         ? this.#squares(plan, inputs, scope)
-        : mode === 'single'
-          ? this.#oneCustomer(plan, inputs, keys, scope)
-          : this.#weighted(inputs, plan.rows[0] ?? [], scope);
+        : plan.kind === 'logistic-poly'
+          ? this.#cubic(plan, inputs, scope)
+          : mode === 'single'
+            ? this.#oneCustomer(plan, inputs, keys, scope)
+            : this.#weighted(inputs, plan.rows[0] ?? [], scope);
     const shape = resultOf(this.#set, plan.kind);
     // Known beforehand by both sides; what SEAL has multiplied together may differ in its last bits.
     result.setScale(shape.scale);
-    this.#add(result, plan.bias, shape.scale, 1, scope);
+    this.#add(result, plan.bias, shape.scale, shape.primes.length, scope);
     return blobToWire(this.#set, shape, result.saveToArray(this.#seal.ComprModeType.none));
   }
 
@@ -142,6 +140,32 @@ export class Evaluator {
     return total;
   }
 
+  /** u^3 + slope u, whose four polynomials stay: again no key is needed. */
+  #cubic(
+    { rows: [row = []], biases: [offset = 0], slope }: EvaluationPlan,
+    inputs: readonly Ciphertext[],
+    scope: Scope,
+  ): Ciphertext {
+    const scale = 2 ** this.#set.scaleBits;
+    const value = this.#weighted(inputs, row, scope);
+    value.setScale(scale);
+    this.#add(value, offset, scale, 3, scope);
+    const cube = scope.ciphertext();
+    this.#evaluator.square(value, cube);
+    this.#evaluator.rescaleToNextInplace(cube);
+    const squareScale = (scale * scale) / (this.#set.primes[2] as number);
+    cube.setScale(squareScale);
+    this.#evaluator.cipherModSwitchToNextInplace(value);
+    this.#evaluator.multiplyInplace(cube, value);
+    if (Math.round(slope * squareScale) === 0) return cube;
+    // Encoded at the scale of the square, so that the line has the scale of the cube.
+    const plain = scope.plaintext();
+    this.#load(plain, slope, squareScale, 2);
+    this.#evaluator.multiplyPlain(value, plain, value);
+    this.#evaluator.addInplace(cube, value);
+    return cube;
+  }
+
   /** The prime that the next rescaling divides by: weights encoded at it leave the scale as it was. */
   get #lastPrime(): number {
     return this.#set.primes[this.#set.primes.length - 2] as number;
@@ -155,8 +179,7 @@ export class Evaluator {
   }
 
   #load(plain: Plaintext, value: number, scale: number, primes: number): void {
-    const level = this.#levels[this.#levels.length - primes] as string;
-    plain.loadFromArray(this.#context, constantToBlob(this.#set, level, primes, value, scale));
+    plain.loadFromArray(this.#context, constantToBlob(this.#set, primes, value, scale));
   }
 
   #fresh(payload: Uint8Array, scope: Scope): Ciphertext[] {

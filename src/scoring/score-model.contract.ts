@@ -47,5 +47,13 @@ export const ScoreModel = z.discriminatedUnion('kind', [
       biases: z.array(Finite).min(1).max(64),
     }),
   }),
+  z.strictObject({
+    ...common,
+    kind: z.literal('logistic-poly'),
+    params: z.literal('std-8192/1'),
+    link: z.literal('none'),
+    /** In place of the sigmoid: c0 + c1 z + c3 z^3, for z between -interval and interval. */
+    polynomial: z.strictObject({ c0: Finite, c1: Finite, c3: Finite, interval: Finite.positive() }),
+  }),
 ]);
 export type ScoreModel = z.infer<typeof ScoreModel>;

@@ -14,7 +14,7 @@ export const DescriptorAnswer = z.object({
   id: z.string(),
   version: z.number().int(),
   title: z.string(),
-  kind: z.enum(['linear', 'logistic', 'mlp-square']),
+  kind: z.enum(['linear', 'logistic', 'mlp-square', 'logistic-poly']),
   sha256: z.string(),
   params: z.string(),
   params_sha256: z.string(),

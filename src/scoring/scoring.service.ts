@@ -4,7 +4,7 @@ import { Problem } from '#kernel/problem.ts';
 import { batchSize, type Mode, objectsOf, resultOf, rotationSteps } from './descriptor.shared.ts';
 import type { Evaluators } from './evaluation.ts';
 import { decodeFrame, encodeFrame, type FrameHead } from './frame.shared.ts';
-import { parameterSet } from './parameters.shared.ts';
+import { setOf } from './parameters.shared.ts';
 import { descriptorOf, planOf } from './score-model.ts';
 import type { InstalledModel, ScoreModelStore } from './score-models.ts';
 import type { EvaluationFacts, ScoringDesk, ServedModel } from './scoring.ts';
@@ -152,8 +152,7 @@ export class Scoring implements ScoringDesk, Disposable {
 
 function serve(model: InstalledModel): ServedModel {
   const descriptor = descriptorOf(model.document, model.sha256);
-  const set = parameterSet(descriptor.params);
-  if (set === undefined) throw new RangeError(`${model.id} was installed with parameters that are gone`);
+  const set = setOf(descriptor.params);
   return { ...model, descriptor, set, plan: planOf(model.document), steps: rotationSteps(descriptor) };
 }
 

@@ -53,6 +53,9 @@ export interface Evaluator extends Handle {
   multiplyPlain(cipher: Ciphertext, plain: Plaintext, out: Ciphertext): void;
   negateInplace(cipher: Ciphertext): void;
   squareInplace(cipher: Ciphertext): void;
+  square(cipher: Ciphertext, out: Ciphertext): void;
+  multiplyInplace(into: Ciphertext, other: Ciphertext): void;
+  cipherModSwitchToNextInplace(cipher: Ciphertext): void;
   rescaleToNextInplace(cipher: Ciphertext): void;
   rotateVector(cipher: Ciphertext, steps: number, keys: GaloisKeys, out: Ciphertext): void;
 }

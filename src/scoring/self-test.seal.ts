@@ -1,8 +1,9 @@
 import initialize from 'node-seal';
 import { ScoringClient } from './client.shared.ts';
-import { type Mode, rotationSteps } from './descriptor.shared.ts';
+import { type Mode, resultOf, rotationSteps } from './descriptor.shared.ts';
 import { Evaluator } from './evaluator.seal.ts';
 import { decodeFrame, encodeFrame } from './frame.shared.ts';
+import { setOf } from './parameters.shared.ts';
 import { descriptorOf, planOf, type ScoreModelDocument } from './score-model.ts';
 import type { SecretSeal } from './secret.shared.ts';
 import type { SelfTestAnswer } from './self-test.ts';
@@ -21,6 +22,7 @@ function run(seal: SecretSeal, model: ScoreModelDocument): SelfTestAnswer {
   const keys =
     steps.length === 0 ? null : evaluator.rotationKeys(decodeFrame(client.keys())?.payload ?? new Uint8Array(), steps);
   const plan = planOf(model);
+  const { polynomials } = resultOf(setOf(model.params), plan.kind);
   const cost: Partial<Record<Mode, number>> = {};
   let worst = 0;
   const score = (frame: Uint8Array, mode: Mode): number[] => {
@@ -30,10 +32,7 @@ function run(seal: SecretSeal, model: ScoreModelDocument): SelfTestAnswer {
     const payload = evaluator.evaluate(plan, mode, decoded.payload, keys);
     const { user, system } = process.cpuUsage(before);
     cost[mode] = user + system;
-    return client.exactly(
-      encodeFrame({ ...decoded.head, kind: 'result', objects: plan.kind === 'mlp-square' ? 3 : 2 }, payload),
-      mode,
-    );
+    return client.exactly(encodeFrame({ ...decoded.head, kind: 'result', objects: polynomials }, payload), mode);
   };
   const compare = (scores: readonly number[], expected: readonly number[]) => {
     scores.forEach((value, index) => {

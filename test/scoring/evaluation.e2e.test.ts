@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { before, describe, it } from 'node:test';
 import { ScoringClient } from '#scoring/client.shared.ts';
-import { type Mode, rotationSteps } from '#scoring/descriptor.shared.ts';
+import { type Mode, resultOf, rotationSteps } from '#scoring/descriptor.shared.ts';
 import { Evaluator } from '#scoring/evaluator.seal.ts';
 import { decodeFrame, encodeFrame } from '#scoring/frame.shared.ts';
+import { setOf } from '#scoring/parameters.shared.ts';
 import { descriptorOf, plainScore, planOf, type ScoreModelDocument } from '#scoring/score-model.ts';
 import type { SecretSeal } from '#scoring/secret.shared.ts';
 import { madeModel, madeRows, openSeal, SESSION } from './models.ts';
@@ -20,16 +21,14 @@ function pair(seal: SecretSeal, model: ScoreModelDocument) {
   const opened = decodeFrame(client.keys());
   const keys = steps.length === 0 ? null : evaluator.rotationKeys(opened?.payload ?? new Uint8Array(), steps);
   const plan = planOf(model);
+  const { polynomials } = resultOf(setOf(model.params), plan.kind);
   return {
     client,
     score(frame: Uint8Array, mode: Mode): number[] {
       const decoded = decodeFrame(frame);
       assert.ok(decoded !== null);
       const payload = evaluator.evaluate(plan, mode, decoded.payload, keys);
-      const result = encodeFrame(
-        { ...decoded.head, kind: 'result', objects: plan.kind === 'mlp-square' ? 3 : 2 },
-        payload,
-      );
+      const result = encodeFrame({ ...decoded.head, kind: 'result', objects: polynomials }, payload);
       assert.deepEqual(
         client.decrypt(result, mode),
         client.exactly(result, mode).map((score) => Math.round(score * 1e4) / 1e4),
@@ -75,6 +74,18 @@ describe('encrypted scores agree with float64', () => {
       client.close();
     });
   }
+
+  it('logistic-poly: 10,000 random customers in batches, without any key', () => {
+    const model = madeModel('logistic-poly');
+    const { client, score } = pair(seal, model);
+    const rows = madeRows(model, 10_000);
+    for (let at = 0; at < rows.length; at += 4096) {
+      const part = rows.slice(at, at + 4096);
+      const worst = worstOf(model, part, score(client.encryptBatch(part, SESSION), 'batch'));
+      assert.ok(worst <= ERROR, `off by ${worst}`);
+    }
+    client.close();
+  });
 
   it('mlp-square: 10,000 random customers in batches, without any key', () => {
     const model = madeModel('mlp-square');

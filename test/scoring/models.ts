@@ -16,6 +16,12 @@ export function numbers(seed: number): () => number {
 }
 
 const FEATURES = 32;
+const PARAMS = {
+  linear: 'lin-4096/1',
+  logistic: 'lin-4096/1',
+  'mlp-square': 'quad-8192/1',
+  'logistic-poly': 'std-8192/1',
+} as const;
 const CLIP: readonly [number, number] = [-3, 3];
 
 /** A model of 32 features whose weights are made up. */
@@ -31,7 +37,7 @@ export function madeModel(
     version: 1,
     title: 'Made for a test',
     kind,
-    params: kind === 'mlp-square' ? 'quad-8192/1' : 'lin-4096/1',
+    params: PARAMS[kind],
     features: Array.from({ length: FEATURES }, (_, index) => ({
       name: `f${index}`,
       mean: some(10),
@@ -40,6 +46,7 @@ export function madeModel(
     })),
     weights: kind === 'mlp-square' ? hidden.map(() => some(1)) : Array.from({ length: FEATURES }, () => some(0.5)),
     ...(kind === 'mlp-square' ? { hidden: { weights: hidden, biases: hidden.map(() => some(1)) } } : {}),
+    ...(kind === 'logistic-poly' ? { polynomial: { c0: 0.5, c1: 0.1935, c3: -0.0041, interval: 16 } } : {}),
     bias: -0.7,
     link: kind === 'logistic' ? 'logit' : 'none',
     decimals: 4,

@@ -80,7 +80,7 @@ describe('parameter sets', () => {
     const [linear, standard] = [parameterSet('lin-4096/1'), parameterSet('std-8192/1')];
     assert.ok(linear && standard);
     assert.equal(wireBytes(linear, freshShape(linear)), 33_856);
-    assert.equal(wireBytes(linear, resultShape(linear, 2, 2 ** 30)), 36_864);
+    assert.equal(wireBytes(linear, resultShape(linear, 2, 1, 2 ** 30)), 36_864);
     assert.equal(keysWireBytes(linear, 5), 543_360);
     const model = descriptorOf(madeModel('linear'), 'ab'.repeat(32));
     assert.equal(requestBytes(linear, model, 'batch'), FRAME_HEAD + 32 * 33_856);
