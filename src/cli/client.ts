@@ -65,6 +65,13 @@ export class Client {
     this.#terminal = terminal;
   }
 
+  /** A call whose body and answer are bytes. */
+  async callBytes(path: string, type: string, bytes: Uint8Array): Promise<Uint8Array> {
+    const { status, raw } = await exchange(this.#session, 'POST', path, Buffer.from(bytes), { 'content-type': type });
+    if (status >= 400) resultOf({ status, body: jsonOf(raw, this.#session.url) });
+    return raw;
+  }
+
   async call(method: string, path: string, body?: unknown): Promise<Record<string, unknown>> {
     const first = await send(this.#session, method, path, body);
     if (first.body['code'] !== 'step_up_required') return resultOf(first);
@@ -83,15 +90,40 @@ export function resultOf({ status, body }: Answer): Record<string, unknown> {
   throw new Error(String(error?.message ?? body['detail'] ?? `the server answered ${status}`));
 }
 
-/** One request over TLS 1.3. */
+/** One request with JSON, or with nothing. */
 export async function send(
-  { url, caFile, token }: Omit<ClientSession, 'token'> & { readonly token?: string },
+  session: Omit<ClientSession, 'token'> & { readonly token?: string },
   method: string,
   path: string,
   body?: unknown,
   headers: Readonly<Record<string, string>> = {},
 ): Promise<Answer> {
+  const [payload, type] =
+    body === undefined ? [undefined, {}] : [JSON.stringify(body), { 'content-type': 'application/json' }];
+  const { status, raw } = await exchange(session, method, path, payload, { ...type, ...headers });
+  return { status, body: jsonOf(raw, session.url) };
+}
+
+function jsonOf(raw: Buffer, url: string): Record<string, unknown> {
+  try {
+    return raw.length === 0 ? {} : (JSON.parse(raw.toString('utf8')) as Record<string, unknown>);
+  } catch {
+    throw new Error(`the server at ${url} does not speak JSON: is it a Strongroom?`);
+  }
+}
+
+/** One request over TLS 1.3. */
+async function exchange(
+  { url, caFile, token }: Omit<ClientSession, 'token'> & { readonly token?: string },
+  method: string,
+  path: string,
+  payload: string | Buffer | undefined,
+  headers: Readonly<Record<string, string>>,
+): Promise<{ readonly status: number; readonly raw: Buffer }> {
   const ca = caFile === null ? undefined : await readFile(caFile);
+  const authorization = token === undefined ? {} : { authorization: `Bearer ${token}` };
+  // With its length: what is written before the head has gone out would be sent in chunks of unknown size.
+  const length = payload === undefined ? {} : { 'content-length': Buffer.byteLength(payload) };
   return new Promise((done, fail) => {
     const outgoing = request(
       new URL(path, url),
@@ -99,27 +131,13 @@ export async function send(
         method,
         minVersion: 'TLSv1.3',
         ...(ca === undefined ? {} : { ca }),
-        headers: {
-          ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-          ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
-          ...headers,
-        },
+        headers: { ...length, ...authorization, ...headers },
       },
       (incoming) => {
         const chunks: Buffer[] = [];
         incoming.on('data', (chunk: Buffer) => chunks.push(chunk));
         incoming.on('error', fail);
-        incoming.on('end', () => {
-          const text = Buffer.concat(chunks).toString('utf8');
-          try {
-            done({
-              status: incoming.statusCode ?? 0,
-              body: text === '' ? {} : (JSON.parse(text) as Record<string, unknown>),
-            });
-          } catch {
-            fail(new Error(`the server at ${url} does not speak JSON: is it a Strongroom?`));
-          }
-        });
+        incoming.on('end', () => done({ status: incoming.statusCode ?? 0, raw: Buffer.concat(chunks) }));
       },
     );
     outgoing.on('error', (error: NodeJS.ErrnoException) =>
@@ -127,6 +145,6 @@ export async function send(
         new Error(`no answer from ${url} (${error.code ?? error.message}); is the gateway running, and is --ca right?`),
       ),
     );
-    outgoing.end(body === undefined ? undefined : JSON.stringify(body));
+    outgoing.end(payload);
   });
 }

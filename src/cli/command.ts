@@ -8,6 +8,7 @@ import { createKey, listKeys, revokeKey } from './key.ts';
 import { initKeys, rotateKeys } from './keys.ts';
 import { login, logout } from './login.ts';
 import { changeModel, listModels } from './model.ts';
+import { activateScoreModel, installScoreModel, listScoreModels, scoreFile } from './scoring.ts';
 import { serve } from './serve.ts';
 import { addUser, changeUser, listUsers } from './user.ts';
 
@@ -34,6 +35,10 @@ const OPTIONS = {
   out: { type: 'string' },
   prompt: { type: 'string' },
   answer: { type: 'string' },
+  id: { type: 'string' },
+  title: { type: 'string' },
+  version: { type: 'string' },
+  classification: { type: 'string' },
 } as const;
 /** Switches that every verb takes; the others only where its usage names them. */
 const COMMON: ReadonlySet<string> = new Set(['help', 'json']);
@@ -103,6 +108,16 @@ const VERBS: readonly Verb[] = [
   verb('model unload', 'ID', 'Take it out of service.', changeModel('unload')),
   verb('model pin', 'ID', 'Never evict it while it is in service.', changeModel('pin')),
   verb('model unpin', 'ID', 'Let it be evicted.', changeModel('unpin')),
+  verb('scoring list', '', 'Every version of every score model.', listScoreModels),
+  verb(
+    'scoring install',
+    'FILE [--classification 0..4] [--id ID] [--title TEXT] [--version N]',
+    'Check, test under encryption and activate a score model (JSON or PMML).',
+    installScoreModel,
+  ),
+  verb('scoring activate', 'ID VERSION', 'Make another installed version the active one.', activateScoreModel(false)),
+  verb('scoring retire', 'ID', 'Take a score model out of service.', activateScoreModel(true)),
+  verb('scoring score', 'MODEL FILE.csv', 'Score customers that the gateway can not see; prints CSV.', scoreFile),
   verb(
     'audit verify',
     '[--from SEQ] [--to SEQ] [--export DIR] [--key KEY]',
