@@ -4,6 +4,7 @@ import { CheckpointSigner } from '#audit/checkpoint.service.ts';
 import { openCheckpoint, signCheckpoint, signPromise } from '#audit/checkpoint.shared.ts';
 import { makeCheckpointKey, readCheckpointKey } from '#audit/checkpoint-key.files.ts';
 import { CheckpointFollower } from '#audit/follower.service.ts';
+import { signManifest } from '#audit/manifest.ts';
 import { fileMemory } from '#audit/memory.files.ts';
 import { formatVerifierKey, type Signer } from '#audit/note.shared.ts';
 import { nodeCrypto, nodeSigner } from '#audit/note-crypto.node.ts';
@@ -37,6 +38,8 @@ export interface AuditTree extends AsyncDisposable {
   readonly origin: string;
   /** C2SP signed-note: what whoever verifies must be given by another way than ours. */
   readonly verifierKey: string;
+  /** `manifest.sig` of an export. */
+  readonly signManifest: (bytes: Uint8Array) => Promise<string>;
   readonly promise: (position: Position) => Promise<string | null>;
   readonly positionOf: (subject: string, requestId: string, kind: 'intent' | 'outcome') => Promise<Position | null>;
   /** Lets nothing begin on a log that is not the one that was seen before; what has begun is still put to an end. */
@@ -97,6 +100,7 @@ export async function openAuditTree(deps: AuditTreeDeps): Promise<AuditTree> {
     receipts: { find, covering: follower.covering.bind(follower), readNode: reader.readNode },
     origin,
     verifierKey: await formatVerifierKey(sha256, signer),
+    signManifest: (bytes) => signManifest(nodeCrypto, bytes, signer),
     promise: ({ seq, leaf, at }) =>
       signPromise(nodeCrypto, { origin, seq, leaf: fromHex(leaf) ?? new Uint8Array(), at }, signer).catch((error) => {
         log.error('a promise could not be signed', { error });

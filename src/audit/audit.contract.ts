@@ -21,6 +21,12 @@ export const EventQuery = z.object({
 });
 export type EventQuery = z.infer<typeof EventQuery>;
 
+/** GET /audit/export: the filters of a search. The answer is a tar of what `strongroom audit verify --export` checks. */
+export const ExportQuery = EventQuery.omit({ cursor: true, limit: true }).extend({
+  format: z.enum(['jsonl', 'csv']).default('jsonl'),
+});
+export type ExportQuery = z.infer<typeof ExportQuery>;
+
 /** `seq` is a decimal string: it may pass 2^53. */
 export const EventSummary = z.object({
   seq: z.string(),

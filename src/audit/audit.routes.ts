@@ -1,13 +1,17 @@
 import { NO_STEP_UP, type Route, route } from '#http/route.ts';
 import { Problem } from '#kernel/problem.ts';
-import { EventDetail, EventPage, EventPath, EventQuery, type EventSummary } from './audit.contract.ts';
+import { Archive, type ArchiveDeps } from './archive.ts';
+import { EventDetail, EventPage, EventPath, EventQuery, type EventSummary, ExportQuery } from './audit.contract.ts';
 import type { AuditReader, StoredEvent } from './audit.ts';
 
 const access = { action: 'audit.read', denial: 'forbidden' } as const;
 const common = { method: 'GET', credentials: 'session', stepUp: NO_STEP_UP, counts: 'none', records: 'full' } as const;
 
 /** An auditor's reads. Each is itself on the record, with its filters and how much it found. */
-export function auditRoutes(reader: AuditReader): Route[] {
+export function auditRoutes({
+  reader,
+  ...archive
+}: Omit<ArchiveDeps, 'reader'> & { readonly reader: AuditReader }): Route[] {
   return [
     route<undefined, EventQuery>({
       ...common,
@@ -45,6 +49,25 @@ export function auditRoutes(reader: AuditReader): Route[] {
         if (record === null) throw new Problem('not_found');
         const answer: EventDetail = { ...summaryOf(record), record: record.record, leaf: record.leaf };
         return { kind: 'json', body: answer };
+      },
+    }),
+    route<undefined, ExportQuery>({
+      ...common,
+      id: 'audit.export',
+      path: '/audit/export',
+      summary: 'Take records of the last seven days away with their proofs, as a tar for `audit verify --export`',
+      access: { action: 'audit.export', denial: 'forbidden', resource: () => ({ type: 'audit', id: 'export' }) },
+      query: ExportQuery,
+      handle: async ({ query: { format, ...filter }, report, requestId }) => {
+        const made = new Archive({ reader, ...archive }, { format, filter });
+        report(() => ({ ran: true, tokens: null, facts: made.facts(), opening: null }));
+        return {
+          kind: 'download',
+          type: 'application/x-tar',
+          name: `strongroom-audit-${requestId}.tar`,
+          chunks: made.chunks(),
+          ending: made.ending,
+        };
       },
     }),
   ];

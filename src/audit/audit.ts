@@ -1,3 +1,5 @@
+import type { WholeRow } from './export-lines.ts';
+
 export interface EventFilter {
   readonly from?: string | undefined;
   readonly to?: string | undefined;
@@ -9,6 +11,15 @@ export interface EventFilter {
   /** Records before this seq. */
   readonly cursor?: string | undefined;
   readonly limit: number;
+}
+
+/** What a filter means in the log as it is now. */
+export interface Narrowed {
+  /** First and last seq of the time that is asked for, in decimal. */
+  readonly low: string;
+  readonly high: string;
+  /** Ids; null where anybody will do. */
+  readonly actors: readonly string[] | null;
 }
 
 /** `seq` in decimal: it may pass 2^53. `at` has six decimals, as in the record. */
@@ -40,4 +51,8 @@ export interface AuditReader {
   page(filter: EventFilter): Promise<readonly StoredEvent[]>;
   /** Null for a record that does not exist or is older than seven days. */
   find(seq: string): Promise<StoredRecord | null>;
+  /** Null where nothing lies in the time that is asked for. */
+  narrow(filter: Omit<EventFilter, 'limit'>): Promise<Narrowed | null>;
+  /** Oldest first, at most `limit`, from the seq `from` up to but not including `to`. */
+  rows(filter: EventFilter, narrowed: Narrowed, from: number, to: number): Promise<readonly WholeRow[]>;
 }

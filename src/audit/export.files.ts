@@ -2,12 +2,13 @@ import { createHash, type Hash } from 'node:crypto';
 import { type FileHandle, mkdir, open, readdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { toBase64 } from '#kernel/bytes.ts';
-import type { LogPage, LogRow, LogSource, StoredCheckpoint } from './log-source.ts';
+import { headOf, lineOf } from './export-lines.ts';
+import type { LogPage, LogSource, StoredCheckpoint } from './log-source.ts';
 import { type ExportFormat, type Manifest, signManifest } from './manifest.ts';
 import { consistencyNodes, RootBuilder, rootNodes } from './merkle.shared.ts';
 import type { Signer } from './note.shared.ts';
 import { nodeCrypto, sha256 } from './note-crypto.node.ts';
-import { csvCell, encodeBundle, TILE_WIDTH, tilePath } from './tiles.ts';
+import { encodeBundle, TILE_WIDTH, tilePath } from './tiles.ts';
 
 export interface ExportOptions {
   readonly source: LogSource;
@@ -142,45 +143,30 @@ class FileList implements AsyncDisposable {
   }
 }
 
-const HEADINGS = [
-  'seq',
-  'at',
-  'kind',
-  'actor',
-  'action',
-  'resource',
-  'outcome',
-  'request_id',
-  'event_id',
-  'leaf',
-  'record',
-];
-
-/** One record a line. In JSON Lines `record` is the record itself, whose canonical form is what was hashed. */
 class LineWriter {
   readonly #files: FileList;
   readonly #file: FileHandle;
   readonly #path: string;
-  readonly #line: (row: LogRow & { record: string }) => string;
+  readonly #format: 'jsonl' | 'csv';
   readonly #hash = createHash('sha256');
 
-  private constructor(files: FileList, file: FileHandle, path: string) {
+  private constructor(files: FileList, file: FileHandle, path: string, format: 'jsonl' | 'csv') {
     this.#files = files;
     this.#file = file;
     this.#path = path;
-    this.#line = path.endsWith('.csv') ? csvLine : jsonLine;
+    this.#format = format;
   }
 
   static async create(files: FileList, format: 'jsonl' | 'csv'): Promise<LineWriter> {
     const path = `records.${format}`;
-    const writer = new LineWriter(files, await files.open(path), path);
-    if (format === 'csv') await writer.#write(`${HEADINGS.join(',')}\r\n`);
+    const writer = new LineWriter(files, await files.open(path), path, format);
+    await writer.#write(headOf(format));
     return writer;
   }
 
   page({ rows }: LogPage): Promise<void> {
     let text = '';
-    for (const row of rows) if (row.record !== null) text += this.#line({ ...row, record: row.record });
+    for (const row of rows) if (row.record !== null) text += lineOf(this.#format, { ...row, record: row.record });
     return this.#write(text);
   }
 
@@ -194,17 +180,6 @@ class LineWriter {
     this.#hash.update(text);
     await this.#file.appendFile(text);
   }
-}
-
-const leafHex = ({ leaf }: LogRow): string => (leaf === null ? '' : Buffer.from(leaf).toString('hex'));
-
-const jsonLine = (row: LogRow & { record: string }): string =>
-  `{"event_id":${JSON.stringify(row.columns?.eventId ?? null)},"leaf":"${leafHex(row)}","record":${row.record}}\n`;
-
-function csvLine(row: LogRow & { record: string }): string {
-  const { columns: c, seq, record } = row;
-  const cells = c && [c.at, c.kind, c.actor, c.action, c.resource, c.outcome, c.request_id ?? '', c.eventId];
-  return `${seq},${[...(cells ?? []), leafHex(row), record].map(csvCell).join(',')}\r\n`;
 }
 
 /** C2SP tlog-tiles: hash tiles, entry bundles; one unfinished tile a level is held. */

@@ -12,12 +12,13 @@ import { isManifestSigned, type Manifest } from './manifest.ts';
 import type { ReadNode } from './merkle.shared.ts';
 import { parseNote, type VerifierKey } from './note.shared.ts';
 import { nodeCrypto, sha256 } from './note-crypto.node.ts';
+import { linesOf } from './selection.files.ts';
 import { decodeBundle, TILE_WIDTH, tilePath, tileWidth } from './tiles.ts';
 
 /** An exported folder, opened to be verified. */
 export interface OpenExport {
   readonly manifest: Manifest;
-  /** Null for CSV: its records are for people, its files are checked against the manifest. */
+  /** Null for CSV, whose records are for people, and for a selection, which {@link verifySelection} checks. */
   readonly source: LogSource | null;
   /** What is wrong with the folder itself: files that are not what the manifest says, a signature that is wrong. */
   faults(key: VerifierKey): Promise<string[]>;
@@ -36,7 +37,12 @@ export async function openExport(folder: string): Promise<OpenExport> {
   ) {
     throw new Error(`${folder}: this is no manifest of an export`);
   }
-  const source = format === 'csv' ? null : format === 'tiles' ? await tiles(folder) : lines(folder, manifest);
+  const source =
+    format === 'csv' || manifest.filter !== undefined
+      ? null
+      : format === 'tiles'
+        ? await tiles(folder)
+        : lines(folder, manifest);
   return { manifest, source, faults: (key) => faultsOf(folder, manifest, bytes, key) };
 }
 
@@ -155,7 +161,7 @@ function lines(folder: string, { from, to, checkpoint, nodes }: Manifest): LogSo
     async *pages(begin, end): AsyncGenerator<LogPage> {
       let rows: LogRow[] = [];
       let at = begin;
-      for await (const line of createInterface({ input: createReadStream(join(folder, 'records.jsonl')) })) {
+      for await (const line of linesOf(folder, 'records', 'jsonl')) {
         const row = rowOf(line);
         if (row === null || row.seq < begin || row.seq >= end) continue;
         while (row.seq >= at + PAGE) {

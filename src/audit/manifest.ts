@@ -17,6 +17,8 @@ export interface Manifest {
   readonly checkpoint: string | null;
   /** Nodes of the tree that tie the range to the checkpoint: RFC 9162 hashes in base64. */
   readonly nodes: readonly { readonly level: number; readonly index: number; readonly hash: string }[];
+  /** What the records were selected by, where not all of the range are here: then each comes with its own proof. */
+  readonly filter?: Readonly<Record<string, string | undefined>>;
   /** SHA-256 of `files.sha256`, hex, which holds that of every other file. */
   readonly files_sha256: string;
   /** Whether `manifest.sig` is there: the caller may not have had the key. */

@@ -2,9 +2,11 @@ import { readFile } from 'node:fs/promises';
 import { exportLog } from '#audit/export.files.ts';
 import { openExport } from '#audit/log-source.files.ts';
 import type { LogSource } from '#audit/log-source.ts';
+import type { Manifest } from '#audit/manifest.ts';
 import { formatVerifierKey } from '#audit/note.shared.ts';
 import { nodeCrypto, sha256 } from '#audit/note-crypto.node.ts';
 import { type Check, type ReceiptTexts, verifyReceipt } from '#audit/receipt.shared.ts';
+import { type SelectionResult, verifySelection } from '#audit/selection.files.ts';
 import { type VerifyDeps, type VerifyResult, verifyLog } from '#audit/verify.service.ts';
 import { loadConfig } from '#config/load.ts';
 import { type FoundKey, findKey, keyOf, localSigner, openLog } from './audit-log.ts';
@@ -31,6 +33,15 @@ async function verifyFolder(folder: string, json: boolean, options: Invocation['
   const wrong = found.key === null ? [] : await faults(found.key);
   if (!manifest.signed) process.stderr.write('The manifest is not signed; the checkpoint speaks for the records.\n');
   for (const fault of wrong) process.stderr.write(`FAULT: ${fault}\n`);
+  if (manifest.filter !== undefined && manifest.format === 'jsonl' && found.key !== null) {
+    const bar = progressBar('verified');
+    const result = await verifySelection(folder, manifest, found.key, bar.show);
+    bar.end();
+    if (json)
+      process.stdout.write(`${JSON.stringify({ ...result, ok: result.ok && wrong.length === 0, faults: wrong })}\n`);
+    else process.stdout.write(saySelection(result, manifest));
+    return result.ok && wrong.length === 0 ? 0 : 1;
+  }
   if (source === null) {
     const { records, from, to } = manifest;
     if (json) process.stdout.write(`${JSON.stringify({ ok: wrong.length === 0, records, from, to, faults: wrong })}\n`);
@@ -41,6 +52,19 @@ async function verifyFolder(folder: string, json: boolean, options: Invocation['
     return wrong.length === 0 ? 0 : 1;
   }
   return Math.max(wrong.length === 0 ? 0 : 1, await verifySource(source, found, json, options, []));
+}
+
+function saySelection({ records, first, findings }: SelectionResult, { filter = {}, from, to }: Manifest): string {
+  const asked = Object.entries(filter).map(([name, value]) => `${name}=${value}`);
+  const lines = [
+    `Verified ${counted(records, 'record')}${range(from, to)}, selected by ${asked.join(' ')}: each is proven to be in the log.`,
+    'That no other record matches is what the signed manifest says; only an export without a filter proves it.',
+  ];
+  if (first === null) return `${lines.join('\n')}\nNothing is wrong.\n`;
+  return `FAULTS. The first is at seq ${places(first)}: ${first.detail}.\n${findings
+    .slice(0, 50)
+    .map((one) => `  ${places(one)}  ${one.detail}\n`)
+    .join('')}`;
 }
 
 async function verifySource(

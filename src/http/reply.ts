@@ -29,12 +29,34 @@ export async function sendStream(
   }
 }
 
+/** Sends what is made as fast as the client takes it, without its end. Nothing goes out before the first part is made. */
+export async function sendDownload(
+  response: ServerResponse,
+  { type, name, chunks }: Extract<Reply, { kind: 'download' }>,
+  signal: AbortSignal,
+): Promise<void> {
+  for await (const chunk of chunks) {
+    signal.throwIfAborted();
+    if (!response.headersSent) {
+      response.writeHead(200, {
+        'content-type': type,
+        'content-disposition': `attachment; filename="${name}"`,
+        'cache-control': 'no-store',
+      });
+    }
+    if (!response.write(chunk)) await once(response, 'drain', { signal });
+  }
+}
+
 /** The last bytes of an answer; everything that had to be recorded is. `promise`: of the outcome's record. */
 export function sendReply(response: ServerResponse, reply: Reply, promise: string | null): void {
   switch (reply.kind) {
     case 'stream':
       // Its headers were sent before there was an outcome: a comment, which clients of server-sent events pass over.
       response.end(`${promise === null ? '' : `: audit-promise ${promise}\n\n`}data: [DONE]\n\n`);
+      return;
+    case 'download':
+      response.end(reply.ending);
       return;
     case 'empty':
       response.writeHead(204, reply.headers);

@@ -47,7 +47,15 @@ export type Reply =
   | { readonly kind: 'empty'; readonly headers?: Record<string, string> }
   /** 302: for a browser that is on its way somewhere else, never in answer to a change. */
   | { readonly kind: 'redirect'; readonly location: string; readonly headers?: Record<string, string | string[]> }
-  | { readonly kind: 'stream'; readonly frames: AsyncIterable<string> };
+  | { readonly kind: 'stream'; readonly frames: AsyncIterable<string> }
+  /** A file that is made while it is sent. `ending` goes out when the outcome is on record: without it the file is cut off. */
+  | {
+      readonly kind: 'download';
+      readonly type: string;
+      readonly name: string;
+      readonly chunks: AsyncIterable<Uint8Array>;
+      readonly ending: Uint8Array;
+    };
 
 interface Declared<P, Q, B> {
   /** Stable name: in records, metrics and the digest that a step-up proof is bound to. */

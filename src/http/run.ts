@@ -2,7 +2,7 @@ import type { Ending, Report } from '#kernel/gate.ts';
 import { Problem } from '#kernel/problem.ts';
 import type { Exchange, PipelineDeps } from './exchange.ts';
 import { setPromise } from './headers.ts';
-import { sendReply, sendStream, sendStreamProblem } from './reply.ts';
+import { sendDownload, sendReply, sendStream, sendStreamProblem } from './reply.ts';
 import { ClientClosed, type Reply } from './route.ts';
 
 /** Runs the handler and writes the outcome before the last byte. Returns the code it ended with, if it failed. */
@@ -22,8 +22,9 @@ export async function runAndSettle(exchange: Exchange, deps: PipelineDeps): Prom
   try {
     reply = await callHandler(exchange);
     if (reply.kind === 'stream') await sendStream(response, reply.frames, abort.signal);
+    if (reply.kind === 'download') await sendDownload(response, reply, abort.signal);
     // A whole answer that is made is sent, also where what it did was to end this very session.
-    if (reply.kind === 'stream' || response.destroyed) abort.signal.throwIfAborted();
+    if (reply.kind === 'stream' || reply.kind === 'download' || response.destroyed) abort.signal.throwIfAborted();
   } catch (thrown) {
     failure = abort.signal.aborted ? abort.signal.reason : thrown;
   } finally {
@@ -42,7 +43,7 @@ export async function runAndSettle(exchange: Exchange, deps: PipelineDeps): Prom
     sendReply(response, reply, promise);
     return null;
   }
-  return endFailed(exchange, deps, failure);
+  return endFailed(exchange, deps, failure, reply);
 }
 
 function callHandler(exchange: Exchange): Promise<Reply> {
@@ -76,7 +77,7 @@ function endingOf(failure: unknown): Ending {
   return { outcome: 'failed', code: Problem.from(failure).code };
 }
 
-function endFailed(exchange: Exchange, deps: PipelineDeps, failure: unknown): string {
+function endFailed(exchange: Exchange, deps: PipelineDeps, failure: unknown, reply: Reply | null): string {
   const { response } = exchange;
   if (failure instanceof ClientClosed || response.destroyed) {
     response.destroy();
@@ -86,6 +87,8 @@ function endFailed(exchange: Exchange, deps: PipelineDeps, failure: unknown): st
   // While the answer has not begun it can still say so by its status.
   if (!response.headersSent) throw problem;
   if (problem.code === 'internal') deps.onError(exchange, problem.cause ?? problem);
-  sendStreamProblem(response, problem);
+  // The end of a file is no place for a sentence: it breaks off, which every client notices.
+  if (reply?.kind === 'download') response.destroy();
+  else sendStreamProblem(response, problem);
   return problem.code;
 }
