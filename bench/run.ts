@@ -11,6 +11,7 @@ const BENCHMARKS: Readonly<Record<string, { readonly about: string; readonly loa
   scoring: {
     about: 'encrypted scoring: one customer, a batch, an MLP; server time, bytes, errors, plain arithmetic (1 minute)',
     load: async () => (await import('./scoring.ts')).runScoring,
+  },
   auditor: {
     about:
       'pages of an auditor’s search at a million records, each filter and together; what their indexes cost (5 minutes)',

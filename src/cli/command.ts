@@ -4,6 +4,7 @@ import { acknowledge } from './acknowledge.ts';
 import { exportCommand, keyCommand, receiptCommand, verifyCommand } from './audit.ts';
 import { checkConfig } from './config.ts';
 import { migrateCommand } from './db.ts';
+import { followCommand } from './follow.ts';
 import { createKey, listKeys, revokeKey } from './key.ts';
 import { initKeys, rotateKeys } from './keys.ts';
 import { login, logout } from './login.ts';
@@ -39,6 +40,9 @@ const OPTIONS = {
   title: { type: 'string' },
   version: { type: 'string' },
   classification: { type: 'string' },
+  state: { type: 'string' },
+  syslog: { type: 'string' },
+  cert: { type: 'string' },
 } as const;
 /** Switches that every verb takes; the others only where its usage names them. */
 const COMMON: ReadonlySet<string> = new Set(['help', 'json']);
@@ -131,6 +135,12 @@ const VERBS: readonly Verb[] = [
     exportCommand,
   ),
   verb('audit receipt', 'FILE --key KEY [--prompt FILE] [--answer FILE]', 'Check a receipt, offline.', receiptCommand),
+  verb(
+    'audit follow',
+    '[--state FILE] [--from SEQ] [--syslog tls://HOST:PORT [--ca FILE] [--cert FILE --key FILE]]',
+    'Hand on every record, as JSON lines or by syslog over TLS.',
+    followCommand,
+  ),
   verb('audit key', '', 'Print the key that verifies the log.', keyCommand),
   verb(
     'audit acknowledge',

@@ -7,7 +7,7 @@ import { eventually, type Role, temporaryFolder } from './gateway.ts';
 import { GatewayDatabase } from './gateway-database.ts';
 import { HttpsClient } from './https-client.ts';
 
-const PROGRAM = new URL('../../src/strongroom.mjs', import.meta.url).pathname;
+export const PROGRAM = new URL('../../src/strongroom.mjs', import.meta.url).pathname;
 /** Settings of the shell that runs the tests are not settings of the gateway under test. */
 const BARE = Object.fromEntries(
   Object.entries(process.env).filter(([name]) => !name.startsWith('STRONGROOM_') && name !== 'DATABASE_URL'),
