@@ -1,5 +1,5 @@
 import type { Commitment } from '#audit/commitment.ts';
-import type { Engine, GenerationEvent, GenerationRequest, ModelStatus, Usage } from '#engine/engine.ts';
+import type { Engine, GenerationEvent, GenerationRequest, Making, ModelStatus, Usage } from '#engine/engine.ts';
 import { canonicalJson } from '#kernel/canonical-json.ts';
 import type { Clock } from '#kernel/clock.ts';
 import { Problem } from '#kernel/problem.ts';
@@ -19,6 +19,8 @@ export class Completion {
   readonly #startedAt: number;
   #promptTokens: number | null = null;
   #completionTokens = 0;
+  #making: Making | null = null;
+  #takenMs: number | null = null;
   #firstTokenMs: number | null = null;
   #answer = '';
   #finished: { readonly reason: 'stop' | 'length'; readonly usage: Usage } | null = null;
@@ -37,6 +39,8 @@ export class Completion {
     const { value } = await this.#events.next();
     if (value?.type !== 'started') throw new Problem('engine_failed');
     this.#promptTokens = value.promptTokens;
+    this.#making = value.making ?? null;
+    this.#takenMs = this.#elapsed();
   }
 
   /** The pieces of the answer. */
@@ -71,13 +75,14 @@ export class Completion {
   /** For the outcome record: counts, digests, sampler, timings and commitments; no text. */
   report() {
     const { promptTokens, completionTokens, cachedTokens } = this.usage;
-    const { messages, temperature, topP, seed, maxTokens, stream, responseFormat } = this.#request;
-    const commitment = this.#commitment;
+    const { messages, temperature, topP, seed, maxTokens, stop, stream, responseFormat } = this.#request;
+    const [commitment, making] = [this.#commitment, this.#making];
     return {
       ran: this.#promptTokens !== null,
       tokens: promptTokens + completionTokens,
       facts: {
         engine: this.#model.engine,
+        engine_build: making?.build ?? null,
         weights_sha256: this.#model.digest,
         template_sha256: this.#model.templateDigest,
         prompt_tokens: promptTokens,
@@ -86,10 +91,13 @@ export class Completion {
         finish_reason: this.#finished?.reason ?? null,
         stream,
         response_format: responseFormat.type,
-        temperature: decimal(temperature),
-        top_p: decimal(topP),
-        seed: seed ?? null,
+        temperature: decimal(making?.temperature ?? temperature),
+        top_p: decimal(making?.topP ?? topP),
+        seed: making?.seed ?? seed ?? null,
+        stop_sequences: stop?.length ?? 0,
         max_tokens: maxTokens ?? null,
+        queue_ms: making?.queuedMs ?? null,
+        prefill_ms: this.#firstTokenMs === null || this.#takenMs === null ? null : this.#firstTokenMs - this.#takenMs,
         first_token_ms: this.#firstTokenMs,
         duration_ms: this.#elapsed(),
         prompt_commitment: commitment.to(canonicalJson(messages.map(({ role, content }) => ({ role, content })))),

@@ -41,6 +41,8 @@ interface Loaded {
   readonly driver: Driver;
   readonly tools: GenerationTools;
   readonly backend: string;
+  /** Release of llama.cpp. */
+  readonly build: string;
 }
 
 /** @throws LoadError when the bytes are not the approved ones */
@@ -117,7 +119,7 @@ async function load(message: LoadMessage): Promise<Loaded> {
     send({ t: 'beat', steps: driver.steps, batches, sequences, largestBatch });
   }, BEAT_MS);
   const tools = { model, prompts, contextSize: message.contextSize, grammar: grammarCache(llama), send, now };
-  return { driver, tools, backend: llama.gpu || 'cpu' };
+  return { driver, tools, backend: llama.gpu || 'cpu', build: llama.llamaCppRelease.release };
 }
 
 /** Handed out in ascending order of their ids. */
@@ -152,7 +154,7 @@ async function receive(value: unknown): Promise<void> {
   if (message.t === 'load') {
     try {
       loaded = await load(message);
-      send({ t: 'ready', backend: loaded.backend });
+      send({ t: 'ready', backend: loaded.backend, build: loaded.build });
     } catch (error) {
       report(error);
       // The parent ends this process when it has read why.

@@ -41,13 +41,24 @@ export interface Usage {
   readonly cachedTokens: number;
 }
 
+/** How an answer is made: what the caller left open, as the engine filled it in. Null where only an upstream knows. */
+export interface Making {
+  /** The engine and its build, such as `llama.cpp b7531 cuda`. */
+  readonly build: string | null;
+  readonly temperature: number | null;
+  readonly topP: number | null;
+  readonly seed: number | null;
+  /** Waited for a place, in milliseconds. */
+  readonly queuedMs: number;
+}
+
 /**
  * What a generation yields, in this order: one `started`, any number of `delta`, one `finished`.
  * A generator that returns without `finished` has failed; it then MUST have thrown.
  */
 export type GenerationEvent =
   /** Before the first prefill: the prompt's true length in tokens. Upstreams without a tokenizer send an estimate. */
-  | { readonly type: 'started'; readonly promptTokens: number }
+  | { readonly type: 'started'; readonly promptTokens: number; readonly making?: Making }
   /** A piece of text, always whole Unicode characters, and how many sampled tokens it stands for (0 or more). */
   | { readonly type: 'delta'; readonly text: string; readonly tokens: number }
   | { readonly type: 'finished'; readonly reason: 'stop' | 'length'; readonly usage: Usage };

@@ -1,5 +1,5 @@
 import type { Problem } from '#kernel/problem.ts';
-import type { GenerationEvent } from './engine.ts';
+import type { GenerationEvent, Making } from './engine.ts';
 import { EventChannel } from './event-channel.ts';
 
 export interface GenerationDeadlines {
@@ -12,6 +12,7 @@ export interface GenerationDeadlines {
 interface Entry {
   readonly channel: EventChannel<GenerationEvent>;
   readonly leave: () => void;
+  readonly making: Making | undefined;
   /** When something last came, or was asked; monotonic milliseconds. */
   at: number;
   waitingFor: keyof GenerationDeadlines;
@@ -22,11 +23,15 @@ export class GenerationTable {
   readonly #entries = new Map<number, Entry>();
   #lastId = 0;
 
-  /** @param leave gives the slot back */
-  open(leave: () => void, now: number): { readonly id: number; readonly channel: EventChannel<GenerationEvent> } {
+  /** @param leave gives the slot back @param making goes with the `started` event */
+  open(
+    leave: () => void,
+    now: number,
+    making?: Making,
+  ): { readonly id: number; readonly channel: EventChannel<GenerationEvent> } {
     const id = ++this.#lastId;
     const channel = new EventChannel<GenerationEvent>();
-    this.#entries.set(id, { channel, leave, at: now, waitingFor: 'firstTokenMs' });
+    this.#entries.set(id, { channel, leave, making, at: now, waitingFor: 'firstTokenMs' });
     return { id, channel };
   }
 
@@ -34,7 +39,8 @@ export class GenerationTable {
   deliver(id: number, event: GenerationEvent, now: number): void {
     const entry = this.#entries.get(id);
     if (entry === undefined) return;
-    entry.channel.push(event);
+    const { making } = entry;
+    entry.channel.push(event.type === 'started' && making !== undefined ? { ...event, making } : event);
     if (event.type === 'started' || entry.waitingFor === 'cancelMs') return;
     entry.at = now;
     entry.waitingFor = 'nextTokenMs';

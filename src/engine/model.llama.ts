@@ -1,10 +1,10 @@
-import { randomInt } from 'node:crypto';
 import type { Clock } from '#kernel/clock.ts';
 import type { Log } from '#kernel/log.ts';
 import { Problem } from '#kernel/problem.ts';
 import type { Engine, GenerationEvent, GenerationRequest, ModelState, ModelStatus } from './engine.ts';
 import { GenerationTable } from './generation-table.ts';
 import { grammarFor } from './json-grammar.ts';
+import { makingOf } from './making.ts';
 import { type LlamaModelSpec, specFaults, templateDigest } from './model-spec.ts';
 import { EngineProcess, LLAMA_LIMITS, type LlamaLimits, LOAD_FAILURES } from './process.llama.ts';
 import type { ChildMessage } from './protocol.contract.ts';
@@ -44,9 +44,6 @@ export function openLlamaModel(spec: LlamaModelSpec, deps: LlamaDeps): LlamaEngi
   return new ChildEngine(spec, deps);
 }
 
-/** Where the caller does not say; a model's own habits are not read from its file. */
-const TEMPERATURE = 0.7;
-const TOP_P = 0.95;
 const WATCH_MS = 250;
 
 class ChildEngine implements LlamaEngine {
@@ -57,6 +54,7 @@ class ChildEngine implements LlamaEngine {
   readonly #turnstile: Turnstile;
   readonly #restarts = new RestartPolicy();
   readonly #running = new GenerationTable();
+  #build: string | null = null;
   #state: ModelState = 'unloaded';
   #process: EngineProcess | null = null;
   #loading: PromiseWithResolvers<void> | null = null;
@@ -137,13 +135,15 @@ class ChildEngine implements LlamaEngine {
     refuseHugePrompt(request, this.#spec.contextSize);
     const grammar = grammarFor(request.responseFormat);
 
+    const askedAt = this.#now();
     const leave = await this.#turnstile.enter(request.subject, signal);
     const process = this.#process;
     if (process === null || this.#state !== 'ready') {
       leave();
       throw this.#failure ?? ended();
     }
-    const { id, channel } = this.#running.open(leave, this.#now());
+    const making = makingOf(request, this.#build, this.#now() - askedAt);
+    const { id, channel } = this.#running.open(leave, this.#now(), making);
     const cancel = () => {
       if (this.#running.abandon(id, this.#now())) process.send({ t: 'cancel', id });
     };
@@ -159,9 +159,9 @@ class ChildEngine implements LlamaEngine {
       subject: request.subject,
       messages: request.messages.map(({ role, content }) => ({ role, content })),
       maxTokens: request.maxTokens ?? this.#spec.maxOutputTokens,
-      temperature: request.temperature ?? TEMPERATURE,
-      topP: request.topP ?? TOP_P,
-      seed: request.seed ?? randomInt(2 ** 32),
+      temperature: making.temperature,
+      topP: making.topP,
+      seed: making.seed,
       stop: [...stop],
       grammar,
       stream: request.stream,
@@ -221,10 +221,11 @@ class ChildEngine implements LlamaEngine {
         running.end(message.id);
         return;
       case 'beat':
-        this.#measured = pickMeasurements(message);
+        this.#measured = message;
         return;
       case 'ready':
         this.#deps.log.info('model is ready', { model: this.#spec.id, state: message.backend });
+        this.#build = message.build === undefined ? null : `llama.cpp ${message.build} ${message.backend}`;
         this.#state = 'ready';
         this.#turnstile.open();
         this.#settleLoad(null);
@@ -289,12 +290,5 @@ function refusal(message: Extract<ChildMessage, { t: 'failed' }>): Problem {
     ...(message.code === 'engine_failed' ? {} : { param: 'messages' }),
   });
 }
-
-const pickMeasurements = ({ steps, batches, sequences, largestBatch }: LlamaMeasurements): LlamaMeasurements => ({
-  steps,
-  batches,
-  sequences,
-  largestBatch,
-});
 
 const ended = (): Problem => engineFailed('The engine ended before the answer was complete. Try again.');

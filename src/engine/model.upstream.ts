@@ -114,7 +114,9 @@ class UpstreamEngine implements Engine {
         param: 'response_format',
       });
     }
+    const askedAt = this.#deps.clock.monotonic();
     const leave = await this.#turnstile.enter(request.subject, signal);
+    const queuedMs = Math.round(this.#deps.clock.monotonic() - askedAt);
     // One controller that others abort, not AbortSignal.any: that holds its followers by WeakRef, which the young
     // generation's collector takes for strong, so that every request would live on into the old one.
     const stop = new AbortController();
@@ -127,7 +129,7 @@ class UpstreamEngine implements Engine {
     signal.addEventListener('abort', onAbort, { once: true });
     let complete = false;
     try {
-      for await (const event of this.#answer(request, stop.signal)) {
+      for await (const event of this.#answer(request, queuedMs, stop.signal)) {
         complete = event.type === 'finished';
         yield event;
       }
@@ -143,13 +145,19 @@ class UpstreamEngine implements Engine {
     }
   }
 
-  async *#answer(request: GenerationRequest, signal: AbortSignal): AsyncGenerator<GenerationEvent, void, undefined> {
+  async *#answer(
+    request: GenerationRequest,
+    queuedMs: number,
+    signal: AbortSignal,
+  ): AsyncGenerator<GenerationEvent, void, undefined> {
     const client = this.#client;
     if (client === null) throw notLoaded();
     const estimate = estimatePrompt(request);
     const response = await client.request('POST', 'v1/chat/completions', this.#body(request), signal);
     if (response.statusCode !== 200) throw await client.problem(response, () => this.#tooLong(estimate));
-    yield { type: 'started', promptTokens: estimate };
+    const { temperature = null, topP = null, seed = null } = request;
+    // What was not said, the server decides; which build it is, it does not say.
+    yield { type: 'started', promptTokens: estimate, making: { build: null, temperature, topP, seed, queuedMs } };
 
     let reason: string | null = null;
     let usage: UpstreamPiece['usage'] = null;

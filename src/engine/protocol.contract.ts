@@ -45,7 +45,7 @@ const usage = z.strictObject({ promptTokens: count, completionTokens: count, cac
 const childMessage = z.discriminatedUnion('t', [
   /** The file's bytes have the approved digest; parsing begins. */
   z.strictObject({ t: z.literal('verified') }),
-  z.strictObject({ t: z.literal('ready'), backend: z.string().max(40) }),
+  z.strictObject({ t: z.literal('ready'), backend: z.string().max(40), build: z.string().max(60).optional() }),
   z.strictObject({
     t: z.literal('load_failed'),
     reason: z.enum(['unreadable', 'digest_mismatch', 'malformed', 'context_too_large', 'no_backend', 'failed']),

@@ -58,6 +58,28 @@ describe('chat completions over TLS, as OpenAI’s own client uses them', () => 
     assert.equal(outcome?.event['prompt_tokens'], usage?.prompt_tokens);
   });
 
+  it('records the whole decision: rule, policy, quota, digests, sampler, seed, build, counts, timings', async () => {
+    const { response } = await openai.chat.completions.create({ ...ASK, temperature: 0.25 }).withResponse();
+    const [intent, outcome] = await test.records(response.headers.get('x-request-id') ?? '');
+    const asked = intent?.event ?? {};
+    assert.deepEqual([asked['rule'], asked['policy_version']], ['analyst-infer', 1]);
+    assert.equal((asked['quota'] as Record<string, number>)['requests_day'], 1);
+    const said = outcome?.event ?? {};
+    const demo = await demoEntry();
+    assert.equal(said['weights_sha256'], demo.sha256);
+    assert.match(String(said['template_sha256']), /^[0-9a-f]{64}$/);
+    assert.match(String(said['engine_build']), /^llama\.cpp \S+ cpu$/);
+    assert.deepEqual([said['temperature'], said['top_p'], said['max_tokens']], ['0.25', '0.95', null]);
+    assert.ok(Number.isSafeInteger(said['seed']), 'the seed that was drawn, so that the answer can be made again');
+    for (const timing of ['queue_ms', 'prefill_ms', 'first_token_ms', 'duration_ms'])
+      assert.ok(Number(said[timing]) >= 0, timing);
+    const again = await openai.chat.completions
+      .create({ ...ASK, temperature: 0.25, seed: 4_294_967_295 })
+      .withResponse();
+    const [, second] = await test.records(again.response.headers.get('x-request-id') ?? '');
+    assert.equal(second?.event['seed'], 4_294_967_295);
+  });
+
   it('ends a stream with [DONE] only', async () => {
     const open = await test.client.open('POST', '/v1/chat/completions', {
       headers: analyst.bearer,

@@ -1,0 +1,15 @@
+import { randomInt } from 'node:crypto';
+import type { GenerationRequest } from './engine.ts';
+
+/** Where the caller does not say; a model's own habits are not read from its file. */
+const TEMPERATURE = 0.7;
+const TOP_P = 0.95;
+
+/** What the caller left open, filled in: it goes to the sampler and on the record. */
+export const makingOf = ({ temperature, topP, seed }: GenerationRequest, build: string | null, queuedMs: number) => ({
+  build,
+  temperature: temperature ?? TEMPERATURE,
+  topP: topP ?? TOP_P,
+  seed: seed ?? randomInt(2 ** 32),
+  queuedMs: Math.round(queuedMs),
+});
