@@ -21,6 +21,7 @@ const ScoringPage = lazy(() => import('./pages/scoring.tsx').then((module) => mo
 const SecurityPage = lazy(() => import('./pages/own.ts').then((module) => module.SecurityPage));
 const FactorPage = lazy(() => import('./pages/own.ts').then((module) => module.FactorPage));
 const RecoveryPage = lazy(() => import('./pages/own.ts').then((module) => module.RecoveryPage));
+const ReceiptPage = lazy(() => import('./pages/own.ts').then((module) => module.ReceiptPage));
 const EnrolPage = lazy(() => import('./pages/own.ts').then((module) => module.EnrolPage));
 
 type Session =
@@ -132,7 +133,12 @@ function Shell({ user, auditDown, onLeave, onCodes }: ShellProps) {
   const route = useRoute();
   const pages = user.must_enrol ? [] : pagesOf(user.roles);
   const isOwn = user.must_enrol || route.page === 'security';
-  const page = isOwn ? 'security' : (pages.find((allowed) => allowed === route.page) ?? pages[0]);
+  const isReceipt = route.page === 'receipt' && !isOwn;
+  const page = isOwn
+    ? 'security'
+    : isReceipt
+      ? 'receipt'
+      : (pages.find((allowed) => allowed === route.page) ?? pages[0]);
   const quota = useQuota(pages.includes('ask'));
   const conversation = useConversation(useApi(), quota.refresh);
   const factor = user.must_enrol || route.rest === 'factor';
@@ -157,6 +163,7 @@ function Shell({ user, auditDown, onLeave, onCodes }: ShellProps) {
         {page === 'users' && <UsersPage open={route.page === 'users' ? route.rest : ''} />}
         {page === 'security' && factor && <FactorPage user={user} onCodes={onCodes} />}
         {page === 'security' && !factor && <SecurityPage user={user} onLeave={onLeave} />}
+        {page === 'receipt' && <ReceiptPage key={route.rest} request={route.rest} turns={conversation.turns} />}
         {page === undefined && <p class="empty">{text.noPages}</p>}
       </main>
     </div>

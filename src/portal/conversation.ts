@@ -137,13 +137,18 @@ async function* steps(response: Response) {
 }
 
 /** Only answers that stand are sent along: a refused or unconfirmed one is no part of the conversation. */
-function request(before: readonly Turn[], turn: Turn): ChatRequest {
-  const messages: ChatRequest['messages'] = [];
+export function messagesOf(before: readonly Turn[], turn: Turn) {
+  const messages: { role: 'user' | 'assistant'; content: string }[] = [];
   for (const { state, question, answer: said } of before) {
     if ((state !== 'done' && state !== 'stopped') || said === '') continue;
     messages.push({ role: 'user', content: question }, { role: 'assistant', content: said });
   }
   messages.push({ role: 'user', content: turn.question });
+  return messages;
+}
+
+function request(before: readonly Turn[], turn: Turn): ChatRequest {
+  const messages = messagesOf(before, turn);
   return { model: turn.model, messages, stream: true, stream_options: { include_usage: true } };
 }
 

@@ -1,10 +1,10 @@
 import { useEffect, useState } from 'preact/hooks';
 import type { Role } from '#kernel/principal.ts';
 
-export type Page = 'ask' | 'scoring' | 'keys' | 'audit' | 'models' | 'users' | 'security';
+export type Page = 'ask' | 'scoring' | 'keys' | 'audit' | 'models' | 'users' | 'security' | 'receipt';
 
 /**
- * Which pages a role opens; null: everybody, from the account menu. The server decides again on every call; this only
+ * Which pages a role opens; null: everybody, without a tab. The server decides again on every call; this only
  * saves the reader a refusal.
  */
 const PAGES: readonly { readonly page: Page; readonly role: Role | null }[] = [
@@ -15,6 +15,7 @@ const PAGES: readonly { readonly page: Page; readonly role: Role | null }[] = [
   { page: 'models', role: 'admin' },
   { page: 'users', role: 'admin' },
   { page: 'security', role: null },
+  { page: 'receipt', role: null },
 ];
 
 export const pagesOf = (roles: readonly Role[]): readonly Page[] =>

@@ -5,6 +5,8 @@ import { DEMO_TEXT } from '../engine/demo.ts';
 import { launchBrowser } from '../harness/browser.ts';
 import { demoEntry, madeEntry, TestGateway } from '../harness/gateway.ts';
 
+const OTHER_KEY = 'PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW';
+
 /** The portal of a real gateway, with a real model, in a real browser: what a new user does first. */
 describe('the portal on the gateway', () => {
   let test: TestGateway;
@@ -43,6 +45,11 @@ describe('the portal on the gateway', () => {
     return { page, faults };
   }
 
+  const attributes = (page: Page, selector: string, name: string) =>
+    page.evaluate<string[]>(
+      `Array.from(document.querySelectorAll('${selector}'), (one) => one.getAttribute('${name}'))`,
+    );
+
   async function leave(page: Page, faults: readonly string[]): Promise<void> {
     assert.equal(await page.evaluate('JSON.stringify(window.blocked)'), '[]');
     assert.deepEqual(faults, []);
@@ -70,6 +77,62 @@ describe('the portal on the gateway', () => {
     assert.ok(outcome, 'intent and outcome are on the record');
     await auditor.page.locator(`a[href="#/audit/${outcome.seq}"]`).click();
     await auditor.page.getByText('These bytes are what was hashed').waitFor();
+    await leave(auditor.page, auditor.faults);
+  });
+
+  it('checks the receipt of an answer in the browser, and shows an auditor how it was decided, with proof', async () => {
+    const { page, faults } = await desk('analyst');
+    await page.getByText('ready').waitFor();
+    for (const question of ['What are you?', 'And who keeps the keys?']) {
+      await page.locator('textarea').fill(question);
+      await page.getByRole('button', { name: 'Send' }).click();
+      await page.locator('.turn', { hasText: question }).locator('.answer-done').waitFor();
+    }
+    // Of the second answer: what was sent is the whole conversation.
+    await page.getByRole('link', { name: 'Receipt' }).last().click();
+    await page.getByRole('heading', { name: 'Receipt of an answer' }).waitFor();
+    await page.getByRole('button', { name: 'Check' }).click();
+    await page.getByRole('heading', { name: 'The receipt is good' }).waitFor();
+    const checks = await attributes(page, '[data-check]', 'data-check');
+    assert.ok(['checkpoint', 'outcome_inclusion', 'prompt', 'answer'].every((one) => checks.includes(one)));
+    const save = page.waitForEvent('download');
+    await page.getByRole('button', { name: 'Save the receipt' }).click();
+    assert.match((await save).suggestedFilename(), /^req_[0-9a-f]{32}\.json$/);
+    const answer = page.getByLabel('The answer, as you got it');
+    const said = await answer.inputValue();
+    await answer.fill(`${said}!`);
+    await page.getByRole('button', { name: 'Check' }).click();
+    await page.getByRole('heading', { name: 'The receipt is not good' }).waitFor();
+    assert.equal(await page.locator('[data-ok=false]').getAttribute('data-check'), 'answer');
+    await answer.fill(said);
+    await page.getByLabel('Verifier key of the log').fill(OTHER_KEY);
+    await page.getByRole('button', { name: 'Check' }).click();
+    await page.locator('[data-check=checkpoint][data-ok=false]').waitFor();
+    const request = /req_[0-9a-f]{32}/.exec(page.url())?.[0] ?? '';
+    await leave(page, faults);
+
+    const auditor = await desk('auditor');
+    await auditor.page.getByRole('heading', { name: 'Audit log' }).waitFor();
+    const { seq } = await test.outcome(request);
+    await auditor.page.goto(`${test.url}/#/audit/${seq}`);
+    await auditor.page.getByRole('button', { name: 'Prove that it is in the signed tree' }).click();
+    await auditor.page.getByText('The record is in the signed tree').waitFor();
+    await auditor.page.getByRole('button', { name: 'Show how it was decided' }).click();
+    const story = auditor.page.locator('.story');
+    await story.getByText('Rule “analyst-infer” of policy version 1 allowed it.').waitFor();
+    const steps = await attributes(auditor.page, '.story li', 'data-step');
+    assert.deepEqual(steps, ['asked', 'allowed', 'quota', 'made', 'counted', 'ended']);
+    for (const fact of [
+      'Weights (SHA-256)',
+      'Chat template (SHA-256)',
+      'Engine build',
+      'Seed',
+      'First word after (ms)',
+    ])
+      await story.getByText(fact).waitFor();
+    await auditor.page.getByLabel('Verifier key of the log').fill(OTHER_KEY);
+    await auditor.page.getByRole('button', { name: 'Prove that it is in the signed tree' }).click();
+    await auditor.page.getByText('The record is NOT in the signed tree').waitFor();
     await leave(auditor.page, auditor.faults);
   });
 

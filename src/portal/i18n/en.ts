@@ -71,6 +71,7 @@ export const en = {
     models: 'Models',
     users: 'Users',
     security: 'Security',
+    receipt: 'Receipt',
   },
   sections: 'Sections',
   account: 'Account',

@@ -67,6 +67,7 @@ export const zh: Dictionary = {
     models: '模型',
     users: '用户',
     security: '账户安全',
+    receipt: '凭据',
   },
   sections: '栏目',
   account: '账户',

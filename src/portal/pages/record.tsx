@@ -4,6 +4,8 @@ import type { EventFilter } from '#portal/event-filter.ts';
 import { stamp, zoneName } from '#portal/format.ts';
 import { useOfficeText } from '#portal/i18n/offices.ts';
 import { CopyButton } from '#portal/parts/copy-button.tsx';
+import { DecisionPath } from '#portal/parts/decision-path.tsx';
+import { InclusionCheck } from '#portal/parts/inclusion-check.tsx';
 import { Icon } from '#portal/parts/mark.tsx';
 import { Modal } from '#portal/parts/modal.tsx';
 import { RefusalNotice } from '#portal/parts/notice.tsx';
@@ -53,7 +55,9 @@ export function RecordSheet({ seq, onClose, onFilter }: Props) {
       {data !== null && data.seq === seq && (
         <div class="record">
           <LeafCheck event={data} />
+          <InclusionCheck event={data} />
           <Fields event={data} onFilter={onFilter} />
+          <DecisionPath event={data} />
           <RecordText record={data.record} />
         </div>
       )}

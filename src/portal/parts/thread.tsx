@@ -116,6 +116,7 @@ function TurnFooter({ turn }: { readonly turn: Turn }) {
         <span class="turn-request">
           <code title={turn.requestId}>{turn.requestId}</code>
           <CopyButton value={turn.requestId} label={text.requestId} />
+          {!open && <a href={`#/receipt/${turn.requestId}`}>{text.tabs.receipt}</a>}
         </span>
       )}
     </footer>
