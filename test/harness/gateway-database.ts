@@ -1,4 +1,5 @@
-import { readFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from 'pg';
@@ -50,6 +51,22 @@ export class GatewayDatabase {
     this.#signalAll('SIGCONT');
   }
 
+  /**
+   * No file of the server may grow beyond so many bytes (RLIMIT_FSIZE, set from outside as it runs); null lifts it. To
+   * Postgres that is a disk which takes no more: a write comes back short or with an error, and Postgres handles both alike.
+   */
+  limitFiles(bytes: number | null): void {
+    const { pid } = this.#running().process;
+    for (const one of [pid, ...childrenOf(pid)]) {
+      if (!isThere(one)) continue;
+      // As its own user: another one may not even look at its limits.
+      const { uid, gid } = statSync(`/proc/${one}`);
+      const limit = `--fsize=${bytes ?? 'unlimited'}:`;
+      const { status, stderr } = spawnSync('prlimit', [`--pid=${one}`, limit], { uid, gid, encoding: 'utf8' });
+      if (status !== 0 && isThere(one)) throw new Error(`prlimit: ${stderr}`);
+    }
+  }
+
   /** Fast shutdown: from here on connections are refused. */
   async stop(): Promise<void> {
     await stopServer(this.#running());
@@ -96,6 +113,8 @@ export class GatewayDatabase {
     }
   }
 }
+
+const isThere = (pid: number): boolean => existsSync(`/proc/${pid}`);
 
 function childrenOf(pid: number): number[] {
   return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number);

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { startFakeUpstream } from '../fakes/upstream.ts';
 import { eventually, type Session, TestGateway, upstreamEntry } from '../harness/gateway.ts';
+import { runStrongroom } from '../harness/gateway-process.ts';
 import type { Answer } from '../harness/https-client.ts';
 
 const ASK = { model: 'demo', messages: [{ role: 'user', content: 'x' }] };
@@ -22,9 +23,12 @@ describe('promise 1: no model output without a committed audit intent', () => {
   });
   afterEach(async () => {
     upstream.set({});
-    if (test.database.isUp) test.database.thaw();
-    else await test.database.start();
+    if (test.database.isUp) {
+      test.database.thaw();
+      test.database.limitFiles(null);
+    } else await test.database.start();
     await eventually(async () => (await ask()).status === 200);
+    await assertClean();
   });
   after(async () => {
     await test[Symbol.asyncDispose]();
@@ -66,6 +70,13 @@ describe('promise 1: no model output without a committed audit intent', () => {
     assert.equal(open, 0, 'nothing is left open');
   }
 
+  /** As `strongroom audit verify` does, beside the running gateway. */
+  async function assertClean(): Promise<void> {
+    const verified = await runStrongroom(['audit', 'verify', '--json'], { STRONGROOM_DATA_DIR: test.dataDir });
+    const { ok, openCount, findings } = JSON.parse(verified.stdout);
+    assert.deepEqual([verified.code, ok, openCount, findings], [0, true, 0, []], verified.stdout);
+  }
+
   it('Postgres is stopped', async () => {
     await test.database.stop();
     await assertNothingRuns();
@@ -104,6 +115,36 @@ describe('promise 1: no model output without a committed audit intent', () => {
     await test.database.sql(`SET default_transaction_read_only = off`);
     await test.database.sql(`ALTER SYSTEM RESET default_transaction_read_only`);
     await test.database.sql('SELECT pg_reload_conf()');
+    await assertWorksAgain();
+  });
+
+  it('the disk is full: the log can not grow, and the server goes on', async () => {
+    // A table longer than a segment of the WAL: it hits the limit first, as it does on a full disk, where the WAL's own
+    // segments are there already. Rows of 2,032 bytes fill their pages, so that there is no room left in between.
+    await test.database.sql(`
+      INSERT INTO dedupe (event_id, verdict, created_at)
+        SELECT gen_random_uuid(), repeat('x', 1976), now() + interval '1 day' FROM generate_series(1, 9000)`);
+    test.database.limitFiles(16 * 1024 * 1024);
+    await eventually(async () => (await ask()).status === 503);
+    const asked = upstream.seen.length;
+    for (const answer of await Promise.all([ask(), ask({ stream: true }), ask()])) assertUnavailable(answer);
+    assert.equal(upstream.seen.length, asked, 'the model was not asked');
+    const { username, password } = test.account('analyst');
+    assertUnavailable(await test.client.post('/auth/login', { username, password }));
+    assert.ok(test.database.isUp, 'the server itself has not gone down');
+    test.database.limitFiles(null);
+    await assertWorksAgain();
+    await test.database.sql("DELETE FROM dedupe WHERE verdict LIKE 'xxx%'");
+  });
+
+  it('the disk is full to the last byte: Postgres itself goes down', async () => {
+    test.database.limitFiles(8192);
+    await eventually(async () => (await ask()).status === 503);
+    const asked = upstream.seen.length;
+    for (const answer of await Promise.all([ask(), ask({ stream: true })])) assertUnavailable(answer);
+    assert.equal(upstream.seen.length, asked);
+    await eventually(() => !test.database.isUp);
+    await test.database.start();
     await assertWorksAgain();
   });
 
