@@ -1,0 +1,191 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import { generateSync } from 'otplib';
+import { startFakeUpstream } from '../fakes/upstream.ts';
+import { present, type Session, TestGateway, upstreamEntry } from '../harness/gateway.ts';
+import type { Answer, RequestOptions } from '../harness/https-client.ts';
+import { declaredRoutes } from '../harness/route-table.ts';
+
+/** What the walk has learnt on its way. */
+interface Learnt {
+  user: string;
+  key: string;
+  session: string;
+  secret: string;
+  readonly password: string;
+}
+
+/** How a route is called once for its record, by somebody who may. */
+interface Step {
+  readonly who: 'analyst' | 'auditor' | 'admin';
+  readonly path?: (learnt: Learnt) => string;
+  readonly body?: (learnt: Learnt) => unknown;
+  readonly learn?: (answer: Answer, learnt: Learnt) => void;
+}
+
+const USER = { username: 'walked', roles: ['analyst'], department: 'risk', clearance: 1 };
+const onUser = (verb: string): Step => ({
+  who: 'admin',
+  path: ({ user }) => `/admin/users/${user}/${verb}`,
+});
+const onModel = (verb: string): Step => ({
+  who: 'admin',
+  path: () => `/admin/models/demo/${verb}`,
+  body: () => undefined,
+});
+const NEW_PASSWORD = 'a long sentence that nobody has used';
+
+/**
+ * Every route that records in full, by its id, in an order in which each can be done. A route that is added without an
+ * entry fails the test: whoever adds it says how its record is found. A text: why it can't be done here, and which test does.
+ */
+const WALK: Readonly<Record<string, Step | string>> = {
+  'chat.completions': {
+    who: 'analyst',
+    body: () => ({ model: 'demo', messages: [{ role: 'user', content: 'x' }] }),
+  },
+  'audit.events': { who: 'auditor' },
+  'audit.event': { who: 'auditor', path: () => '/audit/events/0' },
+  'audit.export': { who: 'auditor' },
+  'audit.checkpoint': { who: 'auditor' },
+  'audit.proof.inclusion': { who: 'auditor', path: () => '/audit/proof/inclusion?seq=0' },
+  'audit.proof.consistency': { who: 'auditor', path: () => '/audit/proof/consistency?from=1' },
+  'admin.models.pin': onModel('pin'),
+  'admin.models.unpin': onModel('unpin'),
+  'admin.models.unload': onModel('unload'),
+  'admin.models.load': onModel('load'),
+  'admin.users.create': {
+    who: 'admin',
+    body: () => USER,
+    learn: (answer, learnt) => {
+      learnt.user = /usr_[0-9a-f]{32}/.exec(answer.text)?.[0] ?? '';
+    },
+  },
+  'admin.users.update': {
+    who: 'admin',
+    path: ({ user }) => `/admin/users/${user}`,
+    body: () => ({ clearance: 2 }),
+  },
+  'admin.users.disable': onUser('disable'),
+  'admin.users.enable': onUser('enable'),
+  'admin.users.reset': onUser('reset'),
+  'keys.create': {
+    who: 'analyst',
+    body: ({ password }) => ({ name: 'walked', password }),
+    learn: (answer, learnt) => {
+      learnt.key = String(answer.json()['id']);
+    },
+  },
+  'keys.revoke': { who: 'analyst', path: ({ key }) => `/auth/keys/${key}` },
+  'auth.sessions.end': { who: 'analyst', path: ({ session }) => `/auth/sessions/${session}` },
+  'auth.totp.enrol': {
+    who: 'auditor',
+    body: ({ password }) => ({ password }),
+    learn: (answer, learnt) => {
+      learnt.secret = String(answer.json()['secret']);
+    },
+  },
+  'auth.totp.activate': { who: 'auditor', body: ({ secret }) => ({ code: generateSync({ secret }) }) },
+  'auth.password': {
+    who: 'analyst',
+    body: ({ password }) => ({ current_password: password, new_password: NEW_PASSWORD }),
+  },
+  'auth.token': 'needs an audience in the configuration: test/identity/token.e2e',
+};
+
+describe('what is recorded is complete', () => {
+  let test: TestGateway;
+  let upstream: Awaited<ReturnType<typeof startFakeUpstream>>;
+  const sessions = new Map<string, Session>();
+
+  before(async () => {
+    upstream = await startFakeUpstream();
+    test = await TestGateway.open({ models: { demo: upstreamEntry(upstream.url) } });
+    for (const role of ['analyst', 'auditor', 'admin'] as const) sessions.set(role, await test.signIn(role));
+  });
+  after(async () => {
+    await test[Symbol.asyncDispose]();
+    await upstream.close();
+  });
+
+  const headersOf = (who: Step['who']) => sessions.get(who)?.bearer ?? {};
+
+  /** The call, and once more with the proof where it asks for a second factor. */
+  async function call(who: Step['who'], method: string, path: string, options: RequestOptions = {}): Promise<Answer> {
+    const send = (more: Readonly<Record<string, string>> = {}) =>
+      test.client.request(method, path, { ...options, headers: { ...headersOf(who), ...more } });
+    const first = await send();
+    if (first.code !== 'step_up_required') return first;
+    const body = { challenge: first.json()['challenge'], code: await test.code() };
+    const proof = await test.client.post('/auth/step-up', body, headersOf(who));
+    return send({ 'step-up-proof': String(proof.json()['proof']) });
+  }
+
+  it('every route that declares `records: full` leaves its intent and its outcome, with who, what and why', async () => {
+    const routes = (await declaredRoutes()).filter(({ records }) => records === 'full');
+    const ids = routes.map(({ id }) => id);
+    assert.deepEqual(ids.toSorted(), Object.keys(WALK).toSorted(), 'each recorded route has its entry in the walk');
+    const others = await test.signIn('analyst');
+    const list = (await test.client.get('/auth/sessions', others.bearer)).json<{
+      data: { id: string; current: boolean }[];
+    }>();
+    const learnt: Learnt = {
+      user: '',
+      key: '',
+      secret: '',
+      session: present(list.data.find(({ current }) => current)).id,
+      password: '',
+    };
+    for (const [id, step] of Object.entries(WALK)) {
+      if (typeof step === 'string') continue;
+      const [method = '', declared = ''] = present(routes.find((one) => one.id === id)).route.split(' ');
+      const own = { ...learnt, password: test.account(step.who).password };
+      const body = step.body?.(own);
+      const path = step.path?.(own) ?? declared;
+      const answer = await call(step.who, method, path, body === undefined ? {} : { body });
+      assert.ok(answer.status < 300, `${id}: ${answer.status} ${answer.text.slice(0, 200)}`);
+      step.learn?.(answer, learnt);
+      const request = String(answer.headers['x-request-id']);
+      const outcome = await test.outcome(request);
+      const intent = present((await test.records(request)).find(({ kind }) => kind === 'intent'));
+      const subject = sessions.get(step.who)?.subject;
+      assert.deepEqual([intent.actor, outcome.actor], [subject, subject], id);
+      assert.ok(intent.seq < outcome.seq, id);
+      assert.deepEqual([intent.event['route'], outcome.outcome], [id, 'completed']);
+      assert.ok(intent.event['rule'] && intent.event['policy_version'], `${id}: why it was allowed`);
+    }
+  });
+
+  it('every kind of event that has no route of its own is there, too', async () => {
+    const { username } = test.account('admin');
+    await test.client.post('/auth/login', { username, password: 'not the password at all' });
+    await test.client.post('/auth/login', { username: 'nobody-of-this-name', password: 'x'.repeat(20) });
+    const denied = await test.client.get('/admin/users', headersOf('auditor'));
+    assert.ok(denied.status === 401 || denied.status === 403);
+    await test.client.post('/auth/logout', undefined, headersOf('admin'));
+    const wanted = [
+      ['system', 'gateway.start', 'completed'],
+      ['system', 'model.loaded', 'completed'],
+      ['system', 'model.unloaded', 'completed'],
+      ['change', 'policy.put', 'completed'],
+      ['change', 'account.create', 'completed'],
+      ['change', 'model.load', 'completed'],
+      ['sign-in', 'session.create', 'completed'],
+      ['sign-in', 'session.create', 'refused'],
+      ['change', 'session.end', 'completed'],
+      ['change', 'key.create', 'completed'],
+      ['change', 'password.set', 'completed'],
+    ];
+    const found = async () => {
+      const rows = await test.database.sql<{ kind: string; action: string; outcome: string }>(
+        'SELECT DISTINCT kind, action, outcome FROM entry',
+      );
+      return new Set(rows.map(({ kind, action, outcome }) => `${kind} ${action} ${outcome}`));
+    };
+    const missing = async () => {
+      const there = await found();
+      return wanted.map((one) => one.join(' ')).filter((one) => !there.has(one));
+    };
+    assert.deepEqual([await missing(), [...(await found())].sort()], [[], [...(await found())].sort()]);
+  });
+});
