@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { toBase64, utf8 } from '#kernel/bytes.ts';
 import { Problem } from '#kernel/problem.ts';
-import type { AuditReader, EventFilter, Narrowed } from './audit.ts';
+import { type AuditReader, type EventFilter, filtersOnRecord, type Narrowed } from './audit.ts';
 import { headOf, lineOf, type WholeRow } from './export-lines.ts';
 import type { Manifest } from './manifest.ts';
 import { consistencyNodes, inclusionPath, type ReadNode, rootNodes, type Sha256 } from './merkle.shared.ts';
@@ -62,7 +62,7 @@ export class Archive {
     const { format, filter } = this.#order;
     return {
       format,
-      filters: JSON.stringify(filter),
+      filters: filtersOnRecord(filter),
       from_seq: this.#range?.from ?? null,
       to_seq: this.#range?.to ?? null,
       records: this.#records,

@@ -2,7 +2,7 @@ import { NO_STEP_UP, type Route, route } from '#http/route.ts';
 import { Problem } from '#kernel/problem.ts';
 import { Archive, type ArchiveDeps } from './archive.ts';
 import { EventDetail, EventPage, EventPath, EventQuery, type EventSummary, ExportQuery } from './audit.contract.ts';
-import type { AuditReader, StoredEvent } from './audit.ts';
+import { type AuditReader, filtersOnRecord, type StoredEvent } from './audit.ts';
 
 const access = { action: 'audit.read', denial: 'forbidden' } as const;
 const common = { method: 'GET', credentials: 'session', stepUp: NO_STEP_UP, counts: 'none', records: 'full' } as const;
@@ -23,7 +23,7 @@ export function auditRoutes({
       response: EventPage,
       handle: async ({ query, report }) => {
         let found = 0;
-        const filters = JSON.stringify(query);
+        const filters = filtersOnRecord(query);
         report(() => ({ ran: true, tokens: null, facts: { filters, found }, opening: null }));
         const events = await reader.page(query);
         found = events.length;

@@ -13,6 +13,25 @@ export interface EventFilter {
   readonly limit: number;
 }
 
+/** Words of the log's own vocabulary and ids. */
+const WORDS: Readonly<Record<string, RegExp>> = {
+  actor: /^(usr_[0-9a-f]{1,32}|system|anonymous)$/,
+  action: /^[a-z_-]+(\.[a-z_-]+)*$/,
+  resource: /^[a-z_]+:[A-Za-z0-9_.-]+$/,
+  outcome: /^[a-z_]+$/,
+  request_id: /^req_[0-9a-f]{1,32}$/,
+};
+
+/**
+ * A filter as it may stand on the record for good: a person's name (which lives in an erasable table alone), and what
+ * somebody typed into the wrong field, are only said to have been there.
+ */
+export const filtersOnRecord = (filter: Readonly<Record<string, unknown>>): string =>
+  JSON.stringify(filter, (name, value: unknown) => {
+    const word = WORDS[name];
+    return word === undefined || value === undefined || word.test(String(value)) ? value : '(not kept)';
+  });
+
 /** What a filter means in the log as it is now. */
 export interface Narrowed {
   /** First and last seq of the time that is asked for, in decimal. */

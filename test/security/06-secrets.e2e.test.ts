@@ -109,7 +109,26 @@ describe('promise 6: no secret and no prompt in clear anywhere', () => {
     await request('POST', '/auth/password', { headers: bearer, body: { ...from, current_password: canary('Pass') } });
     await request('POST', '/auth/password', { headers: bearer, body: { ...from, new_password: canary('Pass') } });
     assert.equal((await gateway.client.post('/auth/password', from, bearer)).status, 204);
+    await everyAuditorsFilter(request);
     await gateway.client.raw(`GET /${canary('Path')} HTTP/1.1\r\n${canary('Header')}\r\n\r\n`);
+  }
+
+  let exported = '';
+
+  /** People paste into the wrong field; a name belongs into no record. */
+  async function everyAuditorsFilter(
+    request: (method: string, path: string, options?: object) => Promise<{ status: number; text: string }>,
+  ): Promise<void> {
+    const { username, password } = gateway.account('auditor');
+    const login = await gateway.client.post('/auth/login', { username, password });
+    const headers = { authorization: `Bearer ${keep('session of the auditor', String(login.json()['token']))}` };
+    for (const name of ['actor', 'action', 'resource', 'outcome', 'request_id', 'from', 'cursor', 'limit'])
+      await request('GET', `/audit/events?${name}=${keep(`filter ${name}`, canary(`Filter${name}`))}`, { headers });
+    await request('GET', `/audit/proof/inclusion?seq=${canary('Seq')}`, { headers });
+    await gateway.client.request('GET', `/audit/export?actor=${canary('Export')}`, { headers });
+    const whole = await gateway.client.request('GET', '/audit/export', { headers });
+    assert.equal(whole.status, 200);
+    exported = whole.text;
   }
 
   /** In any letter case; in base64 and hex too, as a careless encoder would leave it. */
@@ -143,6 +162,13 @@ describe('promise 6: no secret and no prompt in clear anywhere', () => {
       "SELECT count(*)::integer AS n FROM pg_stat_activity WHERE query ~ 'Canary' AND pid <> pg_backend_pid()",
     );
     assert.equal(setting?.['n'], 0);
+  });
+
+  it('not in what an auditor takes away, nor in what is handed on to a collector', async () => {
+    assert.ok(exported.split('\n').length > 20);
+    find('the export', exported);
+    const rows = await gateway.database.sql<{ record: string }>('SELECT record FROM entry');
+    assert.ok(rows.some(({ record }) => record.includes('(not kept)')));
   });
 
   it('not in a log line', () => {
