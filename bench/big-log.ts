@@ -10,7 +10,7 @@ export interface BigLogOptions {
   readonly signer: Signer | null;
 }
 
-const STEP = 50_000;
+const STEP = 10_000;
 /** What stands in a real outcome besides: digests, commitments, timings. */
 const PADDING = 'ab'.repeat(280);
 
@@ -39,8 +39,7 @@ export async function layLog(estate: Estate, { count, days, signer }: BigLogOpti
     ]);
     if (signer !== null) await sign(estate, signer);
   }
-  await dba.query('ANALYZE entry');
-  await dba.query('CHECKPOINT');
+  await dba.query('SET statement_timeout = 0; ANALYZE entry; CHECKPOINT; RESET statement_timeout');
 }
 
 /** `$1` first seq, `$2` end, `$3` first time, `$4` seconds from one to the next, `$5` users, `$6` padding. */
