@@ -1,11 +1,8 @@
 import { useState } from 'preact/hooks';
 import type { EventDetail } from '#audit/audit.contract.ts';
-import { openCheckpoint } from '#audit/checkpoint.shared.ts';
-import { leafHash, verifyInclusion } from '#audit/merkle.shared.ts';
-import { NoteFault, parseVerifierKey } from '#audit/note.shared.ts';
+import { isInTree, signedHead } from '#audit/inclusion.shared.ts';
 import type { InclusionProof } from '#audit/proof.contract.ts';
 import { webCrypto } from '#audit/web-crypto.shared.ts';
-import { fromBase64, utf8 } from '#kernel/bytes.ts';
 import { type Api, useApi } from '#portal/api.ts';
 import { useProofText } from '#portal/i18n/proof.ts';
 import { useTask } from '#portal/task.ts';
@@ -57,20 +54,14 @@ async function prove(api: Api, event: EventDetail, given: string): Promise<Verdi
   const answer = await api.open('GET', '/audit/checkpoint');
   const note = await answer.text();
   const named = given === '' ? await keyOfServer(api, answer.headers.get('x-request-id') ?? '') : given;
-  try {
-    const key = await parseVerifierKey(webCrypto.sha256, named);
-    const { size, root } = await openCheckpoint(webCrypto, note, key);
-    const seq = Number(event.seq);
-    if (seq >= size) return 'unsigned';
-    const { proof } = await api.send<InclusionProof>('GET', `/audit/proof/inclusion?seq=${seq}&size=${size}`);
-    const path = proof.map(fromBase64).filter((hash) => hash !== null);
-    const leaf = await leafHash(webCrypto.sha256, utf8(event.record));
-    const included = await verifyInclusion(webCrypto.sha256, leaf, seq, size, path, root);
-    return { of: event, size, fault: included ? null : '' };
-  } catch (error) {
-    if (error instanceof NoteFault) return { of: event, size: 0, fault: error.message };
-    throw error;
-  }
+  const head = await signedHead(webCrypto, note, named);
+  if (typeof head === 'string') return { of: event, size: 0, fault: head };
+  const { size } = head;
+  const seq = Number(event.seq);
+  if (seq >= size) return 'unsigned';
+  const { proof } = await api.send<InclusionProof>('GET', `/audit/proof/inclusion?seq=${seq}&size=${size}`);
+  const included = await isInTree(webCrypto, { record: event.record, seq, proof }, head);
+  return { of: event, size, fault: included ? null : '' };
 }
 
 /** The receipt of the call before names it. */
