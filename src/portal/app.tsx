@@ -1,7 +1,7 @@
 import { useCallback, useEffect, useMemo, useState } from 'preact/hooks';
 import type { SessionResponse, User } from '#identity/identity.contract.ts';
 import { ApiContext, createApi, useApi } from './api.ts';
-import { useConversation } from './conversation.ts';
+import { messagesOf, useConversation } from './conversation.ts';
 import { useText } from './i18n/language.tsx';
 import { AskPage } from './pages/ask.tsx';
 import { type SignInNotice, SignInPage } from './pages/sign-in.tsx';
@@ -21,7 +21,7 @@ const ScoringPage = lazy(() => import('./pages/scoring.tsx').then((module) => mo
 const SecurityPage = lazy(() => import('./pages/own.ts').then((module) => module.SecurityPage));
 const FactorPage = lazy(() => import('./pages/own.ts').then((module) => module.FactorPage));
 const RecoveryPage = lazy(() => import('./pages/own.ts').then((module) => module.RecoveryPage));
-const ReceiptPage = lazy(() => import('./pages/own.ts').then((module) => module.ReceiptPage));
+const ReceiptPage = lazy(() => import('./pages/offices.ts').then((module) => module.ReceiptPage));
 const EnrolPage = lazy(() => import('./pages/own.ts').then((module) => module.EnrolPage));
 
 type Session =
@@ -163,7 +163,9 @@ function Shell({ user, auditDown, onLeave, onCodes }: ShellProps) {
         {page === 'users' && <UsersPage open={route.page === 'users' ? route.rest : ''} />}
         {page === 'security' && factor && <FactorPage user={user} onCodes={onCodes} />}
         {page === 'security' && !factor && <SecurityPage user={user} onLeave={onLeave} />}
-        {page === 'receipt' && <ReceiptPage key={route.rest} request={route.rest} turns={conversation.turns} />}
+        {page === 'receipt' && (
+          <ReceiptPage key={route.rest} request={route.rest} turns={conversation.turns} messages={messagesOf} />
+        )}
         {page === undefined && <p class="empty">{text.noPages}</p>}
       </main>
     </div>

@@ -1,7 +1,7 @@
 import { useState } from 'preact/hooks';
 import { type Check, verifyReceipt } from '#audit/receipt.shared.ts';
 import { webCrypto } from '#audit/web-crypto.shared.ts';
-import { messagesOf, type Turn } from '#portal/conversation.ts';
+import type { messagesOf, Turn } from '#portal/conversation.ts';
 import { useProofText } from '#portal/i18n/proof.ts';
 import { Icon } from '#portal/parts/mark.tsx';
 import { RefusalNotice } from '#portal/parts/notice.tsx';
@@ -12,6 +12,8 @@ interface Props {
   readonly request: string;
   /** Of the conversation in this window: its texts need not be pasted. */
   readonly turns: readonly Turn[];
+  /** Handed in, so that what is loaded first stays in one file. */
+  readonly messages: typeof messagesOf;
 }
 
 interface Told {
@@ -19,13 +21,13 @@ interface Told {
 }
 
 /** The receipt of one's own answer, checked here with Web Crypto by the code that the command line uses. */
-export function ReceiptPage({ request, turns }: Props) {
+export function ReceiptPage({ request, turns, messages: sent }: Props) {
   const text = useProofText();
   const known = /^req_[0-9a-f]{32}$/.test(request);
   const { data, refusal, refresh } = useResource<Told>(known ? `/v1/receipts/${request}` : null);
   const at = turns.findIndex((turn) => turn.requestId === request);
   const turn = turns[at];
-  const [prompt, setPrompt] = useState(() => (turn === undefined ? '' : promptOf(turns.slice(0, at), turn)));
+  const [prompt, setPrompt] = useState(() => (turn === undefined ? '' : promptOf(sent(turns.slice(0, at), turn))));
   const [answer, setAnswer] = useState(turn?.answer ?? '');
   const [key, setKey] = useVerifierKey();
   const [checks, setChecks] = useState<readonly Check[] | null>(null);
@@ -51,7 +53,7 @@ export function ReceiptPage({ request, turns }: Props) {
       {known && data === null && refusal === null && <p class="empty">{text.loading}</p>}
       {data !== null && (
         <form
-          class="card receipt"
+          class="card filter receipt"
           onSubmit={(event) => {
             event.preventDefault();
             void check(data);
@@ -63,7 +65,7 @@ export function ReceiptPage({ request, turns }: Props) {
           <TextBox label={text.receiptPrompt} hint={text.receiptPromptHint} value={prompt} onValue={setPrompt} />
           <TextBox label={text.receiptAnswer} value={answer} onValue={setAnswer} />
           <VerifierKeyField value={key} onValue={setKey} />
-          <div class="receipt-ways">
+          <div class="filter-end">
             <button type="submit" class="button button-main">
               {text.receiptCheck}
             </button>
@@ -87,7 +89,7 @@ function CheckList({ checks }: { readonly checks: readonly Check[] }) {
   const text = useProofText();
   const good = checks.every(({ ok }) => ok);
   return (
-    <section class={`proven proven-${good ? 'good' : 'bad'}`} role={good ? 'status' : 'alert'}>
+    <section class={good ? 'filter' : 'filter notice-bad'} role={good ? 'status' : 'alert'}>
       <h2>
         <Icon name={good ? 'check' : 'alert'} />
         {good ? text.receiptGood : text.receiptBad}
@@ -127,9 +129,9 @@ function TextBox({ label, hint, value, onValue }: BoxProps) {
 type Messages = readonly { readonly role: string; readonly content: string }[];
 
 /** One question is shown as it is; what was sent with its conversation, as the messages. */
-function promptOf(before: readonly Turn[], turn: Turn): string {
-  const messages = messagesOf(before, turn);
-  return messages.length === 1 ? turn.question : JSON.stringify(messages);
+function promptOf(messages: Messages): string {
+  const [only] = messages;
+  return messages.length === 1 && only !== undefined ? only.content : JSON.stringify(messages);
 }
 
 /** Null for what begins like JSON and holds no messages. */

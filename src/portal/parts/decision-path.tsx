@@ -16,7 +16,7 @@ export function DecisionPath({ event }: { readonly event: EventDetail }) {
   if (request === null) return null;
   if (found?.of !== event)
     return (
-      <section class="story">
+      <section class="filter story">
         <button
           type="button"
           class="button"
@@ -29,7 +29,7 @@ export function DecisionPath({ event }: { readonly event: EventDetail }) {
       </section>
     );
   return (
-    <section class="story">
+    <section class="filter story">
       <h3>{text.storyTitle}</h3>
       {found.steps.length === 0 && <p class="quiet">{text.storyNone}</p>}
       <ol>

@@ -21,7 +21,7 @@ export function InclusionCheck({ event }: { readonly event: EventDetail }) {
   const [verdict, setVerdict] = useState<Verdict | null>(null);
   const shown = verdict === 'unsigned' || verdict?.of === event ? verdict : null;
   return (
-    <section class="inclusion">
+    <section class="filter">
       <VerifierKeyField value={key} onValue={setKey} />
       <button
         type="button"
@@ -34,10 +34,7 @@ export function InclusionCheck({ event }: { readonly event: EventDetail }) {
       {task.refusal !== null && <RefusalNotice refusal={task.refusal} />}
       {shown === 'unsigned' && <p role="status">{text.notSignedYet}</p>}
       {shown !== null && shown !== 'unsigned' && (
-        <div
-          class={`proven proven-${shown.fault === null ? 'good' : 'bad'}`}
-          role={shown.fault === null ? 'status' : 'alert'}
-        >
+        <div class="filter" role={shown.fault === null ? 'status' : 'alert'}>
           <h3>
             <Icon name={shown.fault === null ? 'check' : 'alert'} />
             {shown.fault === null ? text.inTree : text.notInTree}
