@@ -9,6 +9,8 @@ import { factorRoutes } from '#identity/factors.routes.ts';
 import { identityRoutes } from '#identity/identity.routes.ts';
 import { keyRoutes } from '#identity/keys.routes.ts';
 import { methodsRoute, oidcRoutes } from '#identity/oidc.routes.ts';
+import { passkeySignInRoutes } from '#identity/passkey-sign-in.routes.ts';
+import { passkeyRoutes } from '#identity/passkeys.routes.ts';
 import { tokenRoutes } from '#identity/token.routes.ts';
 import { userRoutes } from '#identity/users.routes.ts';
 import type { Principal } from '#kernel/principal.ts';
@@ -29,6 +31,8 @@ const features: Route[] = [
   ...keyRoutes(NOTHING),
   ...factorRoutes(NOTHING),
   ...stepUpRoutes(NOTHING),
+  ...passkeyRoutes({ nameOf: async () => 'key' } as never),
+  ...passkeySignInRoutes(NOTHING, []),
   ...userRoutes(users),
   methodsRoute(NOTHING),
   ...chatRoutes(NOTHING),
@@ -60,6 +64,7 @@ export interface DeclaredRoute {
 const WITH_FACTOR = {
   username: 'somebody',
   hasTotp: true,
+  hasPasskey: false,
   credential: { kind: 'session', ref: 'x' },
 } as Principal;
 
