@@ -13,7 +13,7 @@ import { identityRoutes } from '#identity/identity.routes.ts';
 import { Identity } from '#identity/identity.service.ts';
 import { keyRoutes } from '#identity/keys.routes.ts';
 import { OwnAccount } from '#identity/own-account.service.ts';
-import { passkeySignInRoutes } from '#identity/passkey-sign-in.routes.ts';
+import { passkeyConfirmRoutes, passkeySignInRoutes } from '#identity/passkey-sign-in.routes.ts';
 import { PasskeySignIn } from '#identity/passkey-sign-in.service.ts';
 import { passkeyRoutes } from '#identity/passkeys.routes.ts';
 import { Passkeys } from '#identity/passkeys.service.ts';
@@ -127,6 +127,7 @@ export async function openIdentity(options: IdentityOptions): Promise<OpenIdenti
       }),
       ...passkeyRoutes(ownPasskeys),
       ...passkeySignInRoutes(passkeySignIn, secondFactorRoles),
+      ...(config.identity.oidc === undefined ? [] : passkeyConfirmRoutes(passkeySignIn)),
       ...userRoutes(new Users({ store: users, recorder, portalUrl })),
       ...federation.routes,
       ...(await openTokens(shared, confirm)),

@@ -70,6 +70,12 @@ export function passkeySignInRoutes(signIn: PasskeySignInPort, secondFactorRoles
         };
       },
     }),
+  ];
+}
+
+/** After a sign-in through the identity provider, where that asked for one factor only. */
+export function passkeyConfirmRoutes(signIn: PasskeySignInPort): Route[] {
+  return [
     route({
       ...confirming,
       id: 'auth.webauthn.confirm.options',

@@ -25,7 +25,7 @@ export interface PasskeysPort {
     origin: Origin,
   ): Promise<{ passkey: Passkey; recoveryCodes: readonly string[] }>;
   rename(principal: Principal, id: string, name: string, origin: Origin): Promise<Passkey>;
-  nameOf(principal: Principal, id: string): Promise<string>;
+  nameOf(principal: Principal, id: string): Promise<string | null>;
   remove(principal: Principal, id: string, origin: Origin): Promise<void>;
 }
 
@@ -127,8 +127,10 @@ export function passkeyRoutes(passkeys: PasskeysPort): Route[] {
       path: '/auth/webauthn/keys/:id',
       summary: 'Remove one of one’s own passkeys; ends every session of the account',
       access: access('passkey.remove'),
-      stepUp: async (principal, { params }) =>
-        `Remove the passkey “${await passkeys.nameOf(principal, params.id)}” of ${principal.username}`,
+      stepUp: async (principal, { params }) => {
+        const name = await passkeys.nameOf(principal, params.id);
+        return `Remove ${name === null ? 'a passkey' : `the passkey “${name}”`} of ${principal.username}`;
+      },
       params: PasskeyPath,
       handle: async (call) => {
         await passkeys.remove(call.principal, call.params.id, originOf(call));

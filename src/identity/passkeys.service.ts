@@ -108,11 +108,9 @@ export class Passkeys {
     return passkey;
   }
 
-  /** For the sentence that its owner confirms. @throws Problem `not_found` */
-  async nameOf(principal: Principal, id: string): Promise<string> {
-    const passkey = (await this.list(principal)).find((one) => one.id === id);
-    if (passkey === undefined) throw new Problem('not_found');
-    return passkey.name;
+  /** For the sentence that its owner confirms. Whether there is such a passkey is told after that. */
+  async nameOf(principal: Principal, id: string): Promise<string | null> {
+    return (await this.list(principal)).find((one) => one.id === id)?.name ?? null;
   }
 
   /** Ends every session of the account. @throws Problem `not_found`, `conflict` for the last factor of who must have one */

@@ -9,7 +9,7 @@ import { factorRoutes } from '#identity/factors.routes.ts';
 import { identityRoutes } from '#identity/identity.routes.ts';
 import { keyRoutes } from '#identity/keys.routes.ts';
 import { methodsRoute, oidcRoutes } from '#identity/oidc.routes.ts';
-import { passkeySignInRoutes } from '#identity/passkey-sign-in.routes.ts';
+import { passkeyConfirmRoutes, passkeySignInRoutes } from '#identity/passkey-sign-in.routes.ts';
 import { passkeyRoutes } from '#identity/passkeys.routes.ts';
 import { tokenRoutes } from '#identity/token.routes.ts';
 import { userRoutes } from '#identity/users.routes.ts';
@@ -69,7 +69,11 @@ const WITH_FACTOR = {
 } as Principal;
 
 /** Routes that are there with a provider or audiences configured. */
-const OPTIONAL = [...oidcRoutes(NOTHING), ...tokenRoutes({ audiences: ['x'] } as never)] as unknown as readonly Known[];
+const OPTIONAL = [
+  ...oidcRoutes(NOTHING),
+  ...passkeyConfirmRoutes(NOTHING),
+  ...tokenRoutes({ audiences: ['x'] } as never),
+] as unknown as readonly Known[];
 
 const BODY = { username: 'x', name: 'x', roles: [], audience: 'x', document: { features: [] } };
 
