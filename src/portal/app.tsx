@@ -20,8 +20,12 @@ const UsersPage = lazy(() => import('./pages/offices.ts').then((module) => modul
 const ScoringPage = lazy(() => import('./pages/scoring.tsx').then((module) => module.ScoringPage));
 const SecurityPage = lazy(() => import('./pages/own.ts').then((module) => module.SecurityPage));
 const FactorPage = lazy(() => import('./pages/own.ts').then((module) => module.FactorPage));
+const PasskeyPage = lazy(() => import('./pages/own.ts').then((module) => module.PasskeyPage));
+const ConfirmPage = lazy(() => import('./pages/own.ts').then((module) => module.ConfirmPage));
 const RecoveryPage = lazy(() => import('./pages/own.ts').then((module) => module.RecoveryPage));
 const EnrolPage = lazy(() => import('./pages/own.ts').then((module) => module.EnrolPage));
+
+const loadStepUp = () => import('./pages/own.ts').then((module) => module.StepUpDialog);
 
 type Session =
   | { readonly state: 'unknown' }
@@ -101,12 +105,17 @@ export function App() {
         />
       )}
       {session.state === 'in' && (
-        <StepUpProvider key={session.user.id}>
+        <StepUpProvider key={session.user.id} load={loadStepUp}>
           <Shell
             user={session.user}
             auditDown={auditDown}
             onLeave={leave}
-            onCodes={(codes) => setSession({ state: 'codes', codes, username: session.user.username })}
+            onLook={look}
+            onCodes={(codes) => {
+              const { username } = session.user;
+              if (codes.length === 0) leave('factor', username);
+              else setSession({ state: 'codes', codes, username });
+            }}
           />
         </StepUpProvider>
       )}
@@ -125,9 +134,11 @@ interface ShellProps {
   readonly auditDown: boolean;
   readonly onLeave: (notice: SignInNotice) => void;
   readonly onCodes: (codes: readonly string[]) => void;
+  /** The session is another one now. */
+  readonly onLook: () => void;
 }
 
-function Shell({ user, auditDown, onLeave, onCodes }: ShellProps) {
+function Shell({ user, auditDown, onLeave, onCodes, onLook }: ShellProps) {
   const text = useText();
   const route = useRoute();
   const pages = user.must_enrol ? [] : pagesOf(user.roles);
@@ -135,7 +146,9 @@ function Shell({ user, auditDown, onLeave, onCodes }: ShellProps) {
   const page = isOwn ? 'security' : (pages.find((allowed) => allowed === route.page) ?? pages[0]);
   const quota = useQuota(pages.includes('ask'));
   const conversation = useConversation(useApi(), quota.refresh);
-  const factor = user.must_enrol || route.rest === 'factor';
+  // A factor that is there and was not shown, else one that must be set up first, else what the reader chose.
+  const owed = user.has_totp || user.has_passkey ? 'confirm' : 'factor';
+  const own = user.must_enrol ? owed : route.rest;
 
   useEffect(() => {
     document.title = page === undefined ? text.title : `${text.tabs[page]} · ${text.title}`;
@@ -155,12 +168,22 @@ function Shell({ user, auditDown, onLeave, onCodes }: ShellProps) {
         {page === 'audit' && <AuditPage open={route.page === 'audit' ? route.rest : ''} />}
         {page === 'models' && <ModelsPage />}
         {page === 'users' && <UsersPage open={route.page === 'users' ? route.rest : ''} />}
-        {page === 'security' && factor && <FactorPage user={user} onCodes={onCodes} />}
-        {page === 'security' && !factor && <SecurityPage user={user} onLeave={onLeave} />}
+        {page === 'security' && <OwnPages own={own} user={user} onLeave={onLeave} onCodes={onCodes} onLook={onLook} />}
         {page === undefined && <p class="empty">{text.noPages}</p>}
       </main>
     </div>
   );
+}
+
+interface OwnProps extends Omit<ShellProps, 'auditDown'> {
+  readonly own: string;
+}
+
+function OwnPages({ own, user, onLeave, onCodes, onLook }: OwnProps) {
+  if (own === 'confirm') return <ConfirmPage user={user} onConfirmed={onLook} />;
+  if (own === 'factor') return <FactorPage user={user} onCodes={onCodes} />;
+  if (own === 'passkey') return <PasskeyPage user={user} onCodes={onCodes} />;
+  return <SecurityPage user={user} onLeave={onLeave} />;
 }
 
 function focusMain(): void {

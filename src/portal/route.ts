@@ -57,6 +57,16 @@ export function useEnrolment(): readonly [token: string | null, done: () => void
   return [token, () => setToken(null)];
 }
 
+const SIGN_IN_ERROR = '#/sign-in?error=';
+
+/** How a sign-in through the identity provider ended, where this page was opened by it. Told once. */
+export function takeSignInError(): string | null {
+  if (!location.hash.startsWith(SIGN_IN_ERROR)) return null;
+  const error = location.hash.slice(SIGN_IN_ERROR.length);
+  history.replaceState(null, '', location.pathname);
+  return error;
+}
+
 /** Out of the address bar and the history at once: a token must not be seen, bookmarked or found there later. */
 function takeToken(): string | null {
   if (!location.hash.startsWith(ENROLMENT)) return null;
