@@ -11,7 +11,7 @@ import { useQuota } from './parts/quota.tsx';
 import { ShellHeader } from './parts/shell-header.tsx';
 import { StepUpProvider } from './parts/step-up.tsx';
 import { Refusal } from './refusal.ts';
-import { pagesOf, useEnrolment, useRoute } from './route.ts';
+import { goTo, pagesOf, useEnrolment, useRoute } from './route.ts';
 
 const KeysPage = lazy(() => import('./pages/offices.ts').then((module) => module.KeysPage));
 const AuditPage = lazy(() => import('./pages/offices.ts').then((module) => module.AuditPage));
@@ -113,6 +113,8 @@ export function App() {
             onLook={look}
             onCodes={(codes) => {
               const { username } = session.user;
+              // Whoever signs in again has no second one to set up.
+              if (!session.user.must_enrol) goTo('security');
               if (codes.length === 0) leave('factor', username);
               else setSession({ state: 'codes', codes, username });
             }}
