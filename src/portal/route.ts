@@ -1,4 +1,4 @@
-import { useEffect, useState } from 'preact/hooks';
+import { useLayoutEffect, useState } from 'preact/hooks';
 import type { Role } from '#kernel/principal.ts';
 
 export type Page = 'ask' | 'scoring' | 'keys' | 'audit' | 'models' | 'users' | 'security';
@@ -37,8 +37,9 @@ export function useRoute(): Route {
   return route;
 }
 
+/** From the first sight on: a plain effect comes a moment later, and would miss who is quicker. */
 function useHashChange(follow: () => void): void {
-  useEffect(() => {
+  useLayoutEffect(() => {
     addEventListener('hashchange', follow);
     return () => removeEventListener('hashchange', follow);
   }, []);

@@ -41,6 +41,16 @@ describe('passkeys in the portal', () => {
     await page.getByRole('button', { name: 'Sign out' }).click();
     await page.getByText('You are signed out.').waitFor();
   };
+  /** At the width of a telephone nothing is cut off, and every control has a name. */
+  const fits = async (page: Page, what: string) => {
+    await page.setViewportSize({ width: 360, height: 740 });
+    assert.equal(await page.evaluate('document.documentElement.scrollWidth - innerWidth'), 0, what);
+    const nameless =
+      await page.evaluate(`[...document.querySelectorAll('button, a, input:not([type=hidden])')].filter((one) =>
+      !(one.textContent.trim() || one.ariaLabel || one.labels?.length)).map((one) => one.outerHTML)`);
+    assert.deepEqual(nameless, [], what);
+    await page.setViewportSize({ width: 1280, height: 800 });
+  };
   const records = (action: string) =>
     test.database.sql<{ record: string }>("SELECT record FROM entry WHERE action = $1 AND outcome = 'completed'", [
       action,
@@ -105,6 +115,7 @@ describe('passkeys in the portal', () => {
     await enter(page, 'mei.lin', PASSWORD);
     await page.getByText('Your role needs a second factor before anything else.').waitFor();
     await page.getByLabel(/^Passkey or security key/).check();
+    await fits(page, 'the choice');
     await page.getByLabel('Name').fill('Blue key');
     await page.getByLabel('Current password').fill('not this one at all');
     await page.keyboard.press('Enter');
@@ -118,6 +129,8 @@ describe('passkeys in the portal', () => {
 
     // Whoever is not verified is nobody, and may try again.
     await enter(page, 'mei.lin', PASSWORD);
+    await page.getByRole('button', { name: 'Use your passkey' }).waitFor();
+    await fits(page, 'sign-in');
     await device.verifies(false);
     await usePasskey(page);
     await page.getByRole('alert').getByText('No passkey has answered.').waitFor();
@@ -132,6 +145,7 @@ describe('passkeys in the portal', () => {
     await page.getByRole('button', { name: 'Remove: Green key' }).click();
     await dialog(page).getByText('Remove the passkey “Green key” of mei.lin').waitFor();
     assert.equal(await page.locator('.code-input').count(), 0, 'there is no app to ask');
+    await fits(page, 'step-up');
     await usePasskey(page);
     await page.getByRole('alert').getByText('Your role needs a second factor.').waitFor();
 
@@ -172,6 +186,8 @@ describe('passkeys in the portal', () => {
     await page.goto(`${test.url}/#/security`);
     await password();
     await page.getByRole('button', { name: '使用通行密钥' }).click();
+    await page.getByRole('button', { name: '移除: 笔记本电脑' }).waitFor();
+    await fits(page, 'one’s own page');
     await page.getByRole('button', { name: '移除: 笔记本电脑' }).click();
     await page.getByRole('button', { name: '使用通行密钥' }).click();
     await page.getByText('通行密钥已移除').waitFor();

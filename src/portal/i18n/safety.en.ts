@@ -63,6 +63,7 @@ export const safetyEn = {
     'An authenticator app on your telephone gives a code at each sign-in: a stolen password alone opens nothing.',
   factorSetUp: 'Set up second factor',
   factorReplace: 'Replace second factor',
+  factorReplaceApp: 'Replace authenticator app',
   factorAddApp: 'Set up an authenticator app',
   factorLead: 'An authenticator app on your telephone gives a new code every 30 seconds.',
   factorMust: 'Your role needs a second factor before anything else. It takes two minutes.',

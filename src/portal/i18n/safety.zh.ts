@@ -63,6 +63,7 @@ export const safetyZh: SafetyDictionary = {
   factorOffWhy: '手机上的身份验证器应用在每次登录时提供验证码：仅凭被盗的密码无法登录。',
   factorSetUp: '设置双重验证',
   factorReplace: '更换双重验证',
+  factorReplaceApp: '更换身份验证器应用',
   factorAddApp: '设置身份验证器应用',
   factorLead: '手机上的身份验证器应用每 30 秒生成一个新验证码。',
   factorMust: '您的角色必须先设置双重验证。大约需要两分钟。',

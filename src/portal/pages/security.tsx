@@ -4,6 +4,7 @@ import type { SessionInfo, SessionList } from '#identity/sessions.contract.ts';
 import { hasFactor } from '#portal/account.ts';
 import { useApi } from '#portal/api.ts';
 import { stamp } from '#portal/format.ts';
+import type { SafetyDictionary } from '#portal/i18n/safety.en.ts';
 import { useSafetyText } from '#portal/i18n/safety.ts';
 import { RefusalNotice } from '#portal/parts/notice.tsx';
 import { PasskeySection } from '#portal/parts/passkey-list.tsx';
@@ -40,7 +41,7 @@ export function SecurityPage({ user, onLeave }: Props) {
             <p class="quiet">{protectedTwice ? text.factorOnWhy : text.factorOffWhy}</p>
             <div class="form-end">
               <a class={protectedTwice ? 'button' : 'button button-main'} href="#/security/factor">
-                {user.has_totp ? text.factorReplace : protectedTwice ? text.factorAddApp : text.factorSetUp}
+                {factorWords(user, text)}
               </a>
               {protectedTwice && (
                 <a class="button" href="#/security/passkey">
@@ -81,6 +82,11 @@ export function SecurityPage({ user, onLeave }: Props) {
     </div>
   );
 }
+
+const factorWords = ({ has_totp, has_passkey }: User, text: SafetyDictionary): string => {
+  if (has_passkey) return has_totp ? text.factorReplaceApp : text.factorAddApp;
+  return has_totp ? text.factorReplace : text.factorSetUp;
+};
 
 function SessionRow({ session, onEnded }: { readonly session: SessionInfo; readonly onEnded: () => void }) {
   const text = useSafetyText();

@@ -37,7 +37,7 @@ export function SignInPage({ notice, username, auditDown, onSignedIn }: Props) {
   const text = useText();
   const methods = useResource<SignInMethods>('/auth/methods');
   const [error] = useState(takeSignInError);
-  const form = <SignInForm known={username} onSignedIn={onSignedIn} />;
+  const form = <SignInForm known={username} main={!methods.data?.oidc} onSignedIn={onSignedIn} />;
   return (
     <Gate title={text.signIn} auditDown={auditDown}>
       {notice !== null && (
@@ -58,11 +58,13 @@ export function SignInPage({ notice, username, auditDown, onSignedIn }: Props) {
 
 interface FormProps {
   readonly known: string;
+  /** No other way in stands before it. */
+  readonly main: boolean;
   readonly onSignedIn: (user: User) => void;
 }
 
 /** The token in the answer is not kept: the browser holds the HttpOnly cookie, and no script can read that. */
-function SignInForm({ known, onSignedIn }: FormProps) {
+function SignInForm({ known, main, onSignedIn }: FormProps) {
   const text = useText();
   const api = useApi();
   const task = useTask();
@@ -124,7 +126,11 @@ function SignInForm({ known, onSignedIn }: FormProps) {
           {text.useRecovery}
         </button>
       ) : (
-        <button type="submit" class={`button button-wide ${passkey ? '' : 'button-main'}`} disabled={task.busy}>
+        <button
+          type="submit"
+          class={`button button-wide ${main && !passkey ? 'button-main' : ''}`}
+          disabled={task.busy}
+        >
           {task.busy ? text.signingIn : text.signIn}
         </button>
       )}

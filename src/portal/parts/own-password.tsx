@@ -42,7 +42,10 @@ export function OwnPasswordField({ user, own, focus = false }: Props) {
       />
       {oidc && (
         <p class="hint">
-          {text.passwordNone} <a href="/auth/oidc/start?fresh=true">{text.passwordNoneLink}</a>
+          {text.passwordNone}{' '}
+          <a class="link" href="/auth/oidc/start?fresh=true">
+            {text.passwordNoneLink}
+          </a>
         </p>
       )}
     </>

@@ -18,7 +18,7 @@ export function ProviderSignIn({ error, local, children }: Props) {
   const [broken, setBroken] = useState(false);
   const errors: Readonly<Record<string, string>> = text.providerErrors;
   return (
-    <div class="form">
+    <div class="form ways">
       {error !== null && (
         <div class="notice notice-bad" role="alert">
           <Icon name="alert" />
