@@ -5,7 +5,7 @@ import { useConversation } from './conversation.ts';
 import { useText } from './i18n/language.tsx';
 import { AskPage } from './pages/ask.tsx';
 import { type SignInNotice, SignInPage } from './pages/sign-in.tsx';
-import { lazy } from './parts/lazy.tsx';
+import { lazy, withStyles } from './parts/lazy.tsx';
 import { AuditBanner, RefusalNotice } from './parts/notice.tsx';
 import { useQuota } from './parts/quota.tsx';
 import { ShellHeader } from './parts/shell-header.tsx';
@@ -13,19 +13,21 @@ import { StepUpProvider } from './parts/step-up.tsx';
 import { Refusal } from './refusal.ts';
 import { goTo, pagesOf, useEnrolment, useRoute } from './route.ts';
 
-const KeysPage = lazy(() => import('./pages/offices.ts').then((module) => module.KeysPage));
-const AuditPage = lazy(() => import('./pages/offices.ts').then((module) => module.AuditPage));
-const ModelsPage = lazy(() => import('./pages/offices.ts').then((module) => module.ModelsPage));
-const UsersPage = lazy(() => import('./pages/offices.ts').then((module) => module.UsersPage));
-const ScoringPage = lazy(() => import('./pages/scoring.tsx').then((module) => module.ScoringPage));
-const SecurityPage = lazy(() => import('./pages/own.ts').then((module) => module.SecurityPage));
-const FactorPage = lazy(() => import('./pages/own.ts').then((module) => module.FactorPage));
-const PasskeyPage = lazy(() => import('./pages/own.ts').then((module) => module.PasskeyPage));
-const ConfirmPage = lazy(() => import('./pages/own.ts').then((module) => module.ConfirmPage));
-const RecoveryPage = lazy(() => import('./pages/own.ts').then((module) => module.RecoveryPage));
-const EnrolPage = lazy(() => import('./pages/own.ts').then((module) => module.EnrolPage));
+const offices = () => withStyles(import('./pages/offices.ts'));
+const own = () => withStyles(import('./pages/own.ts'));
+const KeysPage = lazy(() => offices().then((module) => module.KeysPage));
+const AuditPage = lazy(() => offices().then((module) => module.AuditPage));
+const ModelsPage = lazy(() => offices().then((module) => module.ModelsPage));
+const UsersPage = lazy(() => offices().then((module) => module.UsersPage));
+const ScoringPage = lazy(() => withStyles(import('./pages/scoring.tsx')).then((module) => module.ScoringPage));
+const SecurityPage = lazy(() => own().then((module) => module.SecurityPage));
+const FactorPage = lazy(() => own().then((module) => module.FactorPage));
+const PasskeyPage = lazy(() => own().then((module) => module.PasskeyPage));
+const ConfirmPage = lazy(() => own().then((module) => module.ConfirmPage));
+const RecoveryPage = lazy(() => own().then((module) => module.RecoveryPage));
+const EnrolPage = lazy(() => own().then((module) => module.EnrolPage));
 
-const loadStepUp = () => import('./pages/own.ts').then((module) => module.StepUpDialog);
+const loadStepUp = () => own().then((module) => module.StepUpDialog);
 
 type Session =
   | { readonly state: 'unknown' }

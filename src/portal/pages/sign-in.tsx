@@ -5,15 +5,16 @@ import { useApi } from '#portal/api.ts';
 import { useText } from '#portal/i18n/language.tsx';
 import { CodeField, Field } from '#portal/parts/field.tsx';
 import { Gate } from '#portal/parts/gate.tsx';
-import { lazy } from '#portal/parts/lazy.tsx';
+import { lazy, withStyles } from '#portal/parts/lazy.tsx';
 import { RefusalNotice } from '#portal/parts/notice.tsx';
 import { Refusal } from '#portal/refusal.ts';
 import { takeSignInError } from '#portal/route.ts';
 import { useResource, useTask } from '#portal/task.ts';
 
 // Most readers need neither, so that both come with their own file.
-const PasskeySignIn = lazy(() => import('./own.ts').then((module) => module.PasskeySignIn));
-const ProviderSignIn = lazy(() => import('./own.ts').then((module) => module.ProviderSignIn));
+const own = () => withStyles(import('./own.ts'));
+const PasskeySignIn = lazy(() => own().then((module) => module.PasskeySignIn));
+const ProviderSignIn = lazy(() => own().then((module) => module.ProviderSignIn));
 
 /** Why the reader stands here again: the words are the dictionary's. */
 export type SignInNotice =
