@@ -164,6 +164,8 @@ describe('one’s own passkeys', () => {
     const foreign = device.create(await creationOptions(test, who));
     assert.equal((await register(test.client, other, foreign)).code, 'invalid_credentials');
     assert.equal((await register(test.client, who, foreign)).code, 'invalid_credentials', 'it is used up');
+    const elsewhere = device.create(await creationOptions(test, who));
+    assert.equal((await register(test.client, await signIn(test, who), elsewhere)).code, 'invalid_credentials');
     const late = device.create(await creationOptions(test, who));
     await test.database.sql("UPDATE webauthn_challenge SET created_at = created_at - interval '301 seconds'");
     assert.equal((await register(test.client, who, late)).code, 'invalid_credentials');

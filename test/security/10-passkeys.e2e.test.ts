@@ -102,6 +102,9 @@ describe('promises 9 and 10 with a passkey', () => {
       await isDenied('session.create', 'challenge_gone');
       const { challenge } = await creationOptions(a, holder, await keyProof(a, holder, REGISTER));
       refused(await finish(a.client, holder.device.get({ ...options, challenge })));
+      const confirming = holder.device.get(await signInOptions(a.client, holder));
+      await a.database.sql("UPDATE webauthn_challenge SET purpose = 'confirm'");
+      refused(await finish(a.client, confirming));
       const late = holder.device.get(await signInOptions(a.client, holder));
       await a.database.sql("UPDATE webauthn_challenge SET created_at = created_at - interval '301 seconds'");
       refused(await finish(a.client, late));
