@@ -14,6 +14,8 @@ import { Standings } from '#admission/standing.service.ts';
 import { postgresAuditReader } from '#audit/audit.postgres.ts';
 import { auditRoutes } from '#audit/audit.routes.ts';
 import { SYSTEM } from '#audit/event.ts';
+import { postgresHolds } from '#audit/hold.postgres.ts';
+import { holdRoutes } from '#audit/hold.routes.ts';
 import { nodeCrypto } from '#audit/note-crypto.node.ts';
 import { proofRoutes } from '#audit/proof.routes.ts';
 import { receiptRoutes } from '#audit/receipt.routes.ts';
@@ -44,6 +46,7 @@ import { openCatalogue } from './gateway-engines.ts';
 import { openIdentity } from './gateway-identity.ts';
 import { openListener } from './gateway-listener.ts';
 import { type OpenScoring, openScoring } from './gateway-scoring.ts';
+import { startRetention } from './gateway-retention.ts';
 
 export interface GatewayOptions {
   readonly config: Config;
@@ -169,6 +172,7 @@ export async function openGateway({ config, base, log }: GatewayOptions): Promis
     ...quotaRoutes(orUnavailable(postgresUsage(pools.read, zone)), zone),
     ...auditRoutes(orUnavailable(postgresAuditReader(pools.auditor))),
     ...proofRoutes({ ...proofs, sha256 }),
+    ...holdRoutes({ list: orUnavailable({ list: postgresHolds(pools.read) }).list, recorder }),
     ...receiptRoutes({ ...proofs, ...tree, sha256 }),
     ...healthRoutes(() => readiness.isReady()),
   ];
@@ -227,13 +231,14 @@ export async function openGateway({ config, base, log }: GatewayOptions): Promis
       config_sha256: sha256Hex(JSON.stringify({ ...config, database: null })),
       db_separation: database.separation,
       policy_version: access.version,
-      audit_key: tree.verifierKey,
+      audit_key: await tree.verifierKey(),
       audit_memory: tree.guard.firstUse ? 'first use' : `size ${tree.guard.known.size}`,
       node: process.version,
       models: engines.list().map(({ id, digest }) => `${id} ${digest ?? 'upstream'}`),
     },
   });
 
+  if (database.embedded) stack.use(startRetention({ config, base, database, log }));
   const modelsSettled = residency.settled();
   const opened = stack.move();
   return {

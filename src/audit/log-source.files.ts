@@ -36,7 +36,7 @@ export async function openExport(folder: string): Promise<OpenExport> {
   ) {
     throw new Error(`${folder}: this is no manifest of an export`);
   }
-  const source = format === 'csv' ? null : format === 'tiles' ? await tiles(folder) : lines(folder, manifest);
+  const source = format === 'csv' ? null : format === 'tiles' ? await tiles(folder, manifest) : lines(folder, manifest);
   return { manifest, source, faults: (key) => faultsOf(folder, manifest, bytes, key) };
 }
 
@@ -72,10 +72,16 @@ async function digestOf(file: string): Promise<string | null> {
 }
 
 const PAGE = 16 * TILE_WIDTH;
-const NOTHING = { openIntents: async () => null, settledSince: async () => false };
+/** What an export says beside its records. Exports of earlier releases say less. */
+const beside = ({ dropped, rotations }: Partial<Manifest>) => ({
+  openIntents: async () => null,
+  settledSince: async () => false,
+  lastDrop: async () => dropped?.record ?? null,
+  rotations: async () => rotations ?? [],
+});
 
 /** C2SP tlog-tiles: verified by their checkpoint alone, whoever made them. */
-async function tiles(folder: string): Promise<LogSource> {
+async function tiles(folder: string, manifest: Manifest): Promise<LogSource> {
   const note = await readFile(join(folder, 'checkpoint'), 'utf8');
   const { size } = parseCheckpoint(parseNote(note).text);
   const cache = new Map<number, { n: number; hashes: Promise<Uint8Array> }>();
@@ -125,7 +131,7 @@ async function tiles(folder: string): Promise<LogSource> {
     return runs;
   };
   return {
-    ...NOTHING,
+    ...beside(manifest),
     name: 'the exported tiles',
     extent: async () => ({ size, stored: size, tree: size, signed: size, first: 0, end: size }),
     async *pages(from, to): AsyncGenerator<LogPage> {
@@ -143,13 +149,14 @@ async function tiles(folder: string): Promise<LogSource> {
 }
 
 /** JSON Lines, tied to the checkpoint by the manifest's nodes. The manifest is believed in nothing: all must fit. */
-function lines(folder: string, { from, to, checkpoint, nodes }: Manifest): LogSource {
+function lines(folder: string, manifest: Manifest): LogSource {
+  const { from, to, checkpoint, nodes } = manifest;
   const signed = checkpoint === null ? 0 : parseCheckpoint(parseNote(checkpoint).text).size;
   const known = new Map(nodes.map(({ level, index, hash }) => [`${level}/${index}`, fromBase64(hash)]));
   const size = Math.max(to, signed);
   const extent: LogExtent = { size, stored: size, tree: size, signed, first: from, end: to };
   return {
-    ...NOTHING,
+    ...beside(manifest),
     name: 'the exported records',
     extent: async () => extent,
     async *pages(begin, end): AsyncGenerator<LogPage> {
@@ -181,10 +188,15 @@ function lines(folder: string, { from, to, checkpoint, nodes }: Manifest): LogSo
   };
 }
 
-/** Canonical JSON has one spelling, so the record's bytes come back from what was parsed. */
+/** Canonical JSON has one spelling, so the record's bytes come back from what was parsed. A dropped body left its leaf. */
 function rowOf(line: string): LogRow | null {
   try {
-    const { record, leaf } = JSON.parse(line) as { record: { seq: number } & CanonicalValue; leaf: string };
+    const { record, leaf, seq } = JSON.parse(line) as {
+      record: ({ seq: number } & CanonicalValue) | null;
+      leaf: string;
+      seq?: number;
+    };
+    if (record === null) return { seq: seq ?? -1, columns: null, record: null, leaf: fromHex(leaf) };
     return { seq: record.seq, columns: null, record: canonicalJson(record), leaf: fromHex(leaf) };
   } catch {
     return null;

@@ -17,6 +17,10 @@ export interface Manifest {
   readonly checkpoint: string | null;
   /** Nodes of the tree that tie the range to the checkpoint: RFC 9162 hashes in base64. */
   readonly nodes: readonly { readonly level: number; readonly index: number; readonly hash: string }[];
+  /** Bodies that retention dropped: the ranges within this export, and the record that says so. Null: none. */
+  readonly dropped: { readonly ranges: string; readonly record: string } | null;
+  /** Notes of the rotations of the key that signs. */
+  readonly rotations: readonly string[];
   /** SHA-256 of `files.sha256`, hex, which holds that of every other file. */
   readonly files_sha256: string;
   /** Whether `manifest.sig` is there: the caller may not have had the key. */

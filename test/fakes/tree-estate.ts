@@ -81,7 +81,7 @@ export async function openTree(
     faults.push(fault);
     guard.condemn(fault);
   };
-  const leadership = postgresLeadership(database.runtimeUrl, { applicationName: `${instance}-signer` }, instance);
+  const leadership = postgresLeadership(database.signerUrl, { applicationName: `${instance}-signer` }, instance);
   const signer = new CheckpointSigner({
     ...leadership,
     reader,

@@ -1,4 +1,5 @@
 import { auditRoutes } from '#audit/audit.routes.ts';
+import { holdRoutes } from '#audit/hold.routes.ts';
 import { proofRoutes } from '#audit/proof.routes.ts';
 import { receiptRoutes } from '#audit/receipt.routes.ts';
 import { chatRoutes } from '#chat/chat.routes.ts';
@@ -42,6 +43,7 @@ const features: Route[] = [
   ...quotaRoutes(NOTHING, 'UTC'),
   ...auditRoutes(NOTHING),
   ...proofRoutes(NOTHING),
+  ...holdRoutes({ list: async () => [{}] } as never),
   ...receiptRoutes(NOTHING),
   ...healthRoutes(NOTHING),
 ];

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { registerSigningKey } from '#audit/tree.postgres.ts';
+import { registerSigningKey } from '#audit/signing-key.postgres.ts';
 import { silentLog } from '#kernel/log.ts';
 import { openConnection } from '#postgres/connection.ts';
 import { type GuardedPool, openPool } from '#postgres/pool.ts';
