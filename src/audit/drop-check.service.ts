@@ -27,6 +27,8 @@ export class DropCheck {
   readonly #ring: KeyRing | null;
   readonly #findings: Findings;
   #last: JudgedDrop | null = null;
+  /** Seq of the record that was read first. */
+  #read: number | null = null;
 
   constructor(ring: KeyRing | null, findings: Findings) {
     this.#ring = ring;
@@ -41,6 +43,7 @@ export class DropCheck {
       this.#findings.add('drop', 0, `the record of dropped bodies can't be read: ${record}`);
       return [];
     }
+    this.#read = record.seq;
     const drop = await this.#open(record);
     if (drop === null) return [];
     this.#last = { record, drop };
@@ -51,7 +54,7 @@ export class DropCheck {
   async judge(records: readonly LogRecord[], tree: number, sha256: SyncSha256, readNode: ReadNode): Promise<void> {
     const judged: JudgedDrop[] = this.#last === null ? [] : [this.#last];
     for (const record of records) {
-      if (record.seq === this.#last?.record.seq) continue;
+      if (record.seq === this.#read) continue;
       const drop = await this.#open(record);
       if (drop !== null) judged.push({ record, drop });
     }
