@@ -13,7 +13,7 @@ import { droppedUntil } from '#audit/retention.postgres.ts';
 import { registeredKeys, registerSigningKey } from '#audit/signing-key.postgres.ts';
 import { SigningKeys } from '#audit/signing-keys.service.ts';
 import { postgresLeadership, postgresTree } from '#audit/tree.postgres.ts';
-import type { LogFault, TreeReader } from '#audit/tree.ts';
+import type { LogFault, TreeReader, TreeReadings } from '#audit/tree.ts';
 import { TreeGuard } from '#audit/tree-guard.service.ts';
 import type { Config } from '#config/schema.ts';
 import { fromHex } from '#kernel/bytes.ts';
@@ -40,8 +40,8 @@ export interface AuditTree extends AsyncDisposable {
   readonly origin: string;
   /** C2SP signed-note: what whoever verifies must be given by another way than ours. It may change while we run. */
   readonly verifierKey: () => Promise<string>;
-  /** Whether this gateway signs now. */
-  readonly leads: () => boolean;
+  /** For the metrics; asks nobody. */
+  readonly readings: () => TreeReadings;
   readonly promise: (position: Position) => Promise<string | null>;
   readonly positionOf: (subject: string, requestId: string, kind: 'intent' | 'outcome') => Promise<Position | null>;
   /** Lets nothing begin on a log that is not the one that was seen before; what has begun is still put to an end. */
@@ -114,7 +114,12 @@ export async function openAuditTree(deps: AuditTreeDeps): Promise<AuditTree> {
     },
     origin,
     verifierKey: () => formatVerifierKey(sha256, keys.signer),
-    leads: () => signing.leads,
+    readings: () => ({
+      size: guard.known.size,
+      leads: signing.leads,
+      fault: guard.fault !== null,
+      checkpointAgeSeconds: (performance.now() - follower.changedAt) / 1000,
+    }),
     promise: ({ seq, leaf, at }) =>
       signPromise(nodeCrypto, { origin, seq, leaf: fromHex(leaf) ?? new Uint8Array(), at }, keys.signer).catch(
         (error) => {

@@ -43,6 +43,7 @@ import { quotaRoutes } from '#quota/quota.routes.ts';
 import { openAuditTree } from './gateway-audit.ts';
 import { openDatabase, openPools, orUnavailable, PROGRAM } from './gateway-database.ts';
 import { openCatalogue } from './gateway-engines.ts';
+import { watchGrowth } from './gateway-growth.ts';
 import { openIdentity } from './gateway-identity.ts';
 import { openListener } from './gateway-listener.ts';
 import { type OpenScoring, openScoring } from './gateway-scoring.ts';
@@ -89,8 +90,9 @@ export async function openGateway({ config, base, log }: GatewayOptions): Promis
   const ledger = stack.use(new Ledger({ commit: batchCommitter(pools.commit, instance, zone), clock, log, voidOf }));
   const submit = tree.unlessFault(ledger.submit.bind(ledger));
   const recorder = stack.use(new AuditRecorder({ submit, clock, log }));
-  const lease = postgresLease(pools.read, instance);
-  stack.use(new Lease({ ...lease, submit, log }));
+  const lease = stack.use(
+    new Lease({ ...postgresLease(pools.read, instance), submit, log, monotonic: clock.monotonic }),
+  );
   const standings = stack.use(new Standings({ checkAll: standingChecker(pools.read), clock }));
 
   const { engines, classificationOf } = await openCatalogue(config, base, { log, clock });
@@ -177,8 +179,11 @@ export async function openGateway({ config, base, log }: GatewayOptions): Promis
     ...healthRoutes(() => readiness.isReady()),
   ];
   const active = new ActiveExchanges();
+  const growth = stack.use(watchGrowth({ config, base, database, pool: pools.read, log }));
   const metrics = prometheusMetrics({
-    ledger: () => ledger.state(),
+    // Nothing is asked of an idle gateway: that the database is gone shows in its lease.
+    ledger: () => ({ ...ledger.state(), available: ledger.state().available && lease.isHeld && tree.fault() === null }),
+    tree: () => ({ ...tree.readings(), refusalSources: recorder.budget.size, growth: growth.last() }),
     models: () => engines.list(),
     activeRequests: () => active.size,
   });

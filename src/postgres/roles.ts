@@ -47,7 +47,7 @@ function grants({ runtimeLogin, auditorLogin, verifierLogin, signerLogin }: Logi
   return [
     ...verifier,
     { role: ROLES.app, login: app, inherit: true },
-    { role: ROLES.signer, login: signerLogin ?? app, inherit: false },
+    { role: ROLES.signer, login: signerLogin ?? app, inherit: (signerLogin ?? app) !== app },
     { role: ROLES.auditor, login: auditor, inherit: app !== auditor },
   ];
 }
