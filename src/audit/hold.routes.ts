@@ -34,7 +34,6 @@ export function holdRoutes({ list, recorder }: HoldDeps): Route[] {
       summary: 'All legal holds, also those that were released',
       access: access('holds.list'),
       stepUp: NO_STEP_UP,
-      records: 'denials',
       response: HoldList,
       handle: async () => ({ kind: 'json', body: { data: [...(await list())] } }),
     }),

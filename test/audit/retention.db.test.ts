@@ -4,18 +4,23 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { makeCheckpointKey, readCheckpointKey } from '#audit/checkpoint-key.files.ts';
 import { recordText } from '#audit/event.ts';
 import { exportLog } from '#audit/export.files.ts';
 import { openExport } from '#audit/log-source.files.ts';
 import { openPostgresLog } from '#audit/log-source.postgres.ts';
 import type { Signer } from '#audit/note.shared.ts';
-import { nodeCrypto } from '#audit/note-crypto.node.ts';
+import { nodeCrypto, nodeSigner } from '#audit/note-crypto.node.ts';
+import { registerSigningKey } from '#audit/signing-key.postgres.ts';
 import { type VerifyResult, verifyLog } from '#audit/verify.service.ts';
 import { newEventId } from '#kernel/id.ts';
+import { silentLog } from '#kernel/log.ts';
+import { runRetention } from '../../src/gateway-retention.ts';
 import { type Estate, openEstate, type TestGateway } from '../fakes/ledger-estate.ts';
 import { admit } from '../fakes/ledger-items.ts';
 import { openTestKeeper, pastRecords, type TestKeeper } from '../fakes/past-log.ts';
 import { newSigner, notes, sign, verifyEstate } from '../fakes/signed-log.ts';
+import { testConfig } from '../harness/gateway.ts';
 import { type TestCluster, testCluster } from '../harness/postgres.ts';
 
 const found = ({ findings }: VerifyResult) => findings.map(({ kind, seq, to }) => `${kind} ${seq}-${to}`);
@@ -205,6 +210,41 @@ describe('retention', () => {
     const report = await run.finally(() => reader.release());
     assert.equal(report.dropped.length, 2);
     assert.ok(pauses >= 1);
+  });
+
+  retention('the command does all of it with the logins and the key that are configured', async () => {
+    const dataDir = await mkdtemp(join(tmpdir(), 'strongroom-retain-'));
+    const { database } = estate;
+    const config = testConfig(dataDir, { audit: { origin: signer.name } });
+    await makeCheckpointKey(join(dataDir, 'keys', 'checkpoint.key'));
+    const urls = {
+      runtime: database.runtimeUrl,
+      auditor: database.auditorUrl,
+      signer: database.signerUrl,
+      migrate: database.migrateUrl,
+      verifier: database.migrateUrl,
+      caFile: undefined,
+    };
+    const deps = { config, base: dataDir, database: { urls, embedded: false }, log: silentLog };
+    const key = nodeSigner(signer.name, await readCheckpointKey(join(dataDir, 'keys', 'checkpoint.key')));
+    await registerSigningKey(gateway.pool, signer.name, signer.publicKey);
+    await assert.rejects(runRetention(deps, {}), /not the key that signs the log/);
+    await attack(
+      'DELETE FROM signing_key',
+      'DELETE FROM checkpoint',
+      'UPDATE tree SET size = 0',
+      'DELETE FROM tree_node',
+    );
+    await registerSigningKey(gateway.pool, signer.name, key.publicKey);
+    await sign(estate, key);
+    assert.equal((await runRetention(deps, { operating_system_user: 'eve' })).dropped.length, 2);
+    await sign(estate, key);
+    assert.deepEqual((await verifyEstate(estate, key)).findings, []);
+    await assert.rejects(
+      runRetention({ ...deps, database: { embedded: false, urls: { ...urls, migrate: database.runtimeUrl } } }, {}),
+      /strongroom_keeper/,
+    );
+    await rm(dataDir, { recursive: true });
   });
 
   retention('an export says what was dropped, and is verified without a database', async () => {
