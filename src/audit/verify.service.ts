@@ -1,6 +1,6 @@
 import { equalBytes } from '#kernel/bytes.ts';
 import { type Checkpoint, parseCheckpoint } from './checkpoint.shared.ts';
-import { DropCheck, type DroppedRange } from './drop-check.service.ts';
+import { DropCheck, type DroppedRange } from './drop-check.ts';
 import { KeyRing } from './key-ring.shared.ts';
 import { type Finding, Findings, LogCheck } from './log-check.ts';
 import { type LogExtent, type LogSource, LostNode, type StoredCheckpoint } from './log-source.ts';
