@@ -73,15 +73,25 @@ BEGIN
   RETURN v_end;
 END $$;
 
-CREATE FUNCTION hold_over(p_from bigint, p_to bigint) RETURNS text LANGUAGE sql STABLE AS $$
-  SELECT h.id FROM legal_hold h
-  WHERE h.released_at IS NULL AND EXISTS (
-    SELECT FROM entry e WHERE e.seq >= p_from AND e.seq < p_to
-      AND (h.actor IS NULL OR e.actor = h.actor) AND (h.action IS NULL OR e.action = h.action)
-      AND (h.resource IS NULL OR e.resource = h.resource) AND (h.request_id IS NULL OR e.request_id = h.request_id)
-      AND (h.since IS NULL OR e.at >= h.since) AND (h.until IS NULL OR e.at < h.until))
-  ORDER BY h.placed_at, h.id LIMIT 1
-$$;
+-- The first hold that a record there matches. A query of its own for each, with only what it names: then indexes serve.
+CREATE FUNCTION hold_over(p_from bigint, p_to bigint) RETURNS text LANGUAGE plpgsql STABLE AS $$
+DECLARE
+  h legal_hold;
+  v_found boolean;
+BEGIN
+  FOR h IN SELECT * FROM legal_hold WHERE released_at IS NULL ORDER BY placed_at, id LOOP
+    EXECUTE 'SELECT EXISTS (SELECT FROM entry e WHERE e.seq >= $1 AND e.seq < $2'
+      || CASE WHEN h.actor IS NULL THEN '' ELSE ' AND e.actor = $3' END
+      || CASE WHEN h.action IS NULL THEN '' ELSE ' AND e.action = $4' END
+      || CASE WHEN h.resource IS NULL THEN '' ELSE ' AND e.resource = $5' END
+      || CASE WHEN h.request_id IS NULL THEN '' ELSE ' AND e.request_id = $6' END
+      || CASE WHEN h.since IS NULL THEN '' ELSE ' AND e.at >= $7' END
+      || CASE WHEN h.until IS NULL THEN '' ELSE ' AND e.at < $8' END || ')'
+      INTO v_found USING p_from, p_to, h.actor, h.action, h.resource, h.request_id, h.since, h.until;
+    IF v_found THEN RETURN h.id; END IF;
+  END LOOP;
+  RETURN NULL;
+END $$;
 
 -- May the bodies from p_from up to p_to go? `due`, or why not.
 CREATE FUNCTION retention_verdict(p_from bigint, p_to bigint, p_days integer, p_now timestamptz,

@@ -7,6 +7,7 @@ import { pipeline } from 'node:stream/promises';
 import { fromBase64, fromHex } from '#kernel/bytes.ts';
 import { type CanonicalValue, canonicalJson } from '#kernel/canonical-json.ts';
 import { parseCheckpoint } from './checkpoint.shared.ts';
+import { KeyRing } from './key-ring.shared.ts';
 import { type LogExtent, type LogPage, type LogRow, type LogSource, LostNode, type NodeRun } from './log-source.ts';
 import { isManifestSigned, type Manifest } from './manifest.ts';
 import type { ReadNode } from './merkle.shared.ts';
@@ -44,7 +45,9 @@ async function faultsOf(folder: string, manifest: Manifest, bytes: Uint8Array, k
   const faults: string[] = [];
   if (manifest.signed) {
     const signature = await readFile(join(folder, 'manifest.sig'), 'utf8').catch(() => '');
-    if (!(await isManifestSigned(nodeCrypto, bytes, signature, key)))
+    // What the manifest says of rotations counts only as far as the given key leads to it.
+    const { inForce } = await KeyRing.open(nodeCrypto, key, manifest.rotations ?? []);
+    if (!(await isManifestSigned(nodeCrypto, bytes, signature, inForce.key)))
       faults.push('the signature of manifest.json is wrong');
   }
   if ((await digestOf(join(folder, 'files.sha256'))) !== manifest.files_sha256) {

@@ -6,11 +6,15 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { openCheckpoint, signCheckpoint } from '#audit/checkpoint.shared.ts';
 import { installNextKey, makeCheckpointKey, prepareNextKey, readCheckpointKeys } from '#audit/checkpoint-key.files.ts';
+import { exportLog } from '#audit/export.files.ts';
 import { KeyRing, signRotation } from '#audit/key-ring.shared.ts';
+import { openExport } from '#audit/log-source.files.ts';
+import { openPostgresLog } from '#audit/log-source.postgres.ts';
 import { parseNote, type Signer } from '#audit/note.shared.ts';
 import { nodeCrypto } from '#audit/note-crypto.node.ts';
 import { registeredKeys, registerSigningKey } from '#audit/signing-key.postgres.ts';
 import { SigningKeys } from '#audit/signing-keys.service.ts';
+import { verifyLog } from '#audit/verify.service.ts';
 import { toHex } from '#kernel/bytes.ts';
 import { type Estate, openEstate } from '../fakes/ledger-estate.ts';
 import { openTestKeeper, type TestKeeper } from '../fakes/past-log.ts';
@@ -96,6 +100,18 @@ describe('another key for the log', () => {
     for (const key of keys) assert.deepEqual((await verifyEstate(estate, key)).findings, []);
     assert.equal((await verifyEstate(estate, newSigner(NAME))).ok, false);
     assert.deepEqual([tree.faults, follower.faults], [[], []]);
+
+    const out = join(await mkdtemp(join(tmpdir(), 'strongroom-rotated-')), 'log');
+    await using source = await openPostgresLog(estate.database.migrateUrl);
+    await exportLog({ source, folder: out, format: 'tiles', origin: NAME, signer: keys[2] });
+    const exported = await openExport(out);
+    for (const key of keys) {
+      assert.deepEqual(await exported.faults(key), []);
+      assert.ok(exported.source);
+      assert.deepEqual((await verifyLog({ source: exported.source, crypto: nodeCrypto, key })).findings, []);
+    }
+    assert.match((await exported.faults(newSigner(NAME))).join(), /signature of manifest/);
+    await rm(out, { recursive: true });
   });
 
   rotation('the old key signs nothing any more, wherever it is used', async () => {

@@ -114,6 +114,22 @@ describe('retention', () => {
       );
       const { dropped, kept } = await keeper.retain();
       assert.deepEqual([dropped, kept.map(({ verdict, hold }) => `${verdict} ${hold}`)], [[], ['held h', 'held h']]);
+      for (const [columns, values, one] of [
+        ['action, actor', "'note', 'usr_0'", 'held'],
+        ['action, actor', "'note', 'usr_9'", 'due'],
+        ['resource', "'x:1'", 'held'],
+        ['resource', "'x:2'", 'due'],
+        ['request_id', "'req_1'", 'due'],
+        ['since', "now() - interval '490 days'", 'due'],
+        ['until', "now() - interval '550 days'", 'held'],
+        ['since, until', "now() - interval '650 days', now() - interval '590 days'", 'held'],
+      ]) {
+        await attack(
+          'DELETE FROM legal_hold',
+          `INSERT INTO legal_hold (id, reason, placed_by, placed_at, ${columns}) VALUES ('h', 'r', 'a', now(), ${values})`,
+        );
+        assert.equal((await verdicts())[0], one, `${columns} ${values}`);
+      }
       await attack('UPDATE legal_hold SET released_at = now()');
       const intent = admit(estate.who);
       await gateway.commit([intent]);
