@@ -46,8 +46,8 @@ import { openCatalogue } from './gateway-engines.ts';
 import { watchGrowth } from './gateway-growth.ts';
 import { openIdentity } from './gateway-identity.ts';
 import { openListener } from './gateway-listener.ts';
-import { type OpenScoring, openScoring } from './gateway-scoring.ts';
 import { startRetention } from './gateway-retention.ts';
+import { type OpenScoring, openScoring } from './gateway-scoring.ts';
 
 export interface GatewayOptions {
   readonly config: Config;
