@@ -1,4 +1,4 @@
--- Retention, legal holds, a signer of its own, rotation of the key that signs. src/decisions/0007 and 0008.
+-- Retention, legal holds, a signer of its own, rotation of the key that signs. src/decisions/0008 and 0009.
 -- What drops bodies or puts another key in force is `strongroom_keeper`: a person at the command line, never the login
 -- that serves requests.
 
