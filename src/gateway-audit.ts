@@ -1,20 +1,23 @@
 import { join, resolve } from 'node:path';
 import type { Item, Position, Verdict } from '#admission/admission.ts';
 import { CheckpointSigner } from '#audit/checkpoint.service.ts';
-import { openCheckpoint, signCheckpoint, signPromise } from '#audit/checkpoint.shared.ts';
-import { makeCheckpointKey, readCheckpointKey } from '#audit/checkpoint-key.files.ts';
+import { signPromise } from '#audit/checkpoint.shared.ts';
+import { makeCheckpointKey, readCheckpointKeys } from '#audit/checkpoint-key.files.ts';
 import { CheckpointFollower } from '#audit/follower.service.ts';
 import { signManifest } from '#audit/manifest.ts';
 import { fileMemory } from '#audit/memory.files.ts';
-import { formatVerifierKey, type Signer } from '#audit/note.shared.ts';
+import { formatVerifierKey } from '#audit/note.shared.ts';
 import { nodeCrypto, nodeSigner } from '#audit/note-crypto.node.ts';
 import { postgresReceipts } from '#audit/receipt.postgres.ts';
 import type { ReceiptDeps } from '#audit/receipt.routes.ts';
-import { postgresLeadership, postgresTree, registerSigningKey } from '#audit/tree.postgres.ts';
-import type { LogFault, TreeReader } from '#audit/tree.ts';
+import { droppedUntil } from '#audit/retention.postgres.ts';
+import { registeredKeys, registerSigningKey } from '#audit/signing-key.postgres.ts';
+import { SigningKeys } from '#audit/signing-keys.service.ts';
+import { postgresLeadership, postgresTree } from '#audit/tree.postgres.ts';
+import type { LogFault, TreeReader, TreeReadings } from '#audit/tree.ts';
 import { TreeGuard } from '#audit/tree-guard.service.ts';
 import type { Config } from '#config/schema.ts';
-import { equalBytes, fromHex } from '#kernel/bytes.ts';
+import { fromHex } from '#kernel/bytes.ts';
 import type { Log } from '#kernel/log.ts';
 import { Problem } from '#kernel/problem.ts';
 import type { GuardedPool } from '#postgres/pool.ts';
@@ -34,12 +37,14 @@ export interface AuditTree extends AsyncDisposable {
   readonly reader: TreeReader;
   readonly guard: TreeGuard;
   /** What receipts are made of. */
-  readonly receipts: Pick<ReceiptDeps, 'find' | 'covering' | 'readNode'>;
+  readonly receipts: Pick<ReceiptDeps, 'find' | 'covering' | 'readNode' | 'rotations' | 'droppedUntil'>;
   readonly origin: string;
-  /** C2SP signed-note: what whoever verifies must be given by another way than ours. */
-  readonly verifierKey: string;
+  /** C2SP signed-note: what whoever verifies must be given by another way than ours. It may change while we run. */
+  readonly verifierKey: () => Promise<string>;
   /** `manifest.sig` of an export. */
   readonly signManifest: (bytes: Uint8Array) => Promise<string>;
+  /** For the metrics; asks nobody. */
+  readonly readings: () => TreeReadings;
   readonly promise: (position: Position) => Promise<string | null>;
   readonly positionOf: (subject: string, requestId: string, kind: 'intent' | 'outcome') => Promise<Position | null>;
   /** Lets nothing begin on a log that is not the one that was seen before; what has begun is still put to an end. */
@@ -58,7 +63,7 @@ const SIGNER_TIMEOUTS = { statementTimeoutMs: 5000, queryTimeoutMs: 5500, connec
 export async function openAuditTree(deps: AuditTreeDeps): Promise<AuditTree> {
   const { config, pool, instance, log } = deps;
   const { origin } = config.audit;
-  const signer = await openSigner(deps);
+  const keys = await openSigningKeys(deps);
   const reader = postgresTree(pool);
   const { sha256 } = nodeCrypto;
   const memory = fileMemory(memoryFile(config, deps.base));
@@ -66,7 +71,7 @@ export async function openAuditTree(deps: AuditTreeDeps): Promise<AuditTree> {
   const advance = guard.advance.bind(guard);
   const { urls } = deps.database;
   const leadership = postgresLeadership(
-    urls.runtime,
+    urls.signer,
     {
       applicationName: 'strongroom-signer',
       ...SIGNER_TIMEOUTS,
@@ -76,16 +81,22 @@ export async function openAuditTree(deps: AuditTreeDeps): Promise<AuditTree> {
   );
   const signing = new CheckpointSigner({
     ...leadership,
+    lead: async () => {
+      const led = await leadership.lead();
+      // A rotation fences off who leads: whoever begins to lead looks which key is in force by then.
+      if (led !== null) await keys.refresh();
+      return led;
+    },
     reader,
     advance,
-    sign: (head) => signCheckpoint(nodeCrypto, { ...head, origin }, signer),
+    sign: (head) => keys.sign(head),
     onFault: (fault) => guard.condemn(fault),
     sha256,
     log,
   });
   const follower = new CheckpointFollower({
     latest: reader.latest,
-    open: (note) => openCheckpoint(nodeCrypto, note, signer),
+    open: (note) => keys.openCheckpoint(note),
     advance,
     confirm: () => guard.confirm(),
     onFault: (fault) => guard.condemn(fault),
@@ -97,15 +108,29 @@ export async function openAuditTree(deps: AuditTreeDeps): Promise<AuditTree> {
   return {
     reader,
     guard,
-    receipts: { find, covering: follower.covering.bind(follower), readNode: reader.readNode },
+    receipts: {
+      find,
+      covering: follower.covering.bind(follower),
+      readNode: reader.readNode,
+      rotations: () => keys.rotations(),
+      droppedUntil: () => droppedUntil(pool),
+    },
     origin,
-    verifierKey: await formatVerifierKey(sha256, signer),
-    signManifest: (bytes) => signManifest(nodeCrypto, bytes, signer),
+    verifierKey: () => formatVerifierKey(sha256, keys.signer),
+    signManifest: (bytes) => signManifest(nodeCrypto, bytes, keys.signer),
+    readings: () => ({
+      size: guard.known.size,
+      leads: signing.leads,
+      fault: guard.fault !== null,
+      checkpointAgeSeconds: (performance.now() - follower.changedAt) / 1000,
+    }),
     promise: ({ seq, leaf, at }) =>
-      signPromise(nodeCrypto, { origin, seq, leaf: fromHex(leaf) ?? new Uint8Array(), at }, signer).catch((error) => {
-        log.error('a promise could not be signed', { error });
-        return null;
-      }),
+      signPromise(nodeCrypto, { origin, seq, leaf: fromHex(leaf) ?? new Uint8Array(), at }, keys.signer).catch(
+        (error) => {
+          log.error('a promise could not be signed', { error });
+          return null;
+        },
+      ),
     positionOf: async (subject, requestId, kind) => {
       const records = await find(subject, requestId).catch(() => []);
       const found = records.findLast((one) => one.kind === kind);
@@ -127,27 +152,35 @@ export async function openAuditTree(deps: AuditTreeDeps): Promise<AuditTree> {
 export const memoryFile = ({ dataDir }: Config, base: string): string =>
   join(resolve(base, dataDir), 'audit-memory.json');
 
-/** The key that this gateway signs with. @throws Error unless it is the one that the database knows for this log. */
-export async function openSigner({
+/** Where the key that signs lies, with those beside it. */
+export const checkpointKeyFile = ({ keys, dataDir }: Config, base: string): string =>
+  keys.checkpointFile === undefined
+    ? join(resolve(base, dataDir), 'keys', 'checkpoint.key')
+    : resolve(base, keys.checkpointFile);
+
+/** The keys that this machine signs with. @throws Error unless one is in force for the log in the database. */
+export async function openSigningKeys({
   config,
   base,
   database,
   pool,
-}: Pick<AuditTreeDeps, 'config' | 'base' | 'database' | 'pool'>): Promise<Signer> {
+}: Pick<AuditTreeDeps, 'config' | 'base' | 'database' | 'pool'>): Promise<SigningKeys> {
   const { origin } = config.audit;
-  const { checkpointFile } = config.keys;
-  const file =
-    checkpointFile === undefined
-      ? join(resolve(base, config.dataDir), 'keys', 'checkpoint.key')
-      : resolve(base, checkpointFile);
-  if (checkpointFile === undefined && database.embedded) await makeCheckpointKey(file);
-  const signer = nodeSigner(origin, await readCheckpointKey(file));
-  const registered = await registerSigningKey(pool, origin, signer.publicKey);
-  if (registered.origin !== origin) {
-    throw new Error(`audit.origin is ${origin}, and the log in the database is named ${registered.origin}`);
+  const file = checkpointKeyFile(config, base);
+  if (config.keys.checkpointFile === undefined && database.embedded) await makeCheckpointKey(file);
+  const local = async () => (await readCheckpointKeys(file)).map((key) => nodeSigner(origin, key));
+  const [present] = await local();
+  if (present !== undefined && (await registeredKeys(pool)).length === 0) {
+    await registerSigningKey(pool, origin, present.publicKey);
   }
-  if (!equalBytes(registered.publicKey, signer.publicKey)) {
-    throw new Error(`${file}: this is not the key that signs the log in the database`);
-  }
-  return signer;
+  const reader = postgresTree(pool);
+  return SigningKeys.open({
+    crypto: nodeCrypto,
+    origin,
+    registered: () => registeredKeys(pool),
+    local,
+    lastSigned: async () => (await reader.latest())?.size ?? 0,
+  }).catch((cause: Error) => {
+    throw new Error(`${file}: ${cause.message}`, { cause });
+  });
 }

@@ -20,6 +20,8 @@ export interface DatabaseUrls {
   readonly migrate: string | null;
   /** Reads the whole log and serves nothing. */
   readonly verifier: string | null;
+  /** Extends the tree and publishes checkpoints. */
+  readonly signer: string;
   readonly caFile: string | undefined;
 }
 
@@ -43,6 +45,7 @@ export async function openDatabase(config: Config, base: string, log: Log): Prom
     auditor: embedded?.auditorUrl ?? '',
     migrate: embedded?.migrateUrl ?? '',
     verifier: embedded?.migrateUrl ?? '',
+    signer: embedded?.signerUrl ?? '',
     caFile: undefined,
   };
   try {
@@ -84,6 +87,7 @@ export async function configuredUrls({ database }: Config, base: string): Promis
     auditor: (await read(database.auditorUrlFile)) ?? runtime,
     migrate: await read(database.migrateUrlFile),
     verifier: await read(database.verifierUrlFile ?? database.migrateUrlFile),
+    signer: (await read(database.signerUrlFile)) ?? runtime,
     caFile: database.caFile === undefined ? undefined : resolve(base, database.caFile),
   };
 }
@@ -91,13 +95,14 @@ export async function configuredUrls({ database }: Config, base: string): Promis
 /** `strongroom db migrate`. @throws Error without a login that may migrate. */
 export function migrateDatabase(urls: DatabaseUrls, log: Log) {
   if (urls.migrate === null) throw new Error('database.migrateUrlFile is needed to migrate');
-  const [runtimeLogin, auditorLogin] = [loginOf(urls.runtime), loginOf(urls.auditor)];
+  const [runtimeLogin, auditorLogin, signerLogin] = [urls.runtime, urls.auditor, urls.signer].map(loginOf);
   return migrate({
     url: urls.migrate,
     directory: MIGRATIONS,
     log,
     runtimeLogin,
     ...(auditorLogin === runtimeLogin ? {} : { auditorLogin }),
+    ...(signerLogin === runtimeLogin ? {} : { signerLogin }),
     ...(urls.verifier === null || urls.verifier === urls.migrate ? {} : { verifierLogin: loginOf(urls.verifier) }),
     ...tlsOf(urls),
   });
@@ -116,9 +121,8 @@ async function checkLogins(urls: DatabaseUrls): Promise<Separation> {
       await client.end();
     }
   };
-  const separation = await check(urls.runtime);
-  if (urls.auditor !== urls.runtime) await check(urls.auditor);
-  return separation;
+  const found = await Promise.all([...new Set([urls.runtime, urls.auditor, urls.signer])].map(check));
+  return found.includes('reduced') ? 'reduced' : 'full';
 }
 
 /** The log has connections of its own: a slow search never stands in front of an admission. */

@@ -13,6 +13,10 @@ import { identityRoutes } from '#identity/identity.routes.ts';
 import { Identity } from '#identity/identity.service.ts';
 import { keyRoutes } from '#identity/keys.routes.ts';
 import { OwnAccount } from '#identity/own-account.service.ts';
+import { passkeyConfirmRoutes, passkeySignInRoutes } from '#identity/passkey-sign-in.routes.ts';
+import { PasskeySignIn } from '#identity/passkey-sign-in.service.ts';
+import { passkeyRoutes } from '#identity/passkeys.routes.ts';
+import { Passkeys } from '#identity/passkeys.service.ts';
 import { argon2Hasher } from '#identity/password.argon2.ts';
 import { type PasswordRules, parseBlocklist } from '#identity/password-policy.ts';
 import { Principals } from '#identity/principals.service.ts';
@@ -22,6 +26,8 @@ import { newTotpSecret, otplibTotp, totpUri } from '#identity/totp.otplib.ts';
 import { postgresGuesses, postgresUsers } from '#identity/users.postgres.ts';
 import { userRoutes } from '#identity/users.routes.ts';
 import { Users } from '#identity/users.service.ts';
+import { postgresPasskeys } from '#identity/webauthn.postgres.ts';
+import { passkeyVerifier } from '#identity/webauthn.simplewebauthn.ts';
 import type { Clock } from '#kernel/clock.ts';
 import type { Log } from '#kernel/log.ts';
 import type { Role } from '#kernel/principal.ts';
@@ -73,7 +79,19 @@ export async function openIdentity(options: IdentityOptions): Promise<OpenIdenti
     localAccounts: config.identity.localAccounts,
     isFresh: federation.isFresh,
   });
-  const stepUp = new StepUp({ store: orUnavailable(postgresChallenges(pool)), recorder, totp, sealer, guesses });
+  const passkeys = orUnavailable(postgresPasskeys(pool));
+  const verifier = passkeyVerifier(portalUrl);
+  const stepUp = new StepUp({ ...shared, store: orUnavailable(postgresChallenges(pool)), passkeys, verifier });
+  const confirm = identity.confirm.bind(identity);
+  const ownPasskeys = new Passkeys({ passkeys, verifier, recorder, secondFactorRoles, randomBytes, confirm });
+  const passkeySignIn = new PasskeySignIn({
+    ...shared,
+    passkeys,
+    verifier,
+    takeGuess: identity.takeGuess.bind(identity),
+    checkPassword: identity.checkPassword.bind(identity),
+    enter: identity.enter.bind(identity),
+  });
   const ownAccount = new OwnAccount({
     store,
     users,
@@ -87,7 +105,7 @@ export async function openIdentity(options: IdentityOptions): Promise<OpenIdenti
     newTotpSecret,
     totpUri,
     randomBytes,
-    confirm: identity.confirm.bind(identity),
+    confirm,
     onFactorsChanged: (username) => forgetFirstRun(dataDir, username),
   });
   return {
@@ -102,10 +120,17 @@ export async function openIdentity(options: IdentityOptions): Promise<OpenIdenti
       }),
       ...keyRoutes(ownAccount),
       ...factorRoutes(ownAccount),
-      ...stepUpRoutes({ proofSeconds: PROOF_SECONDS, prove: stepUp.prove.bind(stepUp) }),
+      ...stepUpRoutes({
+        proofSeconds: PROOF_SECONDS,
+        prove: stepUp.prove.bind(stepUp),
+        options: stepUp.options.bind(stepUp),
+      }),
+      ...passkeyRoutes(ownPasskeys),
+      ...passkeySignInRoutes(passkeySignIn, secondFactorRoles),
+      ...(config.identity.oidc === undefined ? [] : passkeyConfirmRoutes(passkeySignIn)),
       ...userRoutes(new Users({ store: users, recorder, portalUrl })),
       ...federation.routes,
-      ...(await openTokens(shared, identity.confirm.bind(identity))),
+      ...(await openTokens(shared, confirm)),
     ],
     makeFirstAccounts: (tell) =>
       makeFirstAccounts({ store, recorder, hasher, sealer, newTotpSecret, randomBytes, tell }),

@@ -14,6 +14,8 @@ import { Standings } from '#admission/standing.service.ts';
 import { postgresAuditReader } from '#audit/audit.postgres.ts';
 import { auditRoutes } from '#audit/audit.routes.ts';
 import { SYSTEM } from '#audit/event.ts';
+import { postgresHolds } from '#audit/hold.postgres.ts';
+import { holdRoutes } from '#audit/hold.routes.ts';
 import { nodeCrypto } from '#audit/note-crypto.node.ts';
 import { proofRoutes } from '#audit/proof.routes.ts';
 import { receiptRoutes } from '#audit/receipt.routes.ts';
@@ -41,8 +43,10 @@ import { quotaRoutes } from '#quota/quota.routes.ts';
 import { openAuditTree } from './gateway-audit.ts';
 import { openDatabase, openPools, orUnavailable, PROGRAM } from './gateway-database.ts';
 import { openCatalogue } from './gateway-engines.ts';
+import { watchGrowth } from './gateway-growth.ts';
 import { openIdentity } from './gateway-identity.ts';
 import { openListener } from './gateway-listener.ts';
+import { startRetention } from './gateway-retention.ts';
 import { type OpenScoring, openScoring } from './gateway-scoring.ts';
 
 export interface GatewayOptions {
@@ -86,8 +90,9 @@ export async function openGateway({ config, base, log }: GatewayOptions): Promis
   const ledger = stack.use(new Ledger({ commit: batchCommitter(pools.commit, instance, zone), clock, log, voidOf }));
   const submit = tree.unlessFault(ledger.submit.bind(ledger));
   const recorder = stack.use(new AuditRecorder({ submit, clock, log }));
-  const lease = postgresLease(pools.read, instance);
-  stack.use(new Lease({ ...lease, submit, log }));
+  const lease = stack.use(
+    new Lease({ ...postgresLease(pools.read, instance), submit, log, monotonic: clock.monotonic }),
+  );
   const standings = stack.use(new Standings({ checkAll: standingChecker(pools.read), clock }));
 
   const { engines, classificationOf } = await openCatalogue(config, base, { log, clock });
@@ -173,15 +178,20 @@ export async function openGateway({ config, base, log }: GatewayOptions): Promis
       sha256,
       origin: tree.origin,
       signManifest: tree.signManifest,
+      rotations: tree.receipts.rotations,
       now: () => new Date(clock.now()),
     }),
     ...proofRoutes({ ...proofs, sha256 }),
+    ...holdRoutes({ list: orUnavailable({ list: postgresHolds(pools.read) }).list, recorder }),
     ...receiptRoutes({ ...proofs, ...tree, sha256 }),
     ...healthRoutes(() => readiness.isReady()),
   ];
   const active = new ActiveExchanges();
+  const growth = stack.use(watchGrowth({ config, base, database, pool: pools.read, log }));
   const metrics = prometheusMetrics({
-    ledger: () => ledger.state(),
+    // Nothing is asked of an idle gateway: that the database is gone shows in its lease.
+    ledger: () => ({ ...ledger.state(), available: ledger.state().available && lease.isHeld && tree.fault() === null }),
+    tree: () => ({ ...tree.readings(), refusalSources: recorder.budget.size, growth: growth.last() }),
     models: () => engines.list(),
     activeRequests: () => active.size,
   });
@@ -234,13 +244,14 @@ export async function openGateway({ config, base, log }: GatewayOptions): Promis
       config_sha256: sha256Hex(JSON.stringify({ ...config, database: null })),
       db_separation: database.separation,
       policy_version: access.version,
-      audit_key: tree.verifierKey,
+      audit_key: await tree.verifierKey(),
       audit_memory: tree.guard.firstUse ? 'first use' : `size ${tree.guard.known.size}`,
       node: process.version,
       models: engines.list().map(({ id, digest }) => `${id} ${digest ?? 'upstream'}`),
     },
   });
 
+  if (database.embedded) stack.use(startRetention({ config, base, database, log }));
   const modelsSettled = residency.settled();
   const opened = stack.move();
   return {

@@ -28,7 +28,7 @@ const LAYERS: Readonly<Record<string, { readonly layers: readonly string[]; read
       'config',
       'composition',
     ],
-    packages: [/^node:/, /^uqr$/],
+    packages: [/^node:/, /^uqr$/, /^node-seal$/],
   },
   shared: { layers: ['kernel', 'shared'], packages: [] },
   portal: { layers: ['portal', 'shared'], packages: [/^preact(\/|$)/, /^uqr$/, /^node-seal$/] },

@@ -19,7 +19,17 @@ describe('the route table', () => {
   it('is public in these places and no other', () => {
     assert.deepEqual(
       ROUTES.filter(({ access }) => access === PUBLIC).map(({ id }) => id),
-      ['auth.login', 'auth.enrol', 'auth.methods', 'health', 'health.live', 'health.ready', 'openapi'],
+      [
+        'auth.login',
+        'auth.enrol',
+        'auth.webauthn.sign-in.options',
+        'auth.webauthn.sign-in',
+        'auth.methods',
+        'health',
+        'health.live',
+        'health.ready',
+        'openapi',
+      ],
     );
   });
   it('lets no API key do what an admin or an auditor does', () => {

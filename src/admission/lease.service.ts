@@ -18,8 +18,12 @@ export interface LeaseDeps {
   readonly keepHouse: () => Promise<void>;
   readonly submit: (item: Item) => Promise<Verdict>;
   readonly log: Log;
+  /** Milliseconds that never run backwards. */
+  readonly monotonic: () => number;
 }
 
+/** As long as the database keeps a lease. */
+const LEASE_MS = 10_000;
 const RENEW_MS = 3_000;
 const SWEEP_MS = 5_000;
 const HOUSE_MS = 60_000;
@@ -32,15 +36,28 @@ export class Lease implements Disposable {
   readonly #deps: LeaseDeps;
   readonly #timers: NodeJS.Timeout[];
   readonly #busy = new Set<string>();
+  #renewedAt: number;
 
   constructor(deps: LeaseDeps) {
     this.#deps = deps;
+    this.#renewedAt = deps.monotonic();
     this.#timers = [
-      setInterval(() => void this.#once('renew', deps.renew), RENEW_MS),
+      setInterval(() => void this.#once('renew', () => this.renew()), RENEW_MS),
       setInterval(() => void this.#once('sweep', () => this.sweep()), SWEEP_MS),
       setInterval(() => void this.#once('house', deps.keepHouse), HOUSE_MS),
     ];
     for (const timer of this.#timers) timer.unref();
+  }
+
+  /** Whether the database has answered a renewal within the time of a lease. Says so also of an idle gateway. */
+  get isHeld(): boolean {
+    return this.#deps.monotonic() - this.#renewedAt < LEASE_MS;
+  }
+
+  async renew(): Promise<void> {
+    const asked = this.#deps.monotonic();
+    await this.#deps.renew();
+    this.#renewedAt = asked;
   }
 
   async #once(name: string, work: () => Promise<void>): Promise<void> {

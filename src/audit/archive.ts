@@ -17,6 +17,8 @@ export interface ArchiveDeps {
   readonly origin: string;
   /** `manifest.sig` for these bytes of `manifest.json`. */
   readonly signManifest: (bytes: Uint8Array) => Promise<string>;
+  /** Notes of the rotations of the key that signs. */
+  readonly rotations: () => Promise<readonly string[]>;
   readonly now: () => Date;
 }
 
@@ -149,7 +151,7 @@ export class Archive {
   }
 
   async *#seal(from: number, to: number, nodes: Manifest['nodes']): AsyncGenerator<Uint8Array, void, undefined> {
-    const { origin, now, signManifest } = this.#deps;
+    const { origin, now, signManifest, rotations } = this.#deps;
     const list = utf8(this.#files);
     const manifest: Manifest = {
       v: 1,
@@ -161,6 +163,9 @@ export class Archive {
       origin,
       checkpoint: this.#checkpoint?.note ?? null,
       nodes,
+      // Auditors see seven days, and no body goes before half a year.
+      dropped: null,
+      rotations: await rotations(),
       ...(this.#isSelection ? { filter: this.#order.filter } : {}),
       files_sha256: createHash('sha256').update(list).digest('hex'),
       signed: true,

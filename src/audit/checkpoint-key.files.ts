@@ -1,5 +1,6 @@
 import { createPrivateKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
-import { mkdir, open, readFile, stat } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { link, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
 /** Reads the key that signs checkpoints. @throws Error when it can't be read, others may read it, or it is no Ed25519 key. */
@@ -34,4 +35,34 @@ export async function makeCheckpointKey(file: string): Promise<boolean> {
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
     throw error;
   }
+}
+
+/** Beside the key in force: one that is prepared, and the one before. */
+const nextOf = (file: string): string => `${file}.next`;
+const previousOf = (file: string): string => `${file}.previous`;
+
+/** Every key that lies here, the present one first. @throws as {@link readCheckpointKey} */
+export async function readCheckpointKeys(file: string): Promise<KeyObject[]> {
+  const others = [nextOf(file), previousOf(file)].filter((name) => existsSync(name));
+  return Promise.all([file, ...others].map(readCheckpointKey));
+}
+
+/** The key that a rotation will put in force; made where there is none yet. */
+export async function prepareNextKey(file: string): Promise<KeyObject> {
+  await makeCheckpointKey(nextOf(file));
+  return readCheckpointKey(nextOf(file));
+}
+
+/** The prepared key becomes the present one, which stays beside it. At no moment is there none. Repeatable. */
+export async function installNextKey(file: string): Promise<string> {
+  await rm(previousOf(file), { force: true });
+  await link(file, previousOf(file));
+  await rename(nextOf(file), file);
+  const folder = await open(dirname(file), 'r');
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+  return previousOf(file);
 }

@@ -22,3 +22,6 @@ function csvLine(row: WholeRow): string {
   const cells = c && [c.at, c.kind, c.actor, c.action, c.resource, c.outcome, c.request_id ?? '', c.eventId];
   return `${seq},${[...(cells ?? []), leafHex(row), record].map(csvCell).join(',')}\r\n`;
 }
+
+/** A record whose body is gone by retention: its leaf still stands for it in the tree. */
+export const leafLine = (row: LogRow): string => `{"leaf":"${leafHex(row)}","record":null,"seq":${row.seq}}\n`;

@@ -2,12 +2,14 @@ import { createHash, type Hash } from 'node:crypto';
 import { type FileHandle, mkdir, open, readdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { toBase64 } from '#kernel/bytes.ts';
-import { headOf, lineOf } from './export-lines.ts';
+import { covers, parseDrop, rangesText, type SeqRange, statementOf } from './drop.ts';
+import { headOf, leafLine, lineOf } from './export-lines.ts';
 import type { LogPage, LogSource, StoredCheckpoint } from './log-source.ts';
 import { type ExportFormat, type Manifest, signManifest } from './manifest.ts';
 import { consistencyNodes, RootBuilder, rootNodes } from './merkle.shared.ts';
-import type { Signer } from './note.shared.ts';
+import { parseNote, type Signer } from './note.shared.ts';
 import { nodeCrypto, sha256 } from './note-crypto.node.ts';
+import { parseRecord } from './record.shared.ts';
 import { encodeBundle, TILE_WIDTH, tilePath } from './tiles.ts';
 
 export interface ExportOptions {
@@ -23,8 +25,9 @@ export interface ExportOptions {
 }
 
 /**
- * Writes records of the log, with what proves them, into a new folder; constant memory. A record whose body is gone is
- * left out of JSON Lines and CSV, and makes tiles impossible.
+ * Writes records of the log, with what proves them, into a new folder; constant memory. Of bodies that retention dropped
+ * JSON Lines keep the leaf hashes and tiles leave out the bundles; the manifest says which, by which record. Any other
+ * record whose body is gone is left out of JSON Lines and CSV, and makes tiles impossible.
  */
 export async function exportLog(options: ExportOptions): Promise<Manifest> {
   const { source, format, folder, origin, signer, progress } = options;
@@ -37,11 +40,13 @@ export async function exportLog(options: ExportOptions): Promise<Manifest> {
   if (format === 'tiles' && from > 0) throw new Error('tiles hold a log from its beginning: --from is not possible');
   if (format === 'tiles' && checkpoint === null) throw new Error('tiles need a signed checkpoint, and there is none');
   const nodes = await proofNodes(source, from, to, checkpoint, extent.tree);
+  const dropped = droppedWithin(await source.lastDrop(), { from, to });
 
   await mkdir(folder, { recursive: true, mode: 0o700 });
   if ((await readdir(folder)).length > 0) throw new Error(`${folder} is not empty`);
   await using files = await FileList.create(folder);
-  const writer = format === 'tiles' ? new TileWriter(files, to) : await LineWriter.create(files, format);
+  const writer =
+    format === 'tiles' ? new TileWriter(files, to, dropped?.ranges ?? []) : await LineWriter.create(files, format);
   let records = 0;
   let done = 0;
   for await (const page of source.pages(from, to, extent.tree)) {
@@ -62,6 +67,8 @@ export async function exportLog(options: ExportOptions): Promise<Manifest> {
     origin,
     checkpoint: checkpoint?.note ?? null,
     nodes: format === 'tiles' ? [] : nodes,
+    dropped: dropped === null ? null : { ranges: rangesText(dropped.ranges), record: dropped.record },
+    rotations: await source.rotations(),
     files_sha256: await files.finish(),
     signed: signer !== null,
   };
@@ -72,6 +79,19 @@ export async function exportLog(options: ExportOptions): Promise<Manifest> {
     await writeFile(join(folder, 'manifest.sig'), `${signature}\n`, { flag: 'wx', mode: 0o600 });
   }
   return manifest;
+}
+
+/** What the last record of dropped bodies says of this range; whoever verifies the export judges that record. */
+function droppedWithin(record: string | null, within: SeqRange): { ranges: SeqRange[]; record: string } | null {
+  const parsed = record === null ? 'none' : parseRecord(record);
+  const note = typeof parsed === 'string' ? null : statementOf(parsed);
+  if (record === null || note === null) return null;
+  const ranges = parseDrop(parseNote(note).text).dropped.map(({ from, to }) => ({
+    from: Math.max(from, within.from),
+    to: Math.min(to, within.to),
+  }));
+  const inside = ranges.filter(({ from, to }) => from < to);
+  return inside.length === 0 ? null : { ranges: inside, record };
 }
 
 /** The first that covers everything up to `to`, else the largest; for tiles the largest within it. */
@@ -166,7 +186,10 @@ class LineWriter {
 
   page({ rows }: LogPage): Promise<void> {
     let text = '';
-    for (const row of rows) if (row.record !== null) text += lineOf(this.#format, { ...row, record: row.record });
+    for (const row of rows) {
+      if (row.record !== null) text += lineOf(this.#format, { ...row, record: row.record });
+      else if (this.#format === 'jsonl' && row.leaf !== null) text += leafLine(row);
+    }
     return this.#write(text);
   }
 
@@ -186,6 +209,8 @@ class LineWriter {
 class TileWriter {
   readonly #files: FileList;
   readonly #size: number;
+  /** They begin and end where bundles do. */
+  readonly #dropped: readonly SeqRange[];
   /** By tile level. */
   readonly #tiles: { n: number; hashes: Uint8Array[] }[] = [];
   #entries: Uint8Array[] = [];
@@ -195,17 +220,19 @@ class TileWriter {
     if (level % 8 === 0) this.#hash(level / 8, hash);
   });
 
-  constructor(files: FileList, size: number) {
+  constructor(files: FileList, size: number, dropped: readonly SeqRange[]) {
     this.#files = files;
     this.#size = size;
+    this.#dropped = dropped;
   }
 
   async page({ rows }: LogPage): Promise<void> {
     for (const { seq, record, leaf } of rows) {
-      if (record === null || leaf === null || seq !== this.#builder.size) {
+      const gone = record === null && !covers(this.#dropped, { from: seq, to: seq + 1 });
+      if (gone || leaf === null || seq !== this.#builder.size) {
         throw new Error(`record ${this.#builder.size} or its leaf hash is gone: tiles hold all of them`);
       }
-      this.#entries.push(Buffer.from(record, 'utf8'));
+      if (record !== null) this.#entries.push(Buffer.from(record, 'utf8'));
       if (this.#entries.length === TILE_WIDTH) this.#bundle(Math.floor(seq / TILE_WIDTH));
       this.#hash(0, leaf);
       this.#builder.append(leaf);

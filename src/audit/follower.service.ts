@@ -20,6 +20,8 @@ export class CheckpointFollower implements Disposable {
   readonly #deps: CheckpointFollowerDeps;
   #timer: NodeJS.Timeout | null = null;
   #seen = '';
+  /** On the clock of `performance.now()`: when another checkpoint was last seen. */
+  changedAt = performance.now();
   #closed = false;
 
   constructor(deps: CheckpointFollowerDeps) {
@@ -55,6 +57,7 @@ export class CheckpointFollower implements Disposable {
     });
     await this.#deps.advance(head);
     this.#seen = checkpoint.note;
+    this.changedAt = performance.now();
   }
 
   /** The latest checkpoint of at least `size` records; null if none comes in time. */

@@ -1,3 +1,4 @@
+import type { SeqRange } from './drop.ts';
 import type { Findings } from './log-check.ts';
 import type { OpenIntent } from './log-source.ts';
 import type { LogRecord } from './record.shared.ts';
@@ -17,11 +18,14 @@ interface Waiting {
 export class IntentPairs {
   readonly #findings: Findings;
   readonly #from: number;
+  readonly #dropped: readonly SeqRange[];
   readonly #waiting = new Map<string, Waiting>();
 
-  constructor(findings: Findings, from: number) {
+  /** `dropped`: bodies that are gone; an intent or an outcome may have stood there. */
+  constructor(findings: Findings, from: number, dropped: readonly SeqRange[] = []) {
     this.#findings = findings;
     this.#from = from;
+    this.#dropped = dropped;
   }
 
   /** `eventId`: null where the source keeps none; then request ids pair what belongs together. */
@@ -37,8 +41,8 @@ export class IntentPairs {
       const key = eventId === null ? `request ${request}` : named;
       const intent = this.#waiting.get(key);
       if (intent === undefined) {
-        // Before the range that is looked at there are others.
-        if (this.#from === 0) this.#orphan(seq, request);
+        // Before the range that is looked at there are others, and so there were where bodies are gone.
+        if (this.#from === 0 && !this.#dropped.some((range) => range.from < seq)) this.#orphan(seq, request);
         return;
       }
       this.#waiting.delete(key);
@@ -74,6 +78,7 @@ export class IntentPairs {
     for (const [eventId, { seq, request }] of this.#waiting) {
       if (known.get(eventId) === seq) open.push(seq);
       else if (await settledSince({ eventId, request })) continue;
+      else if (this.#dropped.some((range) => range.from > seq)) continue;
       else if (stored === null) open.push(seq);
       else this.#findings.add('pair', seq, 'the intent has no outcome and is not open either');
     }

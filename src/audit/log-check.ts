@@ -1,4 +1,5 @@
 import { equalBytes } from '#kernel/bytes.ts';
+import { DROP_ACTION, type SeqRange } from './drop.ts';
 import { IntentPairs } from './intent-pairs.ts';
 import type { LogPage, LogRow, NodeRun } from './log-source.ts';
 import type { RootBuilder, SyncSha256 } from './merkle.shared.ts';
@@ -15,7 +16,8 @@ export type FindingKind =
   | 'checkpoint'
   | 'cut'
   | 'beyond'
-  | 'pair';
+  | 'pair'
+  | 'drop';
 
 /** Something that is wrong with the log. */
 export interface Finding {
@@ -42,6 +44,13 @@ export class Findings {
     if (this.kept.length < KEPT) this.kept.push({ kind, seq, to, detail });
   }
 
+  /** As {@link add}; places that follow each other are one finding. */
+  addRun(kind: FindingKind, seq: number, detail: string): void {
+    const last = this.kept.at(-1);
+    if (last?.kind !== kind || last.detail !== detail || last.to !== seq - 1) this.add(kind, seq, detail);
+    else this.kept[this.kept.length - 1] = { ...last, to: seq };
+  }
+
   /** Whether a hash in these places is already known to be wrong: then what is above it must be, too. */
   explains(from: number, to: number): boolean {
     return (
@@ -60,7 +69,12 @@ export interface LogCheckOptions {
   readonly findings: Findings;
   /** From there on records are looked at. */
   readonly from: number;
+  /** Bodies that may be gone, ascending. */
+  readonly dropped?: readonly SeqRange[];
 }
+
+/** More records of drops than a log has. */
+const MAX_DROPS = 100_000;
 
 /**
  * Looks at one page after the other: each place is filled, each record is canonical and says its own seq, time never
@@ -71,14 +85,22 @@ export class LogCheck {
   readonly #sha256: SyncSha256;
   readonly #findings: Findings;
   readonly pairs: IntentPairs;
+  /** Records of dropped bodies, to be judged by who knows the key. */
+  readonly drops: LogRecord[] = [];
+  readonly #dropped: readonly SeqRange[];
   #lastAt = '';
   /** What the builder made on this page, by level. */
   #made = new Map<number, { first: number; hashes: Uint8Array[] }>();
 
-  constructor({ sha256, findings, from }: LogCheckOptions) {
+  constructor({ sha256, findings, from, dropped = [] }: LogCheckOptions) {
     this.#sha256 = sha256;
     this.#findings = findings;
-    this.pairs = new IntentPairs(findings, from);
+    this.#dropped = dropped;
+    this.pairs = new IntentPairs(findings, from, dropped);
+  }
+
+  #isDropped(seq: number): boolean {
+    return this.#dropped.some(({ from, to }) => seq >= from && seq < to);
   }
 
   /** For the builder: {@link RootBuilder}'s `onNode`. */
@@ -114,10 +136,12 @@ export class LogCheck {
 
   /** The hash that belongs into the tree: that of the record, where there is one. */
   #row({ seq, record, leaf, columns }: LogRow): Uint8Array {
+    const dropped = this.#dropped.length > 0 && this.#isDropped(seq);
     if (record === null) {
-      this.#findings.add('missing', seq, 'the record is gone, its leaf hash is there');
+      if (!dropped) this.#findings.addRun('missing', seq, 'the record is gone, its leaf hash is there');
       return leaf ?? NO_HASH;
     }
+    if (dropped) this.#findings.addRun('drop', seq, 'the record is there, and was dropped by a record of that');
     const hash = this.#sha256(leafBytes(record));
     if (leaf === null) this.#findings.add('missing', seq, 'the leaf hash is gone, the record is there');
     else if (Buffer.compare(hash, leaf) !== 0) {
@@ -135,6 +159,7 @@ export class LogCheck {
     this.#lastAt = parsed.at;
     if (columns !== null) this.#columns(seq, columns, parsed);
     this.pairs.look(parsed, columns?.eventId ?? null);
+    if (parsed.action === DROP_ACTION && this.drops.length < MAX_DROPS) this.drops.push(parsed);
     return hash;
   }
 

@@ -7,6 +7,7 @@ import { pipeline } from 'node:stream/promises';
 import { fromBase64, fromHex } from '#kernel/bytes.ts';
 import { type CanonicalValue, canonicalJson } from '#kernel/canonical-json.ts';
 import { parseCheckpoint } from './checkpoint.shared.ts';
+import { KeyRing } from './key-ring.shared.ts';
 import { type LogExtent, type LogPage, type LogRow, type LogSource, LostNode, type NodeRun } from './log-source.ts';
 import { isManifestSigned, type Manifest } from './manifest.ts';
 import type { ReadNode } from './merkle.shared.ts';
@@ -41,7 +42,7 @@ export async function openExport(folder: string): Promise<OpenExport> {
     format === 'csv' || manifest.filter !== undefined
       ? null
       : format === 'tiles'
-        ? await tiles(folder)
+        ? await tiles(folder, manifest)
         : lines(folder, manifest);
   return { manifest, source, faults: (key) => faultsOf(folder, manifest, bytes, key) };
 }
@@ -50,7 +51,9 @@ async function faultsOf(folder: string, manifest: Manifest, bytes: Uint8Array, k
   const faults: string[] = [];
   if (manifest.signed) {
     const signature = await readFile(join(folder, 'manifest.sig'), 'utf8').catch(() => '');
-    if (!(await isManifestSigned(nodeCrypto, bytes, signature, key)))
+    // What the manifest says of rotations counts only as far as the given key leads to it.
+    const { inForce } = await KeyRing.open(nodeCrypto, key, manifest.rotations ?? []);
+    if (!(await isManifestSigned(nodeCrypto, bytes, signature, inForce.key)))
       faults.push('the signature of manifest.json is wrong');
   }
   if ((await digestOf(join(folder, 'files.sha256'))) !== manifest.files_sha256) {
@@ -78,10 +81,16 @@ async function digestOf(file: string): Promise<string | null> {
 }
 
 const PAGE = 16 * TILE_WIDTH;
-const NOTHING = { openIntents: async () => null, settledSince: async () => false };
+/** What an export says beside its records. Exports of earlier releases say less. */
+const beside = ({ dropped, rotations }: Partial<Manifest>) => ({
+  openIntents: async () => null,
+  settledSince: async () => false,
+  lastDrop: async () => dropped?.record ?? null,
+  rotations: async () => rotations ?? [],
+});
 
 /** C2SP tlog-tiles: verified by their checkpoint alone, whoever made them. */
-async function tiles(folder: string): Promise<LogSource> {
+async function tiles(folder: string, manifest: Manifest): Promise<LogSource> {
   const note = await readFile(join(folder, 'checkpoint'), 'utf8');
   const { size } = parseCheckpoint(parseNote(note).text);
   const cache = new Map<number, { n: number; hashes: Promise<Uint8Array> }>();
@@ -131,7 +140,7 @@ async function tiles(folder: string): Promise<LogSource> {
     return runs;
   };
   return {
-    ...NOTHING,
+    ...beside(manifest),
     name: 'the exported tiles',
     extent: async () => ({ size, stored: size, tree: size, signed: size, first: 0, end: size }),
     async *pages(from, to): AsyncGenerator<LogPage> {
@@ -149,13 +158,14 @@ async function tiles(folder: string): Promise<LogSource> {
 }
 
 /** JSON Lines, tied to the checkpoint by the manifest's nodes. The manifest is believed in nothing: all must fit. */
-function lines(folder: string, { from, to, checkpoint, nodes }: Manifest): LogSource {
+function lines(folder: string, manifest: Manifest): LogSource {
+  const { from, to, checkpoint, nodes } = manifest;
   const signed = checkpoint === null ? 0 : parseCheckpoint(parseNote(checkpoint).text).size;
   const known = new Map(nodes.map(({ level, index, hash }) => [`${level}/${index}`, fromBase64(hash)]));
   const size = Math.max(to, signed);
   const extent: LogExtent = { size, stored: size, tree: size, signed, first: from, end: to };
   return {
-    ...NOTHING,
+    ...beside(manifest),
     name: 'the exported records',
     extent: async () => extent,
     async *pages(begin, end): AsyncGenerator<LogPage> {
@@ -187,10 +197,15 @@ function lines(folder: string, { from, to, checkpoint, nodes }: Manifest): LogSo
   };
 }
 
-/** Canonical JSON has one spelling, so the record's bytes come back from what was parsed. */
+/** Canonical JSON has one spelling, so the record's bytes come back from what was parsed. A dropped body left its leaf. */
 function rowOf(line: string): LogRow | null {
   try {
-    const { record, leaf } = JSON.parse(line) as { record: { seq: number } & CanonicalValue; leaf: string };
+    const { record, leaf, seq } = JSON.parse(line) as {
+      record: ({ seq: number } & CanonicalValue) | null;
+      leaf: string;
+      seq?: number;
+    };
+    if (record === null) return { seq: seq ?? -1, columns: null, record: null, leaf: fromHex(leaf) };
     return { seq: record.seq, columns: null, record: canonicalJson(record), leaf: fromHex(leaf) };
   } catch {
     return null;

@@ -1,6 +1,7 @@
 import type { Client, QueryConfig, QueryResultRow } from 'pg';
 import { type ConnectionOptions, openConnection, sqlStateOf } from '#postgres/connection.ts';
 import { ROLES } from '#postgres/roles.ts';
+import { DROP_ACTION } from './drop.ts';
 import {
   type LogPage,
   type LogRow,
@@ -9,10 +10,11 @@ import {
   type NodeRun,
   type StoredCheckpoint,
 } from './log-source.ts';
+import { type RegisteredKey, rotationsOf } from './signing-keys.ts';
 
 export interface PostgresLog extends LogSource, AsyncDisposable {
-  /** The key that the gateways registered; who can write to the database could have put another there. */
-  registeredKey(): Promise<{ origin: string; publicKey: Uint8Array } | null>;
+  /** The keys of the log, the one in force last; who can write to the database could have put another there. */
+  registeredKeys(): Promise<RegisteredKey[]>;
 }
 
 /** Records of a page: enough that a round trip costs little, few enough that memory stays small. */
@@ -132,11 +134,29 @@ class Source implements PostgresLog {
     return rows.length === 1;
   }
 
-  async registeredKey() {
-    const [row] = await this.#ask<{ origin: string; public_key: Buffer }>({
-      text: 'SELECT origin, public_key FROM strongroom.signing_key',
+  async lastDrop() {
+    const [row] = await this.#ask<{ record: string }>({
+      text: `SELECT e.record FROM strongroom.entry e WHERE e.action = $1
+               AND e.seq >= (SELECT max(d.announced) FROM strongroom.dropped_range d) ORDER BY e.seq LIMIT 1`,
+      values: [DROP_ACTION],
     });
-    return row === undefined ? null : { origin: row.origin, publicKey: row.public_key };
+    return row?.record ?? null;
+  }
+
+  async rotations() {
+    return rotationsOf(await this.registeredKeys());
+  }
+
+  async registeredKeys() {
+    const rows = await this.#ask<{ origin: string; public_key: Buffer; from_size: string; note: string | null }>({
+      text: 'SELECT origin, public_key, from_size, note FROM strongroom.signing_key ORDER BY from_size, registered_at',
+    });
+    return rows.map((row) => ({
+      origin: row.origin,
+      publicKey: row.public_key,
+      after: Number(row.from_size),
+      note: row.note,
+    }));
   }
 }
 

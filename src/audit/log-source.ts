@@ -84,6 +84,10 @@ export interface LogSource {
   checkpoints(from: number): AsyncIterable<StoredCheckpoint>;
   /** @throws LostNode */
   readonly readNode: ReadNode;
+  /** The last record of dropped bodies, as its text; null where it names none. */
+  lastDrop(): Promise<string | null>;
+  /** Notes of the rotations of the key, as they are stored; whoever reads them opens them. */
+  rotations(): Promise<readonly string[]>;
   /** Intents that are not settled, as the store keeps them; null where it doesn't know. */
   openIntents(): Promise<readonly OpenIntent[] | null>;
   /** Whether an outcome of this intent stands at or after `seq`: behind the range, or it was settled while we read. */

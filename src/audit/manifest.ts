@@ -19,6 +19,10 @@ export interface Manifest {
   readonly nodes: readonly { readonly level: number; readonly index: number; readonly hash: string }[];
   /** What the records were selected by, where not all of the range are here: then each comes with its own proof. */
   readonly filter?: Readonly<Record<string, string | undefined>>;
+  /** Bodies that retention dropped: the ranges within this export, and the record that says so. Null: none. */
+  readonly dropped: { readonly ranges: string; readonly record: string } | null;
+  /** Notes of the rotations of the key that signs. */
+  readonly rotations: readonly string[];
   /** SHA-256 of `files.sha256`, hex, which holds that of every other file. */
   readonly files_sha256: string;
   /** Whether `manifest.sig` is there: the caller may not have had the key. */

@@ -11,7 +11,7 @@ const ProvenRecord = z.object({
 
 /**
  * GET /v1/receipts/{request}. `outcome` is null while the request runs; `opening` (hex) is the key of the commitments
- * to prompt and answer. `verifier_key` is there to be compared: a receipt is checked with one that came another way.
+ * to prompt and answer. `rotations` lead from earlier keys of the log to the present one. `verifier_key` is there to be compared: a receipt is checked with one that came another way.
  */
 export const ReceiptAnswer = z.object({
   v: z.literal(1),
@@ -21,4 +21,5 @@ export const ReceiptAnswer = z.object({
   outcome: ProvenRecord.nullable(),
   opening: z.string().nullable(),
   verifier_key: z.string(),
+  rotations: z.array(z.string()),
 });

@@ -13,13 +13,18 @@ export interface ReceiptDeps {
   readonly readNode: TreeReader['readNode'];
   readonly sha256: Sha256;
   readonly origin: string;
-  readonly verifierKey: string;
+  readonly verifierKey: () => Promise<string>;
+  /** Notes that lead from earlier keys of the log to the present one. */
+  readonly rotations: () => Promise<readonly string[]>;
+  /** Time of the newest record whose body retention has dropped; null where none was. */
+  readonly droppedUntil: () => Promise<Date | null>;
 }
 
 /** A checkpoint follows its records within a second. */
 const WAIT_MS = 2000;
 
-export function receiptRoutes({ find, covering, readNode, sha256, origin, verifierKey }: ReceiptDeps): Route[] {
+export function receiptRoutes(deps: ReceiptDeps): Route[] {
+  const { find, covering, readNode, sha256, origin, verifierKey, rotations } = deps;
   return [
     route<{ request: string }>({
       id: 'receipts.get',
@@ -35,7 +40,7 @@ export function receiptRoutes({ find, covering, readNode, sha256, origin, verifi
       response: ReceiptAnswer,
       handle: async ({ params, principal }) => {
         const pair = pairOf(await find(principal.subject, params.request));
-        if (pair === null) throw new Problem('not_found');
+        if (pair === null) throw await absent(deps);
         const { intent, outcome } = pair;
         const checkpoint = await covering((outcome ?? intent).seq + 1, WAIT_MS);
         if (checkpoint === null) {
@@ -54,10 +59,21 @@ export function receiptRoutes({ find, covering, readNode, sha256, origin, verifi
           intent: first,
           outcome: last,
           opening: outcome?.opening ?? null,
-          verifier_key: verifierKey,
+          verifier_key: await verifierKey(),
+          rotations: [...(await rotations())],
         };
         return { kind: 'json', body };
       },
     }),
   ];
+}
+
+/** Which requests a dropped body was of, nobody knows any more: the sentence is the same for all that are not there. */
+async function absent({ droppedUntil }: ReceiptDeps): Promise<Problem> {
+  const until = await droppedUntil();
+  if (until === null) return new Problem('not_found');
+  const day = until.toISOString().slice(0, 10);
+  return new Problem('not_found', {
+    message: `There is no record of such a request of yours. Records up to ${day} have been dropped by retention; a receipt that was fetched before still proves its request.`,
+  });
 }

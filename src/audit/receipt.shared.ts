@@ -9,7 +9,8 @@
  *   "checkpoint": "bank.example/strongroom\n4711\n…base64 root…\n\n— bank.example/strongroom …\n",
  *   "intent":  {"seq": 4701, "record": "{\"at\":…}", "proof": ["base64 of 32 bytes", …]},
  *   "outcome": {"seq": 4705, "record": "{\"at\":…}", "proof": […]},
- *   "opening": "64 hex digits: the key of the commitments to prompt and answer"
+ *   "opening": "64 hex digits: the key of the commitments to prompt and answer",
+ *   "rotations": ["signed notes, where the log has changed its key: key-ring.shared.ts"]
  * }
  * ```
  * `proof` is the RFC 9162, section 2.1.3 inclusion path from the leaf upwards, in the tree of the checkpoint. `outcome`
@@ -17,7 +18,8 @@
  */
 import { fromBase64, fromHex, toBase64, toHex, utf8 } from '#kernel/bytes.ts';
 import { canonicalJson } from '#kernel/canonical-json.ts';
-import { type Checkpoint, openCheckpoint } from './checkpoint.shared.ts';
+import type { Checkpoint } from './checkpoint.shared.ts';
+import { KeyRing } from './key-ring.shared.ts';
 import { HASH_BYTES, leafHash, type Sha256, verifyInclusion } from './merkle.shared.ts';
 import { type NoteCrypto, NoteFault, parseVerifierKey } from './note.shared.ts';
 import { type LogRecord, parseRecord } from './record.shared.ts';
@@ -35,6 +37,8 @@ export interface Receipt {
   readonly intent: ReceiptRecord;
   readonly outcome: ReceiptRecord | null;
   readonly opening: string | null;
+  /** Absent in receipts of earlier releases. */
+  readonly rotations?: readonly string[];
 }
 
 /** What the holder says he sent and got. */
@@ -108,7 +112,8 @@ async function readCheckpoint(
   try {
     const key = await parseVerifierKey(crypto.sha256, verifierKey);
     name = 'checkpoint';
-    const checkpoint = await openCheckpoint(crypto, receipt.checkpoint, key);
+    const ring = await KeyRing.open(crypto, key, receipt.rotations ?? []);
+    const checkpoint = await ring.openCheckpoint(receipt.checkpoint);
     if (receipt.origin !== checkpoint.origin) throw new NoteFault('the checkpoint is of another log');
     add(name, true, `${checkpoint.origin} at size ${checkpoint.size}, signed by the key given`);
     return checkpoint;
@@ -184,8 +189,11 @@ async function hmac(sha256: Sha256, key: Uint8Array, message: Uint8Array): Promi
 
 function isReceipt(value: unknown): value is Receipt {
   if (!isObject(value) || value['v'] !== 1) return false;
-  const { origin, checkpoint, intent, outcome, opening } = value;
+  const { origin, checkpoint, intent, outcome, opening, rotations } = value;
+  const isNotes =
+    rotations === undefined || (Array.isArray(rotations) && rotations.every((one) => typeof one === 'string'));
   return (
+    isNotes &&
     typeof origin === 'string' &&
     typeof checkpoint === 'string' &&
     isReceiptRecord(intent) &&

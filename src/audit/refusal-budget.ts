@@ -40,6 +40,11 @@ interface Entry {
 export class RefusalBudget {
   #entries = new Map<string, Entry>();
 
+  /** Sorts of refusals that are remembered now; never more than the bound, whoever asks. */
+  get size(): number {
+    return this.#entries.size;
+  }
+
   /** True while the next refusal of this sort may still be recorded singly. Takes nothing. */
   open(key: RefusalKey): boolean {
     return this.#entry(key).singles < SINGLE_RECORDS_PER_MINUTE;

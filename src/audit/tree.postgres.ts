@@ -1,6 +1,7 @@
 import type { Client } from 'pg';
 import { type ConnectionOptions, destroyConnection, openConnection, sqlStateOf } from '#postgres/connection.ts';
 import { prepared, type Queryable } from '#postgres/pool.ts';
+import { ROLES } from '#postgres/roles.ts';
 import {
   type Leadership,
   LogFault,
@@ -80,21 +81,6 @@ const stateOf = (row: { size: string; log: string } | undefined): TreeState => {
 const checkpointOf = (row: CheckpointRow | undefined): SignedCheckpoint | null =>
   row === undefined ? null : { size: Number(row.size), root: row.root, note: row.note };
 
-/** The key that signs this log, as it was first registered. */
-export async function registerSigningKey(
-  on: Queryable,
-  origin: string,
-  publicKey: Uint8Array,
-): Promise<{ readonly origin: string; readonly publicKey: Uint8Array }> {
-  const { rows } = await on.query<{ origin: string; public_key: Buffer }>(
-    'SELECT origin, public_key FROM strongroom.register_signing_key($1, $2)',
-    [origin, Buffer.from(publicKey)],
-  );
-  const [row] = rows;
-  if (row === undefined) throw new MissingNode('the database keeps no signing key');
-  return { origin: row.origin, publicKey: row.public_key };
-}
-
 /**
  * Leads over a connection of its own: the advisory lock lives as long as its session, and the epoch, which `lead_tree`
  * raises, refuses what an earlier leader still sends.
@@ -106,7 +92,7 @@ export function postgresLeadership(url: string, options: ConnectionOptions, inst
     client = null;
   };
   const lead = async (): Promise<Leadership | null> => {
-    const session = client ?? (await openConnection(url, options));
+    const session = client ?? (await openConnection(url, { ...options, role: ROLES.signer }));
     client = session;
     const { rows } = await session.query<{ epoch: string | null }>('SELECT strongroom.lead_tree($1) AS epoch', [
       instance,

@@ -57,3 +57,13 @@ export class MissingNode extends Error {
 export class LogFault extends Error {
   override readonly name = 'LogFault';
 }
+
+/** What this gateway knows of the tree without asking. */
+export interface TreeReadings {
+  /** Records under the last checkpoint that was followed. */
+  readonly size: number;
+  readonly leads: boolean;
+  readonly fault: boolean;
+  /** Since a new checkpoint was last seen; on a log that grows it stays near one. */
+  readonly checkpointAgeSeconds: number;
+}

@@ -1,5 +1,7 @@
 import { equalBytes } from '#kernel/bytes.ts';
-import { type Checkpoint, openCheckpoint, parseCheckpoint } from './checkpoint.shared.ts';
+import { type Checkpoint, parseCheckpoint } from './checkpoint.shared.ts';
+import { DropCheck, type DroppedRange } from './drop-check.ts';
+import { KeyRing } from './key-ring.shared.ts';
 import { type Finding, Findings, LogCheck } from './log-check.ts';
 import { type LogExtent, type LogSource, LostNode, type StoredCheckpoint } from './log-source.ts';
 import {
@@ -35,6 +37,8 @@ export interface VerifyResult {
   readonly to: number;
   readonly records: number;
   readonly checkpoints: number;
+  /** Bodies that are gone by a record of it; their leaves were hashed into the tree. */
+  readonly dropped: readonly DroppedRange[];
   /** Records that no checkpoint covers yet. */
   readonly unsigned: number;
   readonly signaturesChecked: boolean;
@@ -61,10 +65,13 @@ export async function verifyLog(deps: VerifyDeps, range: VerifyRange = {}): Prom
   const remembered = (deps.remembered ?? []).filter(({ size }) => size > 0).sort((a, b) => a.size - b.size);
   boundaries(extent, remembered, findings);
 
-  const check = new LogCheck({ sha256, findings, from });
+  const ring = deps.key === null ? null : await KeyRing.open(crypto, deps.key, await source.rotations());
+  const drops = new DropCheck(ring, findings);
+  const dropped = await drops.read(await source.lastDrop());
+  const check = new LogCheck({ sha256, findings, from, dropped });
   const readNode = withinTree(source, extent.tree, sha256);
   const builder = await RootBuilder.resume(sha256, from, orLost(readNode, findings), check.onNode);
-  const checkpoints = new CheckpointWalk(deps, findings, from);
+  const checkpoints = new CheckpointWalk(deps, ring, findings, from);
   await checkpoints.next();
   let done = 0;
   for await (const page of source.pages(from, to, extent.tree)) {
@@ -85,6 +92,7 @@ export async function verifyLog(deps: VerifyDeps, range: VerifyRange = {}): Prom
     progress?.(done, to - from);
   }
   const last = await checkpoints.anchor(to, builder.root(), extent);
+  await drops.judge(check.drops, extent.tree, sha256, readNode);
   const open = await check.pairs.end(
     to < end ? null : await source.openIntents(),
     (intent) => source.settledSince(intent, to),
@@ -96,6 +104,9 @@ export async function verifyLog(deps: VerifyDeps, range: VerifyRange = {}): Prom
     to,
     records: to - from,
     checkpoints: checkpoints.count,
+    dropped: dropped
+      .map((range) => ({ ...range, from: Math.max(range.from, from), to: Math.min(range.to, to) }))
+      .filter((range) => range.from < range.to),
     unsigned: Math.max(0, to - Math.max(last, from)),
     signaturesChecked: deps.key !== null,
     open: open.slice(0, 100),
@@ -124,6 +135,7 @@ function boundaries(extent: LogExtent, remembered: readonly Pick<Checkpoint, 'si
 /** Goes through the stored checkpoints beside the records. */
 class CheckpointWalk {
   readonly #deps: VerifyDeps;
+  readonly #ring: KeyRing | null;
   readonly #findings: Findings;
   readonly #stored: AsyncIterator<StoredCheckpoint>;
   #ahead: StoredCheckpoint | null = null;
@@ -132,8 +144,9 @@ class CheckpointWalk {
   #rootIsWrong = false;
   count = 0;
 
-  constructor(deps: VerifyDeps, findings: Findings, from: number) {
+  constructor(deps: VerifyDeps, ring: KeyRing | null, findings: Findings, from: number) {
     this.#deps = deps;
+    this.#ring = ring;
     this.#findings = findings;
     this.#good = from;
     this.#stored = deps.source.checkpoints(from + 1)[Symbol.asyncIterator]();
@@ -172,13 +185,12 @@ class CheckpointWalk {
 
   /** What the note says, if its signature and its copies are right. */
   async #read({ size, root, note }: StoredCheckpoint): Promise<Checkpoint | null> {
-    const { key, crypto } = this.#deps;
     const wrong = (detail: string) => {
       this.#findings.add('checkpoint', size - 1, `the checkpoint of size ${size}: ${detail}`);
       return null;
     };
     try {
-      const checkpoint = key === null ? unchecked(note) : await openCheckpoint(crypto, note, key);
+      const checkpoint = this.#ring === null ? unchecked(note) : await this.#ring.openCheckpoint(note);
       if (checkpoint.size !== size) return wrong(`the note says size ${checkpoint.size}`);
       if (root !== null && !equalBytes(root, checkpoint.root))
         return wrong('the column root is not what the note says');

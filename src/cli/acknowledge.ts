@@ -6,7 +6,7 @@ import { postgresTree } from '#audit/tree.postgres.ts';
 import { LogFault } from '#audit/tree.ts';
 import { headOf, TreeGuard } from '#audit/tree-guard.service.ts';
 import { loadConfig } from '#config/load.ts';
-import { memoryFile, openSigner } from '#gateway-audit.ts';
+import { memoryFile, openSigningKeys } from '#gateway-audit.ts';
 import { openDatabase, openPools } from '#gateway-database.ts';
 import { toBase64 } from '#kernel/bytes.ts';
 import { pinoLog } from '#logging/log.pino.ts';
@@ -31,7 +31,7 @@ export async function acknowledge({ options, json }: Invocation): Promise<number
   const database = stack.use(await openDatabase(config, base, log));
   const pools = openPools(database, config, log);
   stack.defer(() => Promise.all(Object.values(pools).map((pool) => pool.close())).then(() => undefined));
-  await openSigner({ config, base, database, pool: pools.read });
+  await openSigningKeys({ config, base, database, pool: pools.read });
   const reader = postgresTree(pools.read);
   const file = memoryFile(config, base);
   // One that can't be read can't be compared either; that it was so is what the record says.

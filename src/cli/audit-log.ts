@@ -8,7 +8,7 @@ import { formatVerifierKey, parseVerifierKey, type Signer, type VerifierKey } fr
 import { nodeSigner, sha256 } from '#audit/note-crypto.node.ts';
 import type { RememberedHead } from '#audit/tree.ts';
 import { type LoadedConfig, loadConfig } from '#config/load.ts';
-import { memoryFile } from '#gateway-audit.ts';
+import { checkpointKeyFile, memoryFile } from '#gateway-audit.ts';
 import { configuredUrls } from '#gateway-database.ts';
 import { silentLog } from '#kernel/log.ts';
 import { startEmbedded } from '#postgres/embedded.ts';
@@ -43,20 +43,16 @@ export async function openLog(): Promise<OpenLog> {
   return { source, remembered, loaded, [Symbol.asyncDispose]: () => kept.disposeAsync() };
 }
 
-/** A verifier key in note form: the text itself, or a file that holds it. */
+/** A verifier key in note form: the text itself, or a file as `audit key` writes it, whose first key counts. */
 export async function keyOf(given: string): Promise<VerifierKey> {
-  const text = existsSync(given) ? (await readFile(given, 'utf8')).trim() : given;
-  return parseVerifierKey(sha256, text);
+  const text = existsSync(given) ? await readFile(given, 'utf8') : given;
+  return parseVerifierKey(sha256, text.trim().split(/\s/, 1)[0] ?? '');
 }
 
 /** The key that this machine's gateway signs with, or null where it lies elsewhere. */
 export async function localSigner({ config, base }: LoadedConfig): Promise<Signer | null> {
-  const { checkpointFile } = config.keys;
-  const file =
-    checkpointFile === undefined
-      ? join(resolve(base, config.dataDir), 'keys', 'checkpoint.key')
-      : resolve(base, checkpointFile);
-  if (checkpointFile === undefined && !existsSync(file)) return null;
+  const file = checkpointKeyFile(config, base);
+  if (config.keys.checkpointFile === undefined && !existsSync(file)) return null;
   return nodeSigner(config.audit.origin, await readCheckpointKey(file));
 }
 
@@ -81,7 +77,7 @@ export async function findKey(
   if (given !== undefined) return found(await keyOf(given), 'given');
   const local = loaded === null ? null : await localSigner(loaded);
   if (local !== null) return found(local, 'file');
-  const registered = await source?.registeredKey();
+  const registered = (await source?.registeredKeys())?.at(-1);
   if (registered) return found({ name: registered.origin, publicKey: registered.publicKey }, 'database');
   return { key: null, from: 'none', text: null };
 }

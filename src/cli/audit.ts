@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { exportLog } from '#audit/export.files.ts';
+import { KeyRing } from '#audit/key-ring.shared.ts';
 import { openExport } from '#audit/log-source.files.ts';
 import type { LogSource } from '#audit/log-source.ts';
 import type { Manifest } from '#audit/manifest.ts';
@@ -94,6 +95,11 @@ function sayResult(result: VerifyResult, key: FoundKey, name: string, seconds: n
     lines.push('The key was taken from the database itself: give one with --key to be sure against who writes there.');
   }
   if (key.key === null) lines.push('No key was given: signatures were not checked.');
+  for (const { from: first, to: end, by, at } of result.dropped) {
+    lines.push(
+      `Bodies of seq ${first} to ${end - 1} were dropped on record (seq ${by}, ${at}); their leaves are in the tree.`,
+    );
+  }
   if (unsigned > 0) lines.push(`${unsigned} of them come after the last checkpoint and are not signed yet.`);
   if (openCount > 0) {
     lines.push(
@@ -158,16 +164,31 @@ export async function exportCommand({ json, options }: Invocation): Promise<numb
   return 0;
 }
 
-/** `audit key`: what whoever verifies must be given, by another way than with what he verifies. */
+/**
+ * `audit key`: what whoever verifies must be given, by another way than with what he verifies. The one in force comes
+ * first; those before it verify what they signed, and lead to it.
+ */
 export async function keyCommand({ json }: Invocation): Promise<number> {
-  let found = await findKey(undefined, loadConfig(), null);
-  if (found.key === null) {
-    await using log = await openLog();
-    found = await findKey(undefined, null, log.source);
-  }
-  if (found.text === null) throw new Error('this log has no key yet: it is made when the gateway first starts');
+  const local = await findKey(undefined, loadConfig(), null);
+  await using log = await openLog().catch((error: unknown) => {
+    if (local.key === null) throw error;
+    return null;
+  });
+  const found = local.key === null ? await findKey(undefined, null, log?.source ?? null) : local;
+  if (found.key === null) throw new Error('this log has no key yet: it is made when the gateway first starts');
+  const { periods } = await KeyRing.open(nodeCrypto, found.key, (await log?.source.rotations()) ?? []);
+  const keys = await Promise.all(
+    [...periods].reverse().map(async ({ key, after, until }) => ({
+      key: await formatVerifierKey(sha256, key),
+      after,
+      until,
+    })),
+  );
+  const said = keys.map(({ key, after, until }) =>
+    keys.length === 1 ? key : `${key} of checkpoints larger than ${after}${until === null ? '' : `, up to ${until}`}`,
+  );
   process.stdout.write(
-    json ? `${JSON.stringify({ ok: true, key: found.text, from: found.from })}\n` : `${found.text}\n`,
+    json ? `${JSON.stringify({ ok: true, key: keys[0]?.key, from: found.from, keys })}\n` : `${said.join('\n')}\n`,
   );
   return 0;
 }

@@ -76,6 +76,8 @@ export class Client {
     const first = await send(this.#session, method, path, body);
     if (first.body['code'] !== 'step_up_required') return resultOf(first);
     process.stderr.write(`${String(first.body['operation'])}\n`);
+    if (first.body['factors'] === 'passkey')
+      throw new Error('a passkey needs a browser: do this in the portal, or set up an authenticator app beside it');
     const code = await this.#terminal.ask('Code of your second factor: ');
     const proof = await send(this.#session, 'POST', '/auth/step-up', { challenge: first.body['challenge'], code });
     return resultOf(

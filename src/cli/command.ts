@@ -5,6 +5,8 @@ import { exportCommand, keyCommand, receiptCommand, verifyCommand } from './audi
 import { checkConfig } from './config.ts';
 import { migrateCommand } from './db.ts';
 import { followCommand } from './follow.ts';
+import { addHold, listHolds, releaseHold } from './hold.ts';
+import { retainCommand, rotateCheckpointKey } from './keeper.ts';
 import { createKey, listKeys, revokeKey } from './key.ts';
 import { initKeys, rotateKeys } from './keys.ts';
 import { login, logout } from './login.ts';
@@ -43,6 +45,11 @@ const OPTIONS = {
   state: { type: 'string' },
   syslog: { type: 'string' },
   cert: { type: 'string' },
+  prepare: { type: 'boolean' },
+  actor: { type: 'string' },
+  action: { type: 'string' },
+  resource: { type: 'string' },
+  request: { type: 'string' },
 } as const;
 /** Switches that every verb takes; the others only where its usage names them. */
 const COMMON: ReadonlySet<string> = new Set(['help', 'json']);
@@ -85,6 +92,12 @@ const VERBS: readonly Verb[] = [
     migrateCommand,
   ),
   verb('keys init', 'DIR', 'Make the keys that a gateway with a database of its own needs.', initKeys),
+  verb(
+    'keys rotate checkpoint',
+    '[--prepare]',
+    'Let a new key sign the log; both keys vouch for it.',
+    rotateCheckpointKey,
+  ),
   verb('keys rotate', '', 'Make a new key for tokens; old tokens stay good.', rotateKeys),
   verb('login', '[NAME] [--url URL] [--ca FILE]', 'Sign in; the session is kept in a file of yours, mode 0600.', login),
   verb('logout', '', 'End that session.', logout),
@@ -141,7 +154,16 @@ const VERBS: readonly Verb[] = [
     'Hand on every record, as JSON lines or by syslog over TLS.',
     followCommand,
   ),
-  verb('audit key', '', 'Print the key that verifies the log.', keyCommand),
+  verb('audit key', '', 'Print the key that verifies the log, and those before it.', keyCommand),
+  verb('audit retain', '', 'Drop the bodies of records that are older than audit.retentionDays.', retainCommand),
+  verb('audit hold list', '', 'Legal holds.', listHolds),
+  verb(
+    'audit hold add',
+    '--reason TEXT [--actor ID] [--action A] [--resource R] [--request ID] [--from TIME] [--to TIME]',
+    'Keep the records that match past their time.',
+    addHold,
+  ),
+  verb('audit hold release', 'ID --reason TEXT', 'End a hold.', releaseHold),
   verb(
     'audit acknowledge',
     '--reason TEXT',

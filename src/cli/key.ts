@@ -12,13 +12,13 @@ export async function createKey({ words, options, json }: Invocation): Promise<n
   const session = await readSession();
   const client = new Client(session, terminal);
   const { user } = await client.call('GET', '/auth/session');
-  const hasTotp = (user as { has_totp: boolean }).has_totp;
+  const { has_totp: hasTotp, has_passkey: hasPasskey } = user as { has_totp: boolean; has_passkey: boolean };
   const made = await client.call('POST', '/auth/keys', {
     name: words[0],
     models: listOf(options.models),
     actions: listOf(options.actions),
     ...(options.days === undefined ? {} : { expires_in_days: Number(options.days) }),
-    ...(hasTotp ? {} : { password: await terminal.askSecret('Your password: ') }),
+    ...(hasTotp || hasPasskey ? {} : { password: await terminal.askSecret('Your password: ') }),
   });
   if (json) process.stdout.write(`${JSON.stringify(made)}\n`);
   else process.stdout.write(`${String(made['key'])}\nKeep it: it is not shown again.\n`);

@@ -21,6 +21,7 @@ const COLUMNS = [
   'branch',
   'state',
   'has_totp',
+  'has_passkey',
   'last_sign_in_at',
   'id',
 ];

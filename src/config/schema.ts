@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { Audit } from './audit.ts';
 import { Identity } from './identity.ts';
 import { Models } from './models.ts';
 
@@ -55,6 +56,9 @@ export const Config = z.strictObject({
       verifierUrlFile: File.optional().describe(
         'File with the URL of the login for `audit verify` and `audit export`; without it that of migrateUrlFile.',
       ),
+      signerUrlFile: File.optional().describe(
+        'File with the URL of the login that signs checkpoints; without it that of the runtime.',
+      ),
       caFile: File.optional().describe('PEM certificates that a remote database must chain to.'),
       commitTimeoutMs: z
         .number()
@@ -76,15 +80,7 @@ export const Config = z.strictObject({
       ),
     })
     .prefault({}),
-  audit: z
-    .strictObject({
-      origin: z
-        .string()
-        .regex(/^[!-*,-~]{1,200}$/, 'must be printable, without spaces and +')
-        .default('localhost/strongroom')
-        .describe('Name of this log in its checkpoints, for good: a host of yours and a path, without a scheme.'),
-    })
-    .prefault({}),
+  audit: Audit,
   identity: Identity,
   scoring: z
     .strictObject({

@@ -1,5 +1,6 @@
 import { isStorable } from '#kernel/canonical-json.ts';
 import type { Gate } from '#kernel/gate.ts';
+import type { Principal } from '#kernel/principal.ts';
 import { Problem } from '#kernel/problem.ts';
 import { DEFAULT_BODY_LIMIT, notStorable, parseJson, parseWith, readBody, readExactly } from './body.ts';
 import { presentedCredential, refuseCrossOrigin } from './credential.ts';
@@ -132,13 +133,20 @@ async function stepUp(exchange: Exchange, { gate }: PipelineDeps): Promise<void>
 async function stepUpRequired({ principal, digest, operation, requestId }: Exchange, gate: Gate): Promise<Problem> {
   if (principal === null || digest === null || operation === null) return new Problem('internal');
   const challenge = await gate.challenge(principal, digest, operation, requestId);
+  const { factors, acr } = freshFactors(principal);
   return new Problem('step_up_required', {
-    extra: { challenge, operation },
+    extra: { challenge, operation, factors },
     headers: {
-      'WWW-Authenticate':
-        'Bearer error="insufficient_user_authentication", acr_values="urn:strongroom:acr:otp", max_age="0"',
+      'WWW-Authenticate': `Bearer error="insufficient_user_authentication", acr_values="${acr}", max_age="0"`,
     },
   });
+}
+
+/** What the account can show, in the order of preference that `acr_values` has: phishing-resistant before a code. */
+function freshFactors({ hasPasskey, hasTotp }: Principal): { readonly factors: string; readonly acr: string } {
+  const [passkey, totp] = ['urn:strongroom:acr:phr', 'urn:strongroom:acr:otp'];
+  if (hasPasskey && hasTotp) return { factors: 'passkey totp', acr: `${passkey} ${totp}` };
+  return hasPasskey ? { factors: 'passkey', acr: passkey } : { factors: 'totp', acr: totp };
 }
 
 async function admit(exchange: Exchange, deps: PipelineDeps): Promise<void> {

@@ -57,7 +57,10 @@ export function factorRoutes(factors: FactorsPort): Route[] {
       path: '/auth/totp/enrol',
       summary: 'Begin to set up or replace the second factor; nothing changes before it is activated',
       access: { action: 'totp.enrol', resource: own('account'), denial: 'forbidden' },
-      stepUp: (principal) => (principal.hasTotp ? `Replace the second factor of ${principal.username}` : null),
+      stepUp: (principal) => {
+        if (principal.hasTotp) return `Replace the second factor of ${principal.username}`;
+        return principal.hasPasskey ? `Set up an authenticator app for ${principal.username}` : null;
+      },
       records: 'full',
       body: TotpRequest,
       bodyLimit: 4096,

@@ -19,7 +19,8 @@ export const User = z.object({
   roles: z.array(z.enum(['admin', 'analyst', 'auditor', 'service'])),
   attributes: z.object({ department: z.string(), clearance: z.number().int(), branch: z.string() }),
   has_totp: z.boolean(),
-  /** A second factor is demanded and not set up yet: that is all this session may do. */
+  has_passkey: z.boolean(),
+  /** A second factor is demanded and not set up yet, or not shown yet: that is all this session may do. */
   must_enrol: z.boolean(),
 });
 export type User = z.infer<typeof User>;

@@ -12,6 +12,7 @@ interface AccountRow {
   clearance: number;
   branch: string;
   totp_secret: Buffer | null;
+  has_passkey: boolean;
   epoch: string;
 }
 interface PrincipalRow {
@@ -22,6 +23,7 @@ interface PrincipalRow {
   clearance: number;
   branch: string;
   has_totp: boolean;
+  has_passkey: boolean;
   epoch: string;
   credential: string;
   expires_at: Date | null;
@@ -42,9 +44,15 @@ interface KeyRow {
 /** A role that this program does not know gives nothing. */
 const knownRoles = (roles: readonly string[]): Role[] => ROLES.filter((role) => roles.includes(role));
 
-const FIND_ACCOUNT = prepared<AccountRow>('find_account', 'SELECT * FROM strongroom.find_account($1)');
+const FIND_ACCOUNT = prepared<AccountRow>(
+  'find_account',
+  'SELECT a.*, strongroom.has_passkey(a.id) FROM strongroom.find_account($1) a',
+);
 const COUNT_ACCOUNTS = prepared<{ n: string }>('count_accounts', 'SELECT strongroom.count_accounts() AS n');
-const FIND_PRINCIPAL = prepared<PrincipalRow>('find_principal', 'SELECT * FROM strongroom.find_principal($1, $2)');
+const FIND_PRINCIPAL = prepared<PrincipalRow>(
+  'find_principal',
+  'SELECT p.*, strongroom.has_passkey(p.subject) FROM strongroom.find_principal($1, $2) p',
+);
 const LIST_KEYS = prepared<KeyRow>('list_keys', 'SELECT * FROM strongroom.list_keys($1)');
 
 /** `secondFactorRoles`: roles whose accounts may do nothing before they have set up a second factor. */
@@ -86,12 +94,15 @@ const accountOf = (row: AccountRow): Account => ({
   clearance: row.clearance,
   branch: row.branch,
   totpSecret: row.totp_secret,
+  hasPasskey: row.has_passkey,
   epoch: Number(row.epoch),
 });
 
 /** Who has a factor of ours shows it at every sign-in of ours; a provider says whether it has asked for one. */
-const hasShownTwo = ({ has_totp, factors }: PrincipalRow): boolean =>
-  factors.includes(FACTORS.provider) ? factors.includes(FACTORS.secondFactor) || factors.includes('totp') : has_totp;
+const hasShownTwo = ({ has_totp, has_passkey, factors }: PrincipalRow): boolean =>
+  factors.includes(FACTORS.provider)
+    ? [FACTORS.secondFactor, 'totp', 'passkey'].some((factor) => factors.includes(factor))
+    : has_totp || has_passkey;
 
 const principalOf = (
   row: PrincipalRow,
@@ -104,6 +115,7 @@ const principalOf = (
   attributes: { department: row.department, clearance: row.clearance, branch: row.branch },
   credential: { kind, ref: row.credential },
   hasTotp: row.has_totp,
+  hasPasskey: row.has_passkey,
   restricted: !hasShownTwo(row) && knownRoles(row.roles).some((role) => secondFactorRoles.includes(role)),
   scope: kind === 'api_key' ? { models: row.models, actions: row.actions } : null,
   epoch: Number(row.epoch),

@@ -1,9 +1,9 @@
 import { cookieValue } from '#http/credential.ts';
 import { NO_STEP_UP, PUBLIC, publicRoute, type Route, route } from '#http/route.ts';
 import { DEVICE_COOKIE, deviceCookie, NO_COOKIE, sessionCookie } from '#http/session-cookie.ts';
-import type { Principal, Role } from '#kernel/principal.ts';
+import { hasSecondFactor, type Principal, type Role } from '#kernel/principal.ts';
 import { LoginRequest, LoginResponse, PasswordRequest, SessionResponse, type User } from './identity.contract.ts';
-import type { Account } from './identity.ts';
+import { type Account, describeAccount } from './identity.ts';
 
 interface Origin {
   readonly requestId: string;
@@ -46,7 +46,7 @@ export function identityRoutes(identity: IdentityPort): Route[] {
         const answer: LoginResponse = {
           token,
           expires_at: expiresAt,
-          user: userOfAccount(account, identity.secondFactorRoles),
+          user: describeAccount(account, identity.secondFactorRoles),
         };
         return {
           kind: 'json',
@@ -93,7 +93,7 @@ export function identityRoutes(identity: IdentityPort): Route[] {
       summary: 'Change one’s own password; ends every session of the account',
       access: { action: 'password.set', resource: ownAccount, denial: 'forbidden' },
       credentials: 'session',
-      stepUp: (principal) => (principal.hasTotp ? `Change the password of ${principal.username}` : null),
+      stepUp: (principal) => (hasSecondFactor(principal) ? `Change the password of ${principal.username}` : null),
       counts: 'none',
       records: 'full',
       body: PasswordRequest,
@@ -112,14 +112,6 @@ const userOf = (principal: Principal): User => ({
   roles: [...principal.roles],
   attributes: principal.attributes,
   has_totp: principal.hasTotp,
+  has_passkey: principal.hasPasskey,
   must_enrol: principal.restricted,
-});
-
-const userOfAccount = (account: Account, secondFactorRoles: readonly Role[]): User => ({
-  id: account.id,
-  username: account.username,
-  roles: [...account.roles],
-  attributes: { department: account.department, clearance: account.clearance, branch: account.branch },
-  has_totp: account.totpSecret !== null,
-  must_enrol: account.totpSecret === null && account.roles.some((role) => secondFactorRoles.includes(role)),
 });

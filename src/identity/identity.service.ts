@@ -3,7 +3,7 @@ import type { Recorder } from '#audit/recorder.ts';
 import { networkOf } from '#audit/refusal-budget.ts';
 import { newSecret, sha256Hex } from '#kernel/id.ts';
 import type { Principal } from '#kernel/principal.ts';
-import { Problem, type ProblemCode } from '#kernel/problem.ts';
+import { Problem, type ProblemCode, type ProblemDetail } from '#kernel/problem.ts';
 import {
   type Account,
   type AccountStore,
@@ -13,6 +13,7 @@ import {
   type Totp,
 } from './identity.ts';
 import { isRecoveryCode, recoveryText } from './recovery.ts';
+import type { Factor, Known, Origin, SignedIn } from './sign-in.ts';
 import type { GuessLimiter } from './users.ts';
 
 export interface IdentityDeps {
@@ -28,26 +29,9 @@ export interface IdentityDeps {
   readonly isFresh: (principal: Principal) => Promise<boolean>;
 }
 
-/** From where, and under which request, somebody does something. */
-export interface Origin {
-  readonly requestId: string;
-  readonly address: string;
-}
-
-export interface SignedIn {
-  readonly token: string;
-  readonly expiresAt: string;
-  readonly account: Account;
-  /** For the device cookie: this device has its own count of guesses from now on. */
-  readonly device: string;
-}
-
-/** The factor that a sign-in shows beside the password. */
-interface Factor {
-  readonly name: 'totp' | 'recovery code';
-  readonly step: number | null;
-  readonly recovery: string | null;
-}
+/** Which factors the account can show, the stronger one first. Told to whoever has shown its password. */
+const factorsOf = ({ totpSecret, hasPasskey }: Account): string =>
+  [hasPasskey ? 'passkey' : '', totpSecret === null ? '' : 'totp'].filter(Boolean).join(' ');
 
 /** Seconds until the next 30 s step, at most: when a used code may be followed by a new one. */
 const NEXT_CODE_SECONDS = 30;
@@ -73,24 +57,44 @@ export class Identity {
     device: string | null,
     origin: Origin,
   ): Promise<SignedIn> {
+    const known = await this.checkPassword(username, password, device, origin);
+    const { account, name } = known;
+    const factor = this.#factorOf(account, code);
+    if (factor === 'missing')
+      throw this.#refused(name, account, 'code_required', origin, { extra: { factors: factorsOf(account) } });
+    if (factor === 'wrong') throw this.#refused(name, account, 'invalid_credentials', origin);
+    return this.enter(known, factor, device, origin);
+  }
+
+  /** Every sign-in is a guess until it has succeeded. @throws Problem `too_many_attempts` */
+  async takeGuess(username: string, device: string | null, origin: Origin): Promise<Omit<Known, 'account'>> {
     const name = this.#deps.sealer.fingerprint(username);
     const known = this.#knownDevice(device, name);
     const wait = await this.#deps.guesses.take(`sign-in ${name}`, known);
-    if (wait > 0) throw this.#refused(name, null, 'too_many_attempts', origin, wait);
+    if (wait > 0) throw this.#refused(name, null, 'too_many_attempts', origin, { retryAfter: wait });
+    return { name, device: known };
+  }
+
+  /** A guess, and the password. @throws Problem `invalid_credentials`, `too_many_attempts`: the same for a name that nobody has */
+  async checkPassword(username: string, password: string, device: string | null, origin: Origin): Promise<Known> {
+    const taken = await this.takeGuess(username, device, origin);
     const account = await this.#deps.store.findAccount(username);
     const right = await this.#deps.hasher.verify(account?.passwordHash ?? null, password);
     const allowed = this.#deps.localAccounts || account?.roles.includes('admin');
-    if (account === null || !right || !allowed) throw this.#refused(name, account, 'invalid_credentials', origin);
-    const factor = this.#factorOf(account, code);
-    if (factor === 'missing') throw this.#refused(name, account, 'code_required', origin);
-    if (factor === 'wrong') throw this.#refused(name, account, 'invalid_credentials', origin);
+    if (account === null || !right || !allowed) throw this.#refused(taken.name, account, 'invalid_credentials', origin);
+    return { ...taken, account };
+  }
+
+  /** Opens the session and clears the guesses. @throws Problem `invalid_credentials`, `code_used` */
+  async enter(known: Known, factor: Factor | null, device: string | null, origin: Origin): Promise<SignedIn> {
+    const { account, name } = known;
     const session = await this.#openSession(account, factor, origin);
     if (session === 'code_used') {
-      await this.#deps.guesses.giveBack(`sign-in ${name}`, known);
+      await this.#deps.guesses.giveBack(`sign-in ${name}`, known.device);
       throw new Problem('code_used', { retryAfter: NEXT_CODE_SECONDS });
     }
-    await this.#deps.guesses.clear(`sign-in ${name}`, known);
-    return { ...session, account, device: known === '' ? this.#newDevice(name) : (device ?? '') };
+    await this.#deps.guesses.clear(`sign-in ${name}`, known.device);
+    return { ...session, account, device: known.device === '' ? this.#newDevice(name) : (device ?? '') };
   }
 
   async #openSession(
@@ -109,10 +113,14 @@ export class Identity {
         factors,
         totp_step: factor?.step ?? null,
         recovery: factor?.recovery ?? null,
+        passkey: factor?.passkey ?? null,
         idle_seconds: SESSION_LIMITS.idle,
         ttl_seconds: SESSION_LIMITS.absolute,
       },
-      this.#event(account.id, 'sign-in', 'session.create', origin, { factors: factors.join(' ') }),
+      this.#event(account.id, 'sign-in', 'session.create', origin, {
+        factors: factors.join(' '),
+        ...(factor?.passkey ? { passkey: factor.passkey.id } : {}),
+      }),
     );
     if (verdict.verdict === 'changed')
       return { token, expiresAt: (verdict.detail as { expires_at: string }).expires_at };
@@ -121,12 +129,14 @@ export class Identity {
   }
 
   #factorOf(account: Account, code: string | undefined): Factor | null | 'missing' | 'wrong' {
-    if (account.totpSecret === null) return null;
+    if (account.totpSecret === null && !account.hasPasskey) return null;
     if (code === undefined) return 'missing';
+    const none = { step: null, recovery: null, passkey: null };
     if (isRecoveryCode(code))
-      return { name: 'recovery code', step: null, recovery: sha256Hex(recoveryText(account.id, code)) };
+      return { ...none, name: 'recovery code', recovery: sha256Hex(recoveryText(account.id, code)) };
+    if (account.totpSecret === null) return 'wrong';
     const step = this.#deps.totp.stepOf(this.#deps.sealer.open(account.totpSecret, `totp ${account.id}`), code);
-    return step === null ? 'wrong' : { name: 'totp', step, recovery: null };
+    return step === null ? 'wrong' : { ...none, name: 'totp', step };
   }
 
   /** A device that signed in to this account before; '' for every other. */
@@ -141,7 +151,7 @@ export class Identity {
   }
 
   /** A failed sign-in on the record. The name is kept as an HMAC only: people type passwords there. */
-  #refused(name: string, account: Account | null, code: ProblemCode, origin: Origin, retryAfter?: number): Problem {
+  #refused(name: string, account: Account | null, code: ProblemCode, origin: Origin, detail?: ProblemDetail): Problem {
     const actor = account?.id ?? ANONYMOUS;
     this.#deps.recorder.refuse(
       {
@@ -151,7 +161,7 @@ export class Identity {
       },
       { code, source: networkOf(origin.address), subject: actor },
     );
-    return new Problem(code, retryAfter === undefined ? {} : { retryAfter });
+    return new Problem(code, detail);
   }
 
   async signOut(principal: Principal, origin: Origin): Promise<void> {

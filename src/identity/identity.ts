@@ -12,6 +12,7 @@ export interface Account {
   readonly branch: string;
   /** Sealed; null without a second factor. */
   readonly totpSecret: Uint8Array | null;
+  readonly hasPasskey: boolean;
   readonly epoch: number;
 }
 
@@ -34,6 +35,20 @@ export interface AccountStore {
   findPrincipal(kind: 'session' | 'api_key', ref: string): Promise<Principal | null>;
   listKeys(account: string): Promise<readonly ApiKeyRecord[]>;
 }
+
+/** The account as its owner is told of it. `secondFactorRoles`: roles that demand a factor before anything else. */
+export const describeAccount = (account: Account, secondFactorRoles: readonly Role[]) => ({
+  id: account.id,
+  username: account.username,
+  roles: [...account.roles],
+  attributes: { department: account.department, clearance: account.clearance, branch: account.branch },
+  has_totp: account.totpSecret !== null,
+  has_passkey: account.hasPasskey,
+  must_enrol:
+    account.totpSecret === null &&
+    !account.hasPasskey &&
+    account.roles.some((role) => secondFactorRoles.includes(role)),
+});
 
 /** Argon2id (RFC 9106), with a cap on how many run at once. */
 export interface PasswordHasher {

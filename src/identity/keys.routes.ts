@@ -1,5 +1,5 @@
 import { NO_STEP_UP, type Route, route } from '#http/route.ts';
-import type { Principal } from '#kernel/principal.ts';
+import { hasSecondFactor, type Principal } from '#kernel/principal.ts';
 import { type ApiKey, KeyList, KeyPath, KeyRequest, KeyResponse } from './identity.contract.ts';
 import type { ApiKeyRecord } from './identity.ts';
 
@@ -54,7 +54,7 @@ export function keyRoutes(keys: KeysPort): Route[] {
       access: { action: 'key.create', resource: ownAccount, denial: 'forbidden' },
       credentials: 'session',
       stepUp: (principal, { body }) =>
-        principal.hasTotp ? `Make the API key “${body.name}” for ${principal.username}` : null,
+        hasSecondFactor(principal) ? `Make the API key “${body.name}” for ${principal.username}` : null,
       counts: 'none',
       records: 'full',
       body: KeyRequest,

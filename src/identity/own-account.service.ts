@@ -1,7 +1,7 @@
 import type { AuditEvent } from '#audit/event.ts';
 import type { Recorder } from '#audit/recorder.ts';
 import { newSecret, newUserId, sha256Hex } from '#kernel/id.ts';
-import type { Principal, Role } from '#kernel/principal.ts';
+import { hasSecondFactor, type Principal, type Role } from '#kernel/principal.ts';
 import { Problem } from '#kernel/problem.ts';
 import type { Account, AccountStore, ApiKeyRecord, PasswordHasher, Sealer, Totp } from './identity.ts';
 import { checkNewPassword, type PasswordRules } from './password-policy.ts';
@@ -85,7 +85,7 @@ export class OwnAccount {
     password: string | undefined,
     origin: Origin,
   ): Promise<{ secret: string; uri: string }> {
-    if (!principal.hasTotp) await this.#deps.confirm(principal, password ?? '', 'totp.enrol', origin);
+    if (!hasSecondFactor(principal)) await this.#deps.confirm(principal, password ?? '', 'totp.enrol', origin);
     const secret = this.#deps.newTotpSecret();
     const sealed = this.#deps.sealer.seal(secret, `totp ${principal.subject}`);
     const verdict = await this.#deps.recorder.change(
@@ -147,7 +147,7 @@ export class OwnAccount {
     limits: KeyLimits,
     origin: Origin,
   ): Promise<{ key: string; record: ApiKeyRecord }> {
-    if (!principal.hasTotp) await this.#deps.confirm(principal, password ?? '', 'key.create', origin);
+    if (!hasSecondFactor(principal)) await this.#deps.confirm(principal, password ?? '', 'key.create', origin);
     const key = newSecret('srk_');
     const id = newUserId().replace(/^usr_/, 'key_');
     const verdict = await this.#deps.recorder.change(

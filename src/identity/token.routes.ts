@@ -1,5 +1,5 @@
 import { PUBLIC, publicRoute, type Route, route } from '#http/route.ts';
-import type { Principal } from '#kernel/principal.ts';
+import { hasSecondFactor, type Principal } from '#kernel/principal.ts';
 import { Problem } from '#kernel/problem.ts';
 import { KeySet, TokenRequest, TokenResponse } from './token.contract.ts';
 import { TOKEN_SECONDS, type TokenIssuer } from './token.ts';
@@ -31,9 +31,9 @@ export function tokenRoutes(tokens: TokenPort): Route[] {
         denial: 'forbidden',
       },
       credentials: 'any',
-      stepUp: ({ credential, hasTotp, username }, { body }) =>
-        credential.kind === 'session' && hasTotp
-          ? `Make a token for ${body.audience} in the name of ${username}`
+      stepUp: (principal, { body }) =>
+        principal.credential.kind === 'session' && hasSecondFactor(principal)
+          ? `Make a token for ${body.audience} in the name of ${principal.username}`
           : null,
       counts: 'none',
       records: 'full',
@@ -42,7 +42,7 @@ export function tokenRoutes(tokens: TokenPort): Route[] {
       response: TokenResponse,
       handle: async ({ principal, body, requestId, address, report }) => {
         refuseNarrowKey(principal);
-        if (principal.credential.kind === 'session' && !principal.hasTotp)
+        if (principal.credential.kind === 'session' && !hasSecondFactor(principal))
           await tokens.confirm(principal, body.password ?? '', 'token.create', { requestId, address });
         const { token, id } = await tokens.mint(principal, body.audience);
         report(() => ({ ran: true, tokens: null, facts: { jti: id }, opening: null }));

@@ -13,6 +13,7 @@ export const UserRecord = z.object({
   attributes: z.object({ department: z.string(), clearance: z.number().int(), branch: z.string() }),
   state: z.enum(['active', 'invited', 'disabled']),
   has_totp: z.boolean(),
+  has_passkey: z.boolean(),
   created_at: z.string(),
   last_sign_in_at: z.string().nullable(),
 });

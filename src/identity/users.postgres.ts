@@ -11,6 +11,7 @@ interface AccountRow {
   branch: string;
   has_password: boolean;
   has_totp: boolean;
+  has_passkey: boolean;
   disabled: boolean;
   created_at: Date;
   last_sign_in_at: Date | null;
@@ -23,7 +24,10 @@ interface SessionRow {
   expires_at: Date;
 }
 
-const LIST_ACCOUNTS = prepared<AccountRow>('list_accounts', 'SELECT * FROM strongroom.list_accounts()');
+const LIST_ACCOUNTS = prepared<AccountRow>(
+  'list_accounts',
+  'SELECT a.*, strongroom.has_passkey(a.id) FROM strongroom.list_accounts() a',
+);
 const ACTIVE_ADMINS = prepared<{ n: string }>('active_admins', 'SELECT strongroom.active_admins() AS n');
 const FIND_ENROLMENT = prepared<{ id: string; username: string; roles: string[] }>(
   'find_enrolment',
@@ -69,6 +73,7 @@ const entryOf = (row: AccountRow): UserEntry => ({
   branch: row.branch,
   state: row.disabled ? 'disabled' : row.has_password ? 'active' : 'invited',
   hasTotp: row.has_totp,
+  hasPasskey: row.has_passkey,
   createdAt: row.created_at.toISOString(),
   lastSignInAt: row.last_sign_in_at?.toISOString() ?? null,
 });

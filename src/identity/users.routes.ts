@@ -138,6 +138,7 @@ const recordOf = (user: UserEntry): UserRecord => ({
   attributes: { department: user.department, clearance: user.clearance, branch: user.branch },
   state: user.state,
   has_totp: user.hasTotp,
+  has_passkey: user.hasPasskey,
   created_at: user.createdAt,
   last_sign_in_at: user.lastSignInAt,
 });

@@ -10,6 +10,7 @@ export interface UserEntry {
   readonly branch: string;
   readonly state: 'active' | 'invited' | 'disabled';
   readonly hasTotp: boolean;
+  readonly hasPasskey: boolean;
   readonly createdAt: string;
   readonly lastSignInAt: string | null;
 }

@@ -22,6 +22,10 @@ export interface Credential {
   readonly ref: string;
 }
 
+/** Whether a fresh second factor can be asked for at all. */
+export const hasSecondFactor = ({ hasTotp, hasPasskey }: Pick<Principal, 'hasTotp' | 'hasPasskey'>): boolean =>
+  hasTotp || hasPasskey;
+
 /** Somebody who has authenticated. Cached; whether it still holds is decided at admission, under the head lock. */
 export interface Principal {
   /** Opaque user id (`usr_…`): the actor in audit records and the subject of quotas. */
@@ -30,8 +34,9 @@ export interface Principal {
   readonly roles: readonly Role[];
   readonly attributes: Attributes;
   readonly credential: Credential;
-  /** Second factor that this account has activated, if any. */
+  /** Second factors that this account has activated, if any. */
   readonly hasTotp: boolean;
+  readonly hasPasskey: boolean;
   /**
    * A role of this account demands a second factor that it has not set up, or that this session has not shown: it may
    * do that, and nothing else.

@@ -1,7 +1,9 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { Counter, collectDefaultMetrics, Histogram, Registry } from 'prom-client';
+import { gauge } from './gauge.prometheus.ts';
+import { type TreeReadings, treeGauges } from './tree.prometheus.ts';
 
 export interface Metrics {
   request(route: string, method: string, status: number, code: string | null, seconds: number): void;
@@ -27,6 +29,7 @@ export interface Readings {
     readonly restarts: number;
   }[];
   readonly activeRequests: () => number;
+  readonly tree: () => TreeReadings;
 }
 
 /** No user, prompt or path in a label: routes are names from the table, codes are from the closed list. */
@@ -105,6 +108,7 @@ export function prometheusMetrics(readings: Readings): Metrics {
     },
     ['model'],
   );
+  treeGauges(registry, readings.tree);
   return {
     request: (route, method, status, code, seconds) => {
       requests.inc({ route, method, status: String(status), code: code ?? '' });
@@ -113,27 +117,6 @@ export function prometheusMetrics(readings: Readings): Metrics {
     stray: (reason) => strays.inc({ reason }),
     listen: (host, port) => serve(registry, host, port),
   };
-}
-
-type Setter = (labels: Record<string, string>, value: number) => void;
-
-function gauge(
-  registry: Registry,
-  name: string,
-  help: string,
-  read: (set: Setter) => void,
-  labelNames: string[] = [],
-): void {
-  new Gauge({
-    name,
-    help,
-    labelNames,
-    registers: [registry],
-    collect() {
-      this.reset();
-      read((labels, value) => this.set(labels, value));
-    },
-  });
 }
 
 async function serve(

@@ -1,6 +1,10 @@
+import type { User } from '#identity/identity.contract.ts';
 import type { UserChange, UserRecord } from '#identity/users.contract.ts';
 
 export const ROLE_NAMES = ['analyst', 'auditor', 'admin', 'service'] as const satisfies UserRecord['roles'];
+
+/** Whether a fresh second factor is asked for, and not the password. */
+export const hasFactor = (user: Pick<User, 'has_totp' | 'has_passkey'>): boolean => user.has_totp || user.has_passkey;
 
 /** What admins decide about an account, as a form holds it. */
 export interface AccountDraft {

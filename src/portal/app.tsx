@@ -5,24 +5,30 @@ import { messagesOf, useConversation } from './conversation.ts';
 import { useText } from './i18n/language.tsx';
 import { AskPage } from './pages/ask.tsx';
 import { type SignInNotice, SignInPage } from './pages/sign-in.tsx';
-import { lazy } from './parts/lazy.tsx';
+import { lazy, withStyles } from './parts/lazy.tsx';
 import { AuditBanner, RefusalNotice } from './parts/notice.tsx';
 import { useQuota } from './parts/quota.tsx';
 import { ShellHeader } from './parts/shell-header.tsx';
 import { StepUpProvider } from './parts/step-up.tsx';
 import { Refusal } from './refusal.ts';
-import { pagesOf, useEnrolment, useRoute } from './route.ts';
+import { goTo, pagesOf, useEnrolment, useRoute } from './route.ts';
 
-const KeysPage = lazy(() => import('./pages/offices.ts').then((module) => module.KeysPage));
-const AuditPage = lazy(() => import('./pages/offices.ts').then((module) => module.AuditPage));
-const ModelsPage = lazy(() => import('./pages/offices.ts').then((module) => module.ModelsPage));
-const UsersPage = lazy(() => import('./pages/offices.ts').then((module) => module.UsersPage));
-const ScoringPage = lazy(() => import('./pages/scoring.tsx').then((module) => module.ScoringPage));
-const SecurityPage = lazy(() => import('./pages/own.ts').then((module) => module.SecurityPage));
-const FactorPage = lazy(() => import('./pages/own.ts').then((module) => module.FactorPage));
-const RecoveryPage = lazy(() => import('./pages/own.ts').then((module) => module.RecoveryPage));
-const ReceiptPage = lazy(() => import('./pages/offices.ts').then((module) => module.ReceiptPage));
-const EnrolPage = lazy(() => import('./pages/own.ts').then((module) => module.EnrolPage));
+const offices = () => withStyles(import('./pages/offices.ts'));
+const own = () => withStyles(import('./pages/own.ts'));
+const KeysPage = lazy(() => offices().then((module) => module.KeysPage));
+const AuditPage = lazy(() => offices().then((module) => module.AuditPage));
+const ModelsPage = lazy(() => offices().then((module) => module.ModelsPage));
+const UsersPage = lazy(() => offices().then((module) => module.UsersPage));
+const ScoringPage = lazy(() => withStyles(import('./pages/scoring.tsx')).then((module) => module.ScoringPage));
+const SecurityPage = lazy(() => own().then((module) => module.SecurityPage));
+const FactorPage = lazy(() => own().then((module) => module.FactorPage));
+const PasskeyPage = lazy(() => own().then((module) => module.PasskeyPage));
+const ConfirmPage = lazy(() => own().then((module) => module.ConfirmPage));
+const RecoveryPage = lazy(() => own().then((module) => module.RecoveryPage));
+const ReceiptPage = lazy(() => offices().then((module) => module.ReceiptPage));
+const EnrolPage = lazy(() => own().then((module) => module.EnrolPage));
+
+const loadStepUp = () => own().then((module) => module.StepUpDialog);
 
 type Session =
   | { readonly state: 'unknown' }
@@ -102,12 +108,19 @@ export function App() {
         />
       )}
       {session.state === 'in' && (
-        <StepUpProvider key={session.user.id}>
+        <StepUpProvider key={session.user.id} load={loadStepUp}>
           <Shell
             user={session.user}
             auditDown={auditDown}
             onLeave={leave}
-            onCodes={(codes) => setSession({ state: 'codes', codes, username: session.user.username })}
+            onLook={look}
+            onCodes={(codes) => {
+              const { username } = session.user;
+              // Whoever signs in again has no second one to set up.
+              if (!session.user.must_enrol) goTo('security');
+              if (codes.length === 0) leave('factor', username);
+              else setSession({ state: 'codes', codes, username });
+            }}
           />
         </StepUpProvider>
       )}
@@ -126,9 +139,11 @@ interface ShellProps {
   readonly auditDown: boolean;
   readonly onLeave: (notice: SignInNotice) => void;
   readonly onCodes: (codes: readonly string[]) => void;
+  /** The session is another one now. */
+  readonly onLook: () => void;
 }
 
-function Shell({ user, auditDown, onLeave, onCodes }: ShellProps) {
+function Shell({ user, auditDown, onLeave, onCodes, onLook }: ShellProps) {
   const text = useText();
   const route = useRoute();
   const pages = user.must_enrol ? [] : pagesOf(user.roles);
@@ -141,7 +156,9 @@ function Shell({ user, auditDown, onLeave, onCodes }: ShellProps) {
       : (pages.find((allowed) => allowed === route.page) ?? pages[0]);
   const quota = useQuota(pages.includes('ask'));
   const conversation = useConversation(useApi(), quota.refresh);
-  const factor = user.must_enrol || route.rest === 'factor';
+  // A factor that is there and was not shown, else one that must be set up first, else what the reader chose.
+  const owed = user.has_totp || user.has_passkey ? 'confirm' : 'factor';
+  const own = user.must_enrol ? owed : route.rest;
 
   useEffect(() => {
     document.title = page === undefined ? text.title : `${text.tabs[page]} · ${text.title}`;
@@ -161,8 +178,7 @@ function Shell({ user, auditDown, onLeave, onCodes }: ShellProps) {
         {page === 'audit' && <AuditPage open={route.page === 'audit' ? route.rest : ''} />}
         {page === 'models' && <ModelsPage />}
         {page === 'users' && <UsersPage open={route.page === 'users' ? route.rest : ''} />}
-        {page === 'security' && factor && <FactorPage user={user} onCodes={onCodes} />}
-        {page === 'security' && !factor && <SecurityPage user={user} onLeave={onLeave} />}
+        {page === 'security' && <OwnPages own={own} user={user} onLeave={onLeave} onCodes={onCodes} onLook={onLook} />}
         {page === 'receipt' && (
           <ReceiptPage key={route.rest} request={route.rest} turns={conversation.turns} messages={messagesOf} />
         )}
@@ -170,6 +186,17 @@ function Shell({ user, auditDown, onLeave, onCodes }: ShellProps) {
       </main>
     </div>
   );
+}
+
+interface OwnProps extends Omit<ShellProps, 'auditDown'> {
+  readonly own: string;
+}
+
+function OwnPages({ own, user, onLeave, onCodes, onLook }: OwnProps) {
+  if (own === 'confirm') return <ConfirmPage user={user} onConfirmed={onLook} />;
+  if (own === 'factor') return <FactorPage user={user} onCodes={onCodes} />;
+  if (own === 'passkey') return <PasskeyPage user={user} onCodes={onCodes} />;
+  return <SecurityPage user={user} onLeave={onLeave} />;
 }
 
 function focusMain(): void {

@@ -1,7 +1,7 @@
 import type { ProblemCode } from '#kernel/problem.ts';
 
-/** What the gateway may answer, and the two things that can happen to us before it answers. */
-export type RefusalCode = ProblemCode | 'offline' | 'unreadable';
+/** What the gateway may answer, and what can happen to us before it does. */
+export type RefusalCode = ProblemCode | 'offline' | 'unreadable' | 'passkey_failed' | 'passkey_known';
 
 export interface RefusalDetail {
   readonly status?: number;
@@ -13,6 +13,8 @@ export interface RefusalDetail {
   /** Of `step_up_required`: what a code must confirm, and the gateway's sentence for it. */
   readonly challenge?: string;
   readonly operation?: string;
+  /** Of that and of `code_required`: which factors the account has, `passkey` and `totp`, with a blank between. */
+  readonly factors?: string;
 }
 
 /** The one way a call fails in the portal. */
@@ -49,6 +51,7 @@ export function readRefusal(
   const message = textOf(source['message']) ?? textOf(source['detail']) ?? textOf(source['title']);
   const challenge = textOf(document['challenge']) ?? textOf(source['challenge']);
   const operation = textOf(document['operation']) ?? textOf(source['operation']);
+  const factors = textOf(document['factors']);
   return {
     code: known(code) ? code : guess(status),
     detail: {
@@ -56,6 +59,7 @@ export function readRefusal(
       ...(message === null ? {} : { message }),
       ...(challenge === null ? {} : { challenge }),
       ...(operation === null ? {} : { operation }),
+      ...(factors === null ? {} : { factors }),
     },
   };
 }

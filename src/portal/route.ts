@@ -1,4 +1,4 @@
-import { useEffect, useState } from 'preact/hooks';
+import { useLayoutEffect, useState } from 'preact/hooks';
 import type { Role } from '#kernel/principal.ts';
 
 export type Page = 'ask' | 'scoring' | 'keys' | 'audit' | 'models' | 'users' | 'security' | 'receipt';
@@ -38,8 +38,9 @@ export function useRoute(): Route {
   return route;
 }
 
+/** From the first sight on: a plain effect comes a moment later, and would miss who is quicker. */
 function useHashChange(follow: () => void): void {
-  useEffect(() => {
+  useLayoutEffect(() => {
     addEventListener('hashchange', follow);
     return () => removeEventListener('hashchange', follow);
   }, []);
@@ -56,6 +57,16 @@ export function useEnrolment(): readonly [token: string | null, done: () => void
   const [token, setToken] = useState(takeToken);
   useHashChange(() => setToken((before) => takeToken() ?? before));
   return [token, () => setToken(null)];
+}
+
+const SIGN_IN_ERROR = '#/sign-in?error=';
+
+/** How a sign-in through the identity provider ended, where this page was opened by it. Told once. */
+export function takeSignInError(): string | null {
+  if (!location.hash.startsWith(SIGN_IN_ERROR)) return null;
+  const error = location.hash.slice(SIGN_IN_ERROR.length);
+  history.replaceState(null, '', location.pathname);
+  return error;
 }
 
 /** Out of the address bar and the history at once: a token must not be seen, bookmarked or found there later. */

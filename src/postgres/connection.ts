@@ -16,6 +16,8 @@ export interface ConnectionOptions {
   readonly connectTimeoutMs?: number;
   /** PEM file with the authorities that a remote server's certificate is checked against; default: Node's. */
   readonly caFile?: string;
+  /** Taken from the start, where the login may take it: its rights in place of the login's own. */
+  readonly role?: string;
 }
 
 /**
@@ -39,7 +41,7 @@ export function clientConfig(url: string, options: ConnectionOptions): ClientCon
     application_name: options.applicationName,
     client_encoding: 'UTF8',
     // Objects are written with their schema; this is for what a statement forgets, and so that nothing else is found.
-    options: '-c search_path=strongroom,pg_temp',
+    options: `-c search_path=strongroom,pg_temp${options.role === undefined ? '' : ` -c role=${options.role}`}`,
     statement_timeout: statementTimeoutMs,
     lock_timeout: statementTimeoutMs,
     idle_in_transaction_session_timeout: 30_000,

@@ -13,9 +13,10 @@ export const EMBEDDED = {
   migrator: 'strongroom_migrator',
   runtime: 'strongroom_runtime',
   auditor: 'strongroom_auditor_login',
+  signer: 'strongroom_signer_login',
 } as const;
 
-export type EmbeddedLogin = 'superuser' | 'migrator' | 'runtime' | 'auditor';
+export type EmbeddedLogin = 'superuser' | 'migrator' | 'runtime' | 'auditor' | 'signer';
 
 /** One cluster: where it lies and who may enter. Kept in `postgres.json` of the data folder, mode 0600. */
 export interface Cluster {
@@ -41,14 +42,21 @@ export async function findCluster(dataDir: string): Promise<Cluster> {
   });
   if (text !== undefined) {
     const { home, passwords, prepared } = JSON.parse(text) as Cluster;
-    return { home: resolve(dataDir, home), passwords, prepared };
+    // A data folder from before there was a signer: its login is made by the next start.
+    return { home: resolve(dataDir, home), passwords: { ...passwords, signer: passwords.signer ?? '' }, prepared };
   }
   const isRoot = process.getuid?.() === 0;
   // The random part keeps a data folder that was deleted and made again from meeting its former cluster.
   const name = `${createHash('sha256').update(dataDir).digest('hex').slice(0, 16)}-${randomBytes(4).toString('hex')}`;
   const cluster: Cluster = {
     home: isRoot ? join(SHARED_STATE, name) : join(dataDir, 'postgres'),
-    passwords: { superuser: password(), migrator: password(), runtime: password(), auditor: password() },
+    passwords: {
+      superuser: password(),
+      migrator: password(),
+      runtime: password(),
+      auditor: password(),
+      signer: password(),
+    },
     prepared: false,
   };
   await writePointer(dataDir, cluster);
@@ -119,13 +127,15 @@ const initArguments = (data: string, passwordFile: string): string[] => [
 ];
 
 /** Makes the database and the logins; repeatable, so an interruption anywhere is mended by the next start. */
-export async function prepareCluster(dataDir: string, cluster: Cluster, port: number): Promise<Cluster> {
+export async function prepareCluster(dataDir: string, found: Cluster, port: number): Promise<Cluster> {
+  const cluster = { ...found, passwords: { ...found.passwords, signer: found.passwords.signer || password() } };
   await asSuperuser(cluster, port, 'postgres', async (client) => {
     await ensureLogin(client, EMBEDDED.migrator, cluster.passwords.migrator, 'CREATEROLE');
     await ensureLogin(client, EMBEDDED.runtime, cluster.passwords.runtime, 'NOCREATEROLE');
     await ensureLogin(client, EMBEDDED.auditor, cluster.passwords.auditor, 'NOCREATEROLE');
-    const found = await client.query('SELECT 1 FROM pg_database WHERE datname = $1', [EMBEDDED.database]);
-    if (found.rowCount === 0) await client.query(`CREATE DATABASE ${EMBEDDED.database}`);
+    await ensureLogin(client, EMBEDDED.signer, cluster.passwords.signer, 'NOCREATEROLE');
+    const made = await client.query('SELECT 1 FROM pg_database WHERE datname = $1', [EMBEDDED.database]);
+    if (made.rowCount === 0) await client.query(`CREATE DATABASE ${EMBEDDED.database}`);
     await client.query('REVOKE ALL ON DATABASE postgres, template1 FROM PUBLIC');
     await client.query(databasePrivileges(EMBEDDED.database));
   });
@@ -143,7 +153,7 @@ export function databasePrivileges(database: string): string {
   return [
     `REVOKE ALL ON DATABASE ${name} FROM PUBLIC`,
     `GRANT CONNECT, CREATE ON DATABASE ${name} TO ${EMBEDDED.migrator}`,
-    `GRANT CONNECT ON DATABASE ${name} TO ${EMBEDDED.runtime}, ${EMBEDDED.auditor}`,
+    `GRANT CONNECT ON DATABASE ${name} TO ${EMBEDDED.runtime}, ${EMBEDDED.auditor}, ${EMBEDDED.signer}`,
   ].join('; ');
 }
 

@@ -15,11 +15,12 @@ export interface EmbeddedOptions {
   readonly settings?: Settings;
 }
 
-/** A real Postgres 18 on 127.0.0.1 with one database and three logins, none of them a superuser. */
+/** A real Postgres 18 on 127.0.0.1 with one database and four logins, none of them a superuser. */
 export interface EmbeddedPostgres extends AsyncDisposable {
   readonly migrateUrl: string;
   readonly runtimeUrl: string;
   readonly auditorUrl: string;
+  readonly signerUrl: string;
   /** Gives the server up. It is shut down once no living process uses it any more. Repeatable. */
   stop(): Promise<void>;
 }
@@ -49,7 +50,7 @@ async function open(dataDir: string, lock: string, { log, settings = {} }: Embed
   const found = await findServer(cluster);
   const server = found ?? (await startServer(cluster, binaries, settings, log, account));
   try {
-    if (!cluster.prepared) {
+    if (!cluster.prepared || cluster.passwords.signer === '') {
       cluster = await prepareCluster(dataDir, cluster, server.port);
       for (const name of await formerClusters(cluster)) {
         log.warn('a cluster of an earlier data folder of this name is still there', { file: join(SHARED_STATE, name) });
@@ -89,6 +90,7 @@ async function open(dataDir: string, lock: string, { log, settings = {} }: Embed
     migrateUrl: loginUrl(cluster, 'migrator', server.port),
     runtimeUrl: loginUrl(cluster, 'runtime', server.port),
     auditorUrl: loginUrl(cluster, 'auditor', server.port),
+    signerUrl: loginUrl(cluster, 'signer', server.port),
     stop,
     [Symbol.asyncDispose]: stop,
   };

@@ -11,6 +11,10 @@ export const ROLES = {
   auditor: 'strongroom_auditor',
   /** `strongroom audit verify` and `export`: reads the whole log. Never for a login that serves requests. */
   verifier: 'strongroom_verifier',
+  /** Extends the tree and publishes checkpoints; the gateway takes it on a connection of its own. */
+  signer: 'strongroom_signer',
+  /** Drops old bodies, puts another key in force: a person at the command line. Never for a login that serves requests. */
+  keeper: 'strongroom_keeper',
 } as const;
 
 export const SCHEMA = 'strongroom';
@@ -21,6 +25,8 @@ export interface Logins {
   readonly auditorLogin?: string | undefined;
   /** Without one the migration login verifies, by SET ROLE. */
   readonly verifierLogin?: string | undefined;
+  /** Without one the runtime login signs, by SET ROLE. */
+  readonly signerLogin?: string | undefined;
 }
 
 interface Grant {
@@ -30,7 +36,10 @@ interface Grant {
   readonly inherit: boolean;
 }
 
-function grants({ runtimeLogin, auditorLogin, verifierLogin }: Logins): Grant[] {
+/** What the migration login may become, and has the rights of only then. */
+const OF_THE_MIGRATOR = [ROLES.owner, ROLES.verifier, ROLES.keeper];
+
+function grants({ runtimeLogin, auditorLogin, verifierLogin, signerLogin }: Logins): Grant[] {
   const app = runtimeLogin ?? auditorLogin;
   const auditor = auditorLogin ?? runtimeLogin;
   const verifier = verifierLogin === undefined ? [] : [{ role: ROLES.verifier, login: verifierLogin, inherit: false }];
@@ -38,6 +47,7 @@ function grants({ runtimeLogin, auditorLogin, verifierLogin }: Logins): Grant[] 
   return [
     ...verifier,
     { role: ROLES.app, login: app, inherit: true },
+    { role: ROLES.signer, login: signerLogin ?? app, inherit: (signerLogin ?? app) !== app },
     { role: ROLES.auditor, login: auditor, inherit: app !== auditor },
   ];
 }
@@ -59,19 +69,22 @@ export async function ensureRoles(client: Client, logins: Logins): Promise<void>
     }
   }
   // SET and not INHERIT: a connection of the migrator has the owner's rights inside a migration only.
-  for (const role of [ROLES.owner, ROLES.verifier]) {
+  for (const role of OF_THE_MIGRATOR) {
     if (await holds(client, "SELECT pg_has_role(current_user, $1, 'SET') AS it", [role])) continue;
     await clusterWide(client, `GRANT ${role} TO CURRENT_USER WITH SET TRUE, INHERIT FALSE`);
   }
   for (const grant of grants(logins)) {
     if (!(await isGranted(client, grant))) await clusterWide(client, grantStatement(grant));
   }
-  const { runtimeLogin, auditorLogin } = logins;
-  if (runtimeLogin !== undefined && auditorLogin !== undefined && runtimeLogin !== auditorLogin) {
+  const { runtimeLogin, auditorLogin, signerLogin } = logins;
+  for (const [role, other] of [
+    [ROLES.auditor, auditorLogin],
+    [ROLES.signer, signerLogin],
+  ] as const) {
+    if (runtimeLogin === undefined || other === undefined || runtimeLogin === other) continue;
     // Left from the time when one login did for both.
-    const former = { role: ROLES.auditor, login: runtimeLogin };
-    if (await isGranted(client, former)) {
-      await clusterWide(client, `REVOKE ${former.role} FROM ${escapeIdentifier(former.login)}`);
+    if (await isGranted(client, { role, login: runtimeLogin })) {
+      await clusterWide(client, `REVOKE ${role} FROM ${escapeIdentifier(runtimeLogin)}`);
     }
   }
   if (!(await holds(client, 'SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1) AS it', [SCHEMA]))) {
@@ -147,6 +160,7 @@ export interface PrintedLogins {
   readonly migrateLogin?: string;
   readonly runtimeLogin?: string;
   readonly auditorLogin?: string;
+  readonly signerLogin?: string;
 }
 
 /** The SQL that a DBA runs by hand, connected to the database, where the migration login may not create roles. */
@@ -154,17 +168,17 @@ export function printRoles(names: PrintedLogins = {}): string {
   const { database = 'strongroom', migrateLogin = 'strongroom_migrator', runtimeLogin = 'strongroom_runtime' } = names;
   const auditorLogin =
     names.auditorLogin ?? (names.runtimeLogin === undefined ? 'strongroom_auditor_login' : undefined);
-  const logins = [...new Set([migrateLogin, runtimeLogin, auditorLogin ?? runtimeLogin])].map((name) =>
-    escapeIdentifier(name),
-  );
+  const signerLogin = names.signerLogin ?? (names.runtimeLogin === undefined ? 'strongroom_signer_login' : undefined);
+  const others = [auditorLogin ?? runtimeLogin, signerLogin ?? runtimeLogin];
+  const logins = [...new Set([migrateLogin, runtimeLogin, ...others])].map((name) => escapeIdentifier(name));
   const lines = [
     '-- Strongroom: roles and logins. Run once as an administrator, connected to the database.',
     '-- The logins themselves (CREATE ROLE … LOGIN PASSWORD …) are yours to make first.',
     ...Object.values(ROLES).map((role) => `CREATE ROLE ${role} NOLOGIN NOSUPERUSER NOBYPASSRLS NOINHERIT;`),
-    ...[ROLES.owner, ROLES.verifier].map(
+    ...OF_THE_MIGRATOR.map(
       (role) => `GRANT ${role} TO ${escapeIdentifier(migrateLogin)} WITH SET TRUE, INHERIT FALSE;`,
     ),
-    ...grants({ runtimeLogin, auditorLogin }).map((grant) => `${grantStatement(grant)};`),
+    ...grants({ runtimeLogin, auditorLogin, signerLogin }).map((grant) => `${grantStatement(grant)};`),
     `CREATE SCHEMA ${SCHEMA} AUTHORIZATION ${ROLES.owner};`,
     'REVOKE ALL ON SCHEMA public FROM PUBLIC;',
     `REVOKE ALL ON DATABASE ${escapeIdentifier(database)} FROM PUBLIC;`,

@@ -2,8 +2,8 @@ import type { Client } from 'pg';
 import { ROLES } from './roles.ts';
 
 /**
- * `full`: the login that serves requests can't read as an auditor, nor the auditor's login act as the gateway.
- * `reduced`: one login has both roles and takes them by SET LOCAL ROLE.
+ * `full`: the login that serves requests can neither read as an auditor nor sign, nor do the others' logins act as the
+ * gateway. `reduced`: a login has several of these roles and takes them by SET ROLE.
  */
 export type Separation = 'full' | 'reduced';
 
@@ -40,6 +40,9 @@ const POWERFUL = [
   'pg_execute_server_program',
 ];
 
+/** Roles that no login of a running gateway may have. */
+const FORBIDDEN: readonly string[] = [ROLES.verifier, ROLES.keeper, ...POWERFUL];
+
 /**
  * Checks a login that serves requests or auditors, over its own connection and before any SET ROLE. Asked of the
  * session's login, so a role taken meanwhile does not hide what can be taken back with RESET ROLE.
@@ -68,7 +71,8 @@ export async function checkRuntimeLogin(client: Pick<Client, 'query'>): Promise<
   const faults = faultsOf(standing);
   if (faults.length > 0) throw new UnsafeDatabase(faults);
   const { memberships } = standing;
-  return { separation: memberships.includes(ROLES.app) && memberships.includes(ROLES.auditor) ? 'reduced' : 'full' };
+  const held = [ROLES.app, ROLES.auditor, ROLES.signer].filter((role) => memberships.includes(role));
+  return { separation: held.length > 1 ? 'reduced' : 'full' };
 }
 
 function faultsOf(standing: Standing): string[] {
@@ -87,7 +91,7 @@ function faultsOf(standing: Standing): string[] {
   if (standing.owns_object || memberships.includes(ROLES.owner)) {
     faults.push(`the login ${login} is the owner of the schema, or a member of the owner`);
   }
-  for (const role of memberships.filter((name) => name === ROLES.verifier || POWERFUL.includes(name))) {
+  for (const role of memberships.filter((name) => FORBIDDEN.includes(name))) {
     faults.push(`the login ${login} is a member of ${role}`);
   }
   return faults;

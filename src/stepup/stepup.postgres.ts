@@ -1,7 +1,7 @@
 import { prepared, type Queryable } from '#postgres/pool.ts';
 import type { ChallengeStore } from './stepup.ts';
 
-const FIND = prepared<{ operation: string; totp_secret: Buffer | null }>(
+const FIND = prepared<{ operation: string; digest: string; totp_secret: Buffer | null }>(
   'find_challenge',
   'SELECT * FROM strongroom.find_challenge($1, $2)',
 );
@@ -11,7 +11,7 @@ export function postgresChallenges(pool: Queryable): ChallengeStore {
     findChallenge: async (ref, session) => {
       const { rows } = await FIND(pool, ref, session);
       const [row] = rows;
-      return row?.totp_secret ? { operation: row.operation, totpSecret: row.totp_secret } : null;
+      return row ? { operation: row.operation, digest: row.digest, totpSecret: row.totp_secret } : null;
     },
   };
 }

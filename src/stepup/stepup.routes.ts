@@ -1,36 +1,58 @@
 import { NO_STEP_UP, type Route, route } from '#http/route.ts';
+import { RequestOptions } from '#identity/webauthn.contract.ts';
+import type { RequestOptions as Options } from '#identity/webauthn.ts';
 import type { Principal } from '#kernel/principal.ts';
-import { StepUpRequest, StepUpResponse } from './stepup.contract.ts';
+import { StepUpOptionsRequest, StepUpRequest, StepUpResponse } from './stepup.contract.ts';
+import type { Answer } from './stepup.ts';
 
 export interface StepUpPort {
   readonly proofSeconds: number;
-  prove(principal: Principal, challenge: string, code: string, requestId: string): Promise<string>;
+  prove(principal: Principal, challenge: string, answer: Answer, requestId: string): Promise<string>;
+  options(principal: Principal, challenge: string): Promise<Options>;
 }
+
+const proving = {
+  access: {
+    action: 'factor.prove',
+    resource: (_input: unknown, principal: Principal) => ({ type: 'account', id: principal.subject }),
+    denial: 'forbidden',
+  },
+  credentials: 'session',
+  stepUp: NO_STEP_UP,
+  counts: 'none',
+  records: 'denials',
+} as const;
 
 export function stepUpRoutes(stepUp: StepUpPort): Route[] {
   return [
     route<undefined, undefined, StepUpRequest>({
+      ...proving,
       id: 'auth.step-up',
       method: 'POST',
       path: '/auth/step-up',
-      summary: 'Answer a step-up challenge with a code; the proof is good for that one operation',
-      access: {
-        action: 'factor.prove',
-        resource: (_input, principal) => ({ type: 'account', id: principal.subject }),
-        denial: 'forbidden',
-      },
-      credentials: 'session',
-      stepUp: NO_STEP_UP,
-      counts: 'none',
-      records: 'denials',
+      summary: 'Answer a step-up challenge with a code or a passkey; the proof is good for that one operation',
       body: StepUpRequest,
-      bodyLimit: 4096,
+      bodyLimit: 16 * 1024,
       response: StepUpResponse,
       handle: async ({ principal, body, requestId }) => {
-        const proof = await stepUp.prove(principal, body.challenge, body.code, requestId);
+        const proof = await stepUp.prove(principal, body.challenge, body, requestId);
         const answer: StepUpResponse = { proof, expires_in: stepUp.proofSeconds };
         return { kind: 'json', body: answer };
       },
+    }),
+    route<undefined, undefined, StepUpOptionsRequest>({
+      ...proving,
+      id: 'auth.step-up.options',
+      method: 'POST',
+      path: '/auth/webauthn/step-up',
+      summary: 'What a passkey must sign to answer a step-up challenge',
+      body: StepUpOptionsRequest,
+      bodyLimit: 1024,
+      response: RequestOptions,
+      handle: async ({ principal, body }) => ({
+        kind: 'json',
+        body: await stepUp.options(principal, body.challenge),
+      }),
     }),
   ];
 }

@@ -16,6 +16,7 @@ const principal = (subject: string, roles: readonly string[] = [], clearance = 0
   attributes: { department, clearance, branch: '' },
   credential: { kind: 'session', ref: 'r' },
   hasTotp: false,
+  hasPasskey: false,
   restricted: false,
   scope: null,
   epoch: 1,

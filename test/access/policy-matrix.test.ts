@@ -25,6 +25,7 @@ const principal = (roles: readonly Role[], restricted = false): Principal => ({
   attributes: { department: 'treasury', branch: '', clearance: 2 },
   credential: { kind: 'session', ref: 'r' },
   hasTotp: true,
+  hasPasskey: false,
   restricted,
   scope: null,
   epoch: 1,

@@ -17,6 +17,7 @@ describe('leases', () => {
   const leaseOf = ({ pool, instance }: TestGateway) => postgresLease(pool, instance);
   const sweepBy = async (gateway: TestGateway) => {
     using lease = new Lease({
+      monotonic: () => performance.now(),
       ...leaseOf(gateway),
       submit: gateway.ledger.submit.bind(gateway.ledger),
       log: silentLog,

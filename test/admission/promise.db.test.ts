@@ -58,6 +58,7 @@ describe('what a gate promises', () => {
       attributes: { department: '', clearance: 0, branch: '' },
       credential: { kind: 'session', ref: who.session },
       hasTotp: false,
+      hasPasskey: false,
       restricted: false,
       scope: null,
       epoch: 1,

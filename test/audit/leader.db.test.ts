@@ -56,7 +56,7 @@ describe('who signs', () => {
 
   it('a leader that was overtaken can neither extend nor publish, however its statement was delayed', async () => {
     await using estate = await openEstate(cluster);
-    const leader = postgresLeadership(estate.database.runtimeUrl, { applicationName: 'old-signer' }, 'old');
+    const leader = postgresLeadership(estate.database.signerUrl, { applicationName: 'old-signer' }, 'old');
     const old = await leader.lead();
     assert.ok(old);
     await appendLeaves(estate, 8);
@@ -72,7 +72,7 @@ describe('who signs', () => {
 
   it('publishes no checkpoint that is smaller, the same, or ahead of the tree', async () => {
     await using estate = await openEstate(cluster);
-    const leader = postgresLeadership(estate.database.runtimeUrl, { applicationName: 'signer' }, 'one');
+    const leader = postgresLeadership(estate.database.signerUrl, { applicationName: 'signer' }, 'one');
     const leads = await leader.lead();
     assert.ok(leads);
     await appendLeaves(estate, 8);

@@ -37,6 +37,7 @@ const person = (username: string, roles: UserRecord['roles'], rest: Partial<User
     attributes: { department: 'risk', clearance: 2, branch: 'Zürich' },
     state: 'active',
     has_totp: false,
+    has_passkey: false,
     created_at: '2026-09-14T07:30:00Z',
     last_sign_in_at: ago(60 * 26),
     ...rest,
@@ -240,8 +241,9 @@ export class PortalPeople {
   }
 }
 
-function userOf({ id, username, roles, attributes, has_totp }: UserRecord): User {
-  return { id, username, roles, attributes, has_totp, must_enrol: roles.includes('admin') && !has_totp };
+function userOf({ id, username, roles, attributes, has_totp, has_passkey }: UserRecord): User {
+  const must_enrol = roles.includes('admin') && !has_totp && !has_passkey;
+  return { id, username, roles, attributes, has_totp, has_passkey, must_enrol };
 }
 
 function operationOf(verb: string, username: string, body: unknown): string {

@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net';
 import type { ChatRequest } from '#chat/chat.contract.ts';
 import type { EnrolRequest } from '#identity/factors.contract.ts';
 import type { ApiKey, KeyRequest, LoginRequest } from '#identity/identity.contract.ts';
+import type { SignInMethods } from '#identity/oidc.contract.ts';
 import type { UsageResponse } from '#quota/quota.contract.ts';
 import { stream } from './portal-answers.ts';
 import { type Call, CODE, StepUps } from './portal-call.ts';
@@ -31,6 +32,8 @@ const TYPES: Readonly<Record<string, string>> = {
 /** dist/portal and the shapes of the contracts, without a gateway: enough to hold the portal against. */
 export class PortalServer {
   readonly faults = { auditDown: false, quotaGone: false };
+  /** What the sign-in page may offer. */
+  methods: SignInMethods = { local_accounts: true, oidc: false };
   /** Milliseconds between two pieces of an answer. */
   stepMs = 15;
   /** How many answers a client hung up on. */
@@ -96,6 +99,7 @@ export class PortalServer {
     const body: unknown = text === '' ? undefined : JSON.parse(text);
     if (path === 'POST /auth/login') return this.#people.login(response, body as LoginRequest);
     if (path === 'POST /auth/enrol') return this.#people.enrol(response, body as EnrolRequest);
+    if (path === 'GET /auth/methods') return json(response, 200, this.methods);
     const token = /__Host-strongroom=(\w+)/.exec(request.headers.cookie ?? '')?.[1] ?? '';
     const user = this.#people.signedIn(token);
     if (user === undefined) return problem(response, url.pathname, 401, 'unauthenticated');

@@ -4,6 +4,7 @@ import { openCheckpoint, signCheckpoint } from '#audit/checkpoint.shared.ts';
 import { CheckpointFollower } from '#audit/follower.service.ts';
 import type { ReadNode } from '#audit/merkle.shared.ts';
 import { nodeCrypto, nodeSigner } from '#audit/note-crypto.node.ts';
+import type { SigningKeys } from '#audit/signing-keys.service.ts';
 import { postgresLeadership, postgresTree } from '#audit/tree.postgres.ts';
 import type { AuditMemory, LogFault, RememberedHead, TreeHead, TreeReader } from '#audit/tree.ts';
 import { TreeGuard } from '#audit/tree-guard.service.ts';
@@ -59,6 +60,7 @@ export async function openTree(
   { pool, instance, database }: { pool: GuardedPool; instance: string; database: TestDatabase },
   memory = new FakeMemory(),
   log: Log = silentLog,
+  keys: SigningKeys | null = null,
 ): Promise<TestTree> {
   let nodes = 0;
   let trips = 0;
@@ -81,19 +83,24 @@ export async function openTree(
     faults.push(fault);
     guard.condemn(fault);
   };
-  const leadership = postgresLeadership(database.runtimeUrl, { applicationName: `${instance}-signer` }, instance);
+  const leadership = postgresLeadership(database.signerUrl, { applicationName: `${instance}-signer` }, instance);
   const signer = new CheckpointSigner({
     ...leadership,
+    lead: async () => {
+      const led = await leadership.lead();
+      if (led !== null) await keys?.refresh();
+      return led;
+    },
     reader,
     advance,
-    sign: (head) => signCheckpoint(nodeCrypto, { ...head, origin: ORIGIN }, SIGNER),
+    sign: (head) => keys?.sign(head) ?? signCheckpoint(nodeCrypto, { ...head, origin: ORIGIN }, SIGNER),
     onFault,
     sha256,
     log,
   });
   const follower = new CheckpointFollower({
     latest: reader.latest,
-    open: (text) => openCheckpoint(nodeCrypto, text, SIGNER),
+    open: (text) => keys?.openCheckpoint(text) ?? openCheckpoint(nodeCrypto, text, SIGNER),
     advance,
     confirm: () => guard.confirm(),
     onFault,

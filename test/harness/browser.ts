@@ -13,8 +13,9 @@ import { type Browser, chromium, type LaunchOptions } from 'playwright-core';
 /**
  * A real browser from npm alone: `@sparticuz/chromium` carries the binary and the shared libraries (nss, nspr, expat)
  * that a bare machine lacks, `playwright-core` drives it. Works as root and without a network. Close it to end it.
+ * `more`: flags of the test's own.
  */
-export async function launchBrowser(): Promise<Browser> {
+export async function launchBrowser(more: readonly string[] = []): Promise<Browser> {
   restoreProto();
   const home = await unpacked();
   const driver = spawn(process.execPath, [fileURLToPath(new URL('./browser-server.ts', import.meta.url))], {
@@ -24,7 +25,7 @@ export async function launchBrowser(): Promise<Browser> {
   const options: LaunchOptions = {
     executablePath: join(home, 'chromium'),
     headless: true,
-    args: FLAGS,
+    args: [...FLAGS, ...more],
     env: {
       ...definedEnvironment(),
       HOME: home,

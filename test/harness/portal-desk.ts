@@ -86,6 +86,8 @@ export function useDesk(): Desk {
     },
     async ask(question) {
       await page.locator('textarea').fill(question);
+      // Enter sends nothing before it is known which model there is.
+      await page.locator('.composer-go:enabled').waitFor();
       await page.keyboard.press('Enter');
       return page.locator('.turn').last();
     },

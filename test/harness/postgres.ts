@@ -30,6 +30,7 @@ export interface TestDatabase {
   readonly name: string;
   readonly runtimeUrl: string;
   readonly auditorUrl: string;
+  readonly signerUrl: string;
   readonly migrateUrl: string;
   /** For attacks that a DBA could make; the product never holds it. */
   readonly superuserUrl: string;
@@ -82,6 +83,7 @@ async function startCluster(): Promise<TestCluster> {
       name,
       runtimeUrl: urlOf('runtime', name),
       auditorUrl: urlOf('auditor', name),
+      signerUrl: urlOf('signer', name),
       migrateUrl: urlOf('migrator', name),
       superuserUrl: urlOf('superuser', name),
       drop: () =>
@@ -165,6 +167,7 @@ async function migrateTemplate(cluster: Cluster, port: number): Promise<void> {
     directory: MIGRATIONS,
     runtimeLogin: EMBEDDED.runtime,
     auditorLogin: EMBEDDED.auditor,
+    signerLogin: EMBEDDED.signer,
     log: silentLog,
   });
 }

@@ -1,4 +1,5 @@
 import { auditRoutes } from '#audit/audit.routes.ts';
+import { holdRoutes } from '#audit/hold.routes.ts';
 import { proofRoutes } from '#audit/proof.routes.ts';
 import { receiptRoutes } from '#audit/receipt.routes.ts';
 import { chatRoutes } from '#chat/chat.routes.ts';
@@ -9,6 +10,8 @@ import { factorRoutes } from '#identity/factors.routes.ts';
 import { identityRoutes } from '#identity/identity.routes.ts';
 import { keyRoutes } from '#identity/keys.routes.ts';
 import { methodsRoute, oidcRoutes } from '#identity/oidc.routes.ts';
+import { passkeyConfirmRoutes, passkeySignInRoutes } from '#identity/passkey-sign-in.routes.ts';
+import { passkeyRoutes } from '#identity/passkeys.routes.ts';
 import { tokenRoutes } from '#identity/token.routes.ts';
 import { userRoutes } from '#identity/users.routes.ts';
 import type { Principal } from '#kernel/principal.ts';
@@ -29,6 +32,8 @@ const features: Route[] = [
   ...keyRoutes(NOTHING),
   ...factorRoutes(NOTHING),
   ...stepUpRoutes(NOTHING),
+  ...passkeyRoutes({ nameOf: async () => 'key' } as never),
+  ...passkeySignInRoutes(NOTHING, []),
   ...userRoutes(users),
   methodsRoute(NOTHING),
   ...chatRoutes(NOTHING),
@@ -38,6 +43,7 @@ const features: Route[] = [
   ...quotaRoutes(NOTHING, 'UTC'),
   ...auditRoutes(NOTHING),
   ...proofRoutes(NOTHING),
+  ...holdRoutes({ list: async () => [{}] } as never),
   ...receiptRoutes(NOTHING),
   ...healthRoutes(NOTHING),
 ];
@@ -60,11 +66,16 @@ export interface DeclaredRoute {
 const WITH_FACTOR = {
   username: 'somebody',
   hasTotp: true,
+  hasPasskey: false,
   credential: { kind: 'session', ref: 'x' },
 } as Principal;
 
 /** Routes that are there with a provider or audiences configured. */
-const OPTIONAL = [...oidcRoutes(NOTHING), ...tokenRoutes({ audiences: ['x'] } as never)] as unknown as readonly Known[];
+const OPTIONAL = [
+  ...oidcRoutes(NOTHING),
+  ...passkeyConfirmRoutes(NOTHING),
+  ...tokenRoutes({ audiences: ['x'] } as never),
+] as unknown as readonly Known[];
 
 const BODY = { username: 'x', name: 'x', roles: [], audience: 'x', document: { features: [] } };
 

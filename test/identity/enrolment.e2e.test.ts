@@ -24,6 +24,8 @@ const ALLOWED = [
   'auth.logout',
   'auth.totp.enrol',
   'auth.totp.activate',
+  'auth.passkeys.begin',
+  'auth.passkeys.register',
   'auth.sessions',
   'auth.sessions.end',
 ];

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { generateSync } from 'otplib';
+import { SoftAuthenticator } from '../fakes/authenticator.ts';
 import { BankProvider, type BankUser } from '../fakes/bank-provider.ts';
+import { freePort } from '../harness/free-port.ts';
 import { TestGateway } from '../harness/gateway.ts';
 import type { Answer } from '../harness/https-client.ts';
 
@@ -27,6 +28,7 @@ describe('sign-in through the identity provider', () => {
 
   before(async () => {
     provider = await BankProvider.start();
+    // The provider must know where to send browsers back to before the gateway listens there.
     const port = await freePort();
     await provider.register({ ...CLIENT, redirectUri: `https://localhost:${port}/auth/oidc/callback` });
     gateway = await TestGateway.open(async (dataDir) => {
@@ -228,6 +230,35 @@ describe('sign-in through the identity provider', () => {
     assert.equal((await gateway.client.post('/auth/oidc/code', { code }, again.headers)).code, 'code_used');
   });
 
+  it('lets a user show his own passkey there, once, in the session that asked', async () => {
+    const deputy = { sub: 'u-3', claims: { preferred_username: 'deputy', roles: ['llm-admins'] } };
+    const fresh = await sessionOf(await signIn(deputy, '?fresh=true'));
+    const post = (path: string, body: unknown, { headers }: { headers: Record<string, string> }) =>
+      gateway.client.request('POST', path, { headers, ...(body === undefined ? {} : { body }) });
+    const device = new SoftAuthenticator(gateway.url);
+    const begun = await post('/auth/webauthn/register/options', {}, fresh);
+    const made = await post(
+      '/auth/webauthn/register',
+      { name: 'Key', attestation: device.create(begun.json()) },
+      fresh,
+    );
+    assert.equal(made.status, 201, made.text);
+    const one = await sessionOf(await signIn(deputy));
+    const two = await sessionOf(await signIn(deputy));
+    assert.equal(one.user.must_enrol, true);
+    const more = await post('/auth/webauthn/register/options', {}, one);
+    assert.equal(more.code, 'step_up_required', 'not a second one before the first is shown');
+    const assertion = device.get((await post('/auth/webauthn/confirm/options', undefined, one)).json());
+    assert.equal((await post('/auth/webauthn/confirm', { assertion }, two)).code, 'invalid_credentials');
+    const again = device.get((await post('/auth/webauthn/confirm/options', undefined, one)).json());
+    const confirmed = await post('/auth/webauthn/confirm', { assertion: again }, one);
+    assert.equal(confirmed.status, 200, confirmed.text);
+    const headers = { cookie: pairOf(confirmed, '__Host-strongroom') };
+    assert.equal((await gateway.client.get('/admin/users', headers)).status, 200);
+    assert.equal((await gateway.client.get('/auth/session', one.headers)).status, 401, 'a new id takes its place');
+    assert.equal((await post('/auth/webauthn/confirm', { assertion: again }, two)).code, 'invalid_credentials');
+  });
+
   it('lets a user whom the provider has just asked again set up a factor without a password', async () => {
     const old = await sessionOf(await signIn(LI));
     const refused = await gateway.client.post('/auth/totp/enrol', NO_PASSWORD, old.headers);
@@ -257,13 +288,4 @@ interface SessionUser {
   readonly roles: readonly string[];
   readonly attributes: { readonly department: string; readonly clearance: number; readonly branch: string };
   readonly must_enrol: boolean;
-}
-
-/** The provider must know where to send browsers back to before the gateway listens there. */
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }

@@ -36,6 +36,7 @@ const user = {
   attributes: { department: 'risk', clearance: 2, branch: 'Zürich' },
   state: 'active',
   has_totp: false,
+  has_passkey: false,
   created_at: '2026-11-21T00:00:00Z',
   last_sign_in_at: null,
 } satisfies Parameters<typeof draftOf>[0];

@@ -21,7 +21,7 @@ describe('separation of database logins', () => {
     cluster = await testCluster();
     database = await cluster.freshDatabase({ migrated: false });
     directory = await mkdtemp(join(tmpdir(), 'strongroom-migrations-'));
-    await run({ runtimeLogin: EMBEDDED.runtime, auditorLogin: EMBEDDED.auditor });
+    await run({ runtimeLogin: EMBEDDED.runtime, auditorLogin: EMBEDDED.auditor, signerLogin: EMBEDDED.signer });
   });
   after(async () => {
     await cluster.stop();
@@ -59,6 +59,7 @@ describe('separation of database logins', () => {
   it('is full with one login each', async () => {
     assert.deepEqual(await on(database.runtimeUrl, checkRuntimeLogin), { separation: 'full' });
     assert.deepEqual(await on(database.auditorUrl, checkRuntimeLogin), { separation: 'full' });
+    assert.deepEqual(await on(database.signerUrl, checkRuntimeLogin), { separation: 'full' });
   });
 
   it('is reduced where one login has both roles, which it takes by SET LOCAL ROLE', async () => {
@@ -68,18 +69,16 @@ describe('separation of database logins', () => {
     const url = database.runtimeUrl.replace(/\/\/[^@]*@/, '//only_one:secret@');
     assert.deepEqual(await on(url, checkRuntimeLogin), { separation: 'reduced' });
     await using pool = openPool(url, { applicationName: 'test', log: silentLog });
-    for (const role of ['strongroom_app', 'strongroom_auditor']) {
+    for (const role of ['strongroom_app', 'strongroom_auditor', 'strongroom_signer']) {
       const { rows } = await inTransaction(pool, { role, readOnly: true }, (client) =>
         client.query('SELECT current_user::text AS role'),
       );
       assert.deepEqual(rows, [{ role }]);
     }
     await run({ runtimeLogin: 'only_one', auditorLogin: EMBEDDED.auditor });
-    assert.deepEqual(
-      await on(url, checkRuntimeLogin),
-      { separation: 'full' },
-      'a second login takes the auditor role away',
-    );
+    assert.deepEqual(await on(url, checkRuntimeLogin), { separation: 'reduced' }, 'it still signs');
+    await run({ runtimeLogin: 'only_one', auditorLogin: EMBEDDED.auditor, signerLogin: EMBEDDED.signer });
+    assert.deepEqual(await on(url, checkRuntimeLogin), { separation: 'full' }, 'other logins take the roles away');
   });
 
   it('refuses a superuser', async () => {
@@ -109,6 +108,15 @@ describe('separation of database logins', () => {
       ),
       refused(/member of the owner/),
     );
+  });
+
+  it('refuses roles that read the whole log or drop from it', async () => {
+    for (const role of ['strongroom_verifier', 'strongroom_keeper']) {
+      await assert.rejects(
+        judge(`with_${role}`, `GRANT ${role} TO with_${role}`),
+        refused(new RegExp(`member of ${role}`)),
+      );
+    }
   });
 
   it('refuses predefined roles that reach past every grant', async () => {

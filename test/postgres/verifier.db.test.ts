@@ -10,7 +10,17 @@ import { type TestCluster, testCluster } from '../harness/postgres.ts';
 
 const DENIED = { code: '42501' };
 /** What the verifier reads, and not one table more. */
-const READABLE = ['checkpoint', 'entry', 'head', 'leaf', 'migration', 'signing_key', 'tree', 'tree_node'];
+const READABLE = [
+  'checkpoint',
+  'dropped_range',
+  'entry',
+  'head',
+  'leaf',
+  'migration',
+  'signing_key',
+  'tree',
+  'tree_node',
+];
 
 describe('the role that reads the whole log', () => {
   let cluster: TestCluster;

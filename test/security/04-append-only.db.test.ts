@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { registerSigningKey } from '#audit/tree.postgres.ts';
+import { registerSigningKey } from '#audit/signing-key.postgres.ts';
 import { silentLog } from '#kernel/log.ts';
 import { openConnection } from '#postgres/connection.ts';
 import { type GuardedPool, openPool } from '#postgres/pool.ts';
@@ -18,31 +18,48 @@ const GRANTED = [
   'commit_batch(text,text,json,json,json)',
   'count_accounts()',
   'current_policy()',
-  'extend_tree(bigint,integer)',
+  'dropped_until()',
   'find_account(text)',
   'find_challenge(text,text)',
   'find_enrolment(text)',
   'find_federated(text)',
   'find_principal(text,text)',
+  'has_passkey(text)',
   'keep_house()',
   'latest_checkpoint()',
-  'lead_tree(text)',
   'list_accounts()',
+  'list_holds()',
   'list_keys(text)',
+  'list_passkeys(text)',
   'list_sessions(text)',
+  'log_growth()',
   'model_states()',
   'orphaned_intents()',
   'own_receipt(text,text)',
   'pending_totp(text)',
-  'put_checkpoint(bigint,bigint,bytea,text)',
   'register_signing_key(text,bytea)',
   'renew_lease(text)',
   'return_guess(text,text)',
   'score_models(boolean)',
+  'signing_keys()',
   'take_guess(text,text)',
+  'take_webauthn_challenge(text,text,text)',
   'tree_nodes(integer[],bigint[])',
   'tree_state()',
   'usage_today(text,text[],text)',
+];
+/** Of the login that signs, which serves no request, and of the keeper, whom nobody is but a person at the command line. */
+const SIGNS = ['extend_tree(bigint,integer)', 'lead_tree(text)', 'put_checkpoint(bigint,bigint,bytea,text)'];
+const KEEPS = [
+  'checkpoint_at(bigint)',
+  'commit_batch(text,text,json,json,json)',
+  'cut_log()',
+  'forget_openings(integer)',
+  'latest_checkpoint()',
+  'retention_state(integer)',
+  'signing_keys()',
+  'tree_nodes(integer[],bigint[])',
+  'tree_state()',
 ];
 const WRITES = ['INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'REFERENCES', 'TRIGGER'];
 const DENIED = { code: '42501' };
@@ -63,6 +80,7 @@ describe('promise 4: the application can only append', () => {
     await commit([settle(intent, {}, { opening: '00'.repeat(32) })]);
     await registerSigningKey(pool, ORIGIN, SIGNER.publicKey);
     await (await treeOf(estate, 'gw_2')).sign();
+    await estate.dba.query("INSERT INTO dropped_range VALUES (0, 1, '2024-01-01T00:00:00Z', 9, now())");
     gateway = pool;
     auditor = openPool(estate.database.auditorUrl, { applicationName: 'auditor', log: silentLog });
     const rows = await estate.rows<{ relname: string }>(
@@ -136,6 +154,31 @@ describe('promise 4: the application can only append', () => {
     }
   });
 
+  it('its login neither extends the tree nor puts a checkpoint; the signer does nothing else', async () => {
+    for (const call of ["lead_tree('x')", 'extend_tree(1, 1)', "put_checkpoint(1, 1, '', '')"]) {
+      await assert.rejects(gateway.query(`SELECT * FROM strongroom.${call}`), DENIED, call);
+    }
+    await assert.rejects(gateway.query('SET ROLE strongroom_signer'), DENIED);
+    await assert.rejects(gateway.query('SET ROLE strongroom_keeper'), DENIED);
+    assert.deepEqual(
+      (await callable('strongroom_signer')).map(({ it }) => it),
+      SIGNS,
+    );
+    assert.deepEqual(
+      (await callable('strongroom_keeper')).map(({ it }) => it),
+      KEEPS,
+    );
+    assert.deepEqual([await privileges('strongroom_signer'), await privileges('strongroom_keeper')], [[], []]);
+    const signer = openPool(estate.database.signerUrl, { applicationName: 'signer', log: silentLog });
+    try {
+      await refusesAll(signer, ['migration']);
+      await assert.rejects(signer.query("SELECT strongroom.commit_batch('x', 'UTC', '[]', '[]', '[]')"), DENIED);
+      await assert.rejects(signer.query('SET ROLE strongroom_app'), DENIED);
+    } finally {
+      await signer.close();
+    }
+  });
+
   it('its login can not become somebody else, nor make anything', async () => {
     for (const statement of [
       'SET ROLE strongroom_owner',
@@ -181,7 +224,16 @@ describe('promise 4: the application can only append', () => {
   it('the owner of the log itself is refused, in the table and in each partition', async () => {
     const owner = await openConnection(estate.database.migrateUrl, { applicationName: 'owner' });
     await owner.query('SET ROLE strongroom_owner');
-    for (const table of ['entry', 'entry_000000', 'leaf', 'policy_version', 'tree_node', 'checkpoint', 'signing_key']) {
+    for (const table of [
+      'entry',
+      'entry_000000',
+      'leaf',
+      'policy_version',
+      'tree_node',
+      'checkpoint',
+      'signing_key',
+      'dropped_range',
+    ]) {
       const column = await columnOf(table);
       for (const statement of [
         `UPDATE ${table} SET ${column} = ${column}`,

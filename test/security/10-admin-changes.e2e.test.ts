@@ -23,6 +23,9 @@ const WITHOUT: Readonly<Record<string, string>> = {
   'auth.sessions.end': 'takes away one’s own',
   'keys.revoke': 'takes away one’s own',
   'auth.step-up': 'is the second factor',
+  'auth.step-up.options': 'is what the second factor signs',
+  'auth.passkeys.register': 'needs an answer to the challenge that a step-up or the password has begun',
+  'auth.passkeys.rename': 'is a label of one’s own',
   'auth.totp.activate': 'needs a code of the secret that a step-up or the password has begun',
   'chat.completions': 'is use, not change',
 };

@@ -11,8 +11,8 @@ const problems: Record<RefusalCode, string> = {
   context_length_exceeded: 'The conversation is longer than this model can read. Start a new one, or ask for less.',
   unauthenticated: 'Please sign in.',
   invalid_credentials: 'Username, password or code is not right.',
-  code_required: 'Enter the code from your authenticator.',
-  step_up_required: 'This needs a fresh code from your authenticator.',
+  code_required: 'Show your second factor.',
+  step_up_required: 'This needs your second factor once more.',
   code_used: 'This code has been used. Wait for the next one.',
   forbidden: 'Policy does not allow you to do this.',
   session_required: 'This needs a signed-in session, not an API key.',
@@ -41,6 +41,8 @@ const problems: Record<RefusalCode, string> = {
   internal: 'Something failed inside the gateway.',
   offline: 'The gateway can’t be reached.',
   unreadable: 'The gateway’s answer could not be read.',
+  passkey_failed: 'No passkey has answered.',
+  passkey_known: 'This device holds a passkey of yours already.',
 };
 
 export const en = {
@@ -98,7 +100,8 @@ export const en = {
     password: 'Your password is changed and every session has ended. Sign in with the new one.',
     enrolled: 'Your password is set. Sign in with it.',
     enrolledFactor: 'Your password is set. Sign in with it; then you set up your second factor.',
-    factor: 'Your second factor is in force and every session has ended. Sign in with a code.',
+    factor: 'Your second factor is in force and every session has ended. Sign in with it.',
+    passkeyGone: 'The passkey is removed and every session has ended. Please sign in again.',
   },
 
   askTitle: 'What would you like to know?',

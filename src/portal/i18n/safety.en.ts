@@ -1,7 +1,9 @@
 /** The words around passwords, second factors and sessions; they come with the pages that need them. */
 export const safetyEn = {
   stepUp: 'Confirm with a code',
+  stepUpPasskey: 'Confirm with your passkey',
   stepUpWhy: 'The code confirms this one operation and nothing else.',
+  stepUpPasskeyWhy: 'What you confirm is this one operation and nothing else.',
   stepUpSend: 'Confirm',
   codeWrong: 'This code is not right. Codes change every 30 seconds; look at the clock of the device.',
 
@@ -28,18 +30,43 @@ export const safetyEn = {
   enrolCut: 'This link is not complete. Copy the whole of it, or ask your administrator for a new one.',
   enrolOther: 'To the sign-in',
 
+  passwordNone: 'No password here?',
+  passwordNoneLink: 'Sign in with your organisation once more, then come back.',
+
+  factorChoice: 'Which second factor?',
+  factorApp: 'Authenticator app',
+  factorAppHint: 'A code from your telephone; works everywhere, in the terminal too.',
+  factorPasskey: 'Passkey or security key',
+  factorPasskeyHint: 'Nothing to type, and no false page can ask for it.',
+  passkeys: 'Passkeys',
+  passkeyLead: 'A passkey or a security key answers in place of a code, and no false page can ask for it.',
+  passkeyAdd: 'Add a passkey',
+  passkeyNew: 'Register a passkey',
+  passkeyNewHow: 'Your browser asks for the fingerprint, the face or the PIN of this device, or for a security key.',
+  passkeyName: 'Name',
+  passkeyNameHint: 'By which you tell it from others: Laptop, Blue key',
+  passkeyRegister: 'Register',
+  passkeyThen: 'All your sessions end, this one too, and you get ten recovery codes.',
+  passkeyThenMore: 'All your sessions end, this one too. What you confirm with now goes on working.',
+  passkeyOrPasswordWrong: 'The password, or the passkey’s answer, is not right.',
+  passkeySince: 'Since',
+  passkeyUsed: 'Last used',
+  passkeyRename: 'Rename',
+  passkeyRemove: 'Remove',
+
   securityLead: 'How your account is protected, and where it is signed in.',
   factor: 'Second factor',
   factorOn: 'Set up',
   factorOff: 'Not set up',
-  factorOnWhy: 'Signing in and every change of importance ask for a code of your authenticator app.',
+  factorOnWhy: 'Signing in and every change of importance ask for it.',
   factorOffWhy:
     'An authenticator app on your telephone gives a code at each sign-in: a stolen password alone opens nothing.',
   factorSetUp: 'Set up second factor',
   factorReplace: 'Replace second factor',
+  factorReplaceApp: 'Replace authenticator app',
+  factorAddApp: 'Set up an authenticator app',
   factorLead: 'An authenticator app on your telephone gives a new code every 30 seconds.',
-  factorMust:
-    'Your role needs a second factor before anything else. It takes two minutes and a telephone with an authenticator app.',
+  factorMust: 'Your role needs a second factor before anything else. It takes two minutes.',
   factorBeginTitle: 'First, that it is you',
   factorNeeds: 'Nothing changes before you have given a code of the new authenticator.',
   factorReplaceWhy:
@@ -57,7 +84,15 @@ export const safetyEn = {
   factorThenReplaced:
     'All your sessions end, this one too; the former authenticator and its recovery codes stop working.',
   factorActivate: 'Put in force',
-  factorNames: { password: 'Password', totp: 'Authenticator', 'recovery code': 'Recovery code' },
+  factorNames: {
+    password: 'Password',
+    totp: 'Authenticator',
+    passkey: 'Passkey',
+    'recovery code': 'Recovery code',
+    provider: 'Organisation',
+    'provider second factor': 'Organisation’s second factor',
+    'provider, asked again': 'Asked again',
+  },
 
   recoveryTitle: 'Recovery codes',
   recoveryDone: 'Your second factor is in force.',

@@ -1,12 +1,15 @@
 import { useState } from 'preact/hooks';
 import type { RecoveryCodes, TotpActivation, TotpRequest, TotpResponse } from '#identity/factors.contract.ts';
 import type { User } from '#identity/identity.contract.ts';
+import { hasFactor } from '#portal/account.ts';
 import { useApi } from '#portal/api.ts';
 import { inFours } from '#portal/code.ts';
 import { useSafetyText } from '#portal/i18n/safety.ts';
 import { CopyButton } from '#portal/parts/copy-button.tsx';
-import { CodeField, Field } from '#portal/parts/field.tsx';
+import { CodeField } from '#portal/parts/field.tsx';
 import { RefusalNotice } from '#portal/parts/notice.tsx';
+import { OwnPasswordField, useOwnPassword } from '#portal/parts/own-password.tsx';
+import { PasskeyForm } from '#portal/parts/passkey-form.tsx';
 import { QrCode } from '#portal/parts/qr-code.tsx';
 import { useStepUp } from '#portal/parts/step-up.tsx';
 import { useTask } from '#portal/task.ts';
@@ -20,6 +23,7 @@ interface Props {
 export function FactorPage({ user, onCodes }: Props) {
   const text = useSafetyText();
   const [totp, setTotp] = useState<TotpResponse | null>(null);
+  const [kind, setKind] = useState<FactorKind>('app');
   return (
     <div class="page">
       <header class="page-head">
@@ -28,7 +32,14 @@ export function FactorPage({ user, onCodes }: Props) {
       </header>
       <section class="card factor">
         {totp === null ? (
-          <BeginForm user={user} onBegun={setTotp} />
+          <>
+            {!hasFactor(user) && <KindChoice kind={kind} onKind={setKind} />}
+            {kind === 'passkey' ? (
+              <PasskeyForm user={user} onCodes={onCodes} />
+            ) : (
+              <BeginForm user={user} onBegun={setTotp} />
+            )}
+          </>
         ) : (
           <ActivateForm user={user} totp={totp} onCodes={onCodes} />
         )}
@@ -37,16 +48,46 @@ export function FactorPage({ user, onCodes }: Props) {
   );
 }
 
+type FactorKind = 'app' | 'passkey';
+
+interface ChoiceProps {
+  readonly kind: FactorKind;
+  readonly onKind: (kind: FactorKind) => void;
+}
+
+/** Of the first factor only: whoever has one adds the other sort from his own page. */
+function KindChoice({ kind, onKind }: ChoiceProps) {
+  const text = useSafetyText();
+  const kinds = [
+    ['app', text.factorApp, text.factorAppHint],
+    ['passkey', text.factorPasskey, text.factorPasskeyHint],
+  ] as const;
+  return (
+    <fieldset class="kinds">
+      <legend>{text.factorChoice}</legend>
+      {kinds.map(([value, label, hint]) => (
+        <label key={value} class="kind">
+          <input type="radio" name="factor" checked={kind === value} onChange={() => onKind(value)} />
+          <span>
+            <b>{label}</b>
+            <small>{hint}</small>
+          </span>
+        </label>
+      ))}
+    </fieldset>
+  );
+}
+
 function BeginForm({ user, onBegun }: { readonly user: User; readonly onBegun: (totp: TotpResponse) => void }) {
   const text = useSafetyText();
   const api = useApi();
   const stepUp = useStepUp();
   const task = useTask();
-  const [password, setPassword] = useState('');
+  const own = useOwnPassword();
 
   const submit = (event: Event): void => {
     event.preventDefault();
-    const body: TotpRequest = user.has_totp ? {} : { password };
+    const body: TotpRequest = hasFactor(user) ? {} : own.body;
     task.run(async () => {
       onBegun(await stepUp((proof) => api.send<TotpResponse>('POST', '/auth/totp/enrol', { body, ...proof })));
     });
@@ -56,21 +97,7 @@ function BeginForm({ user, onBegun }: { readonly user: User; readonly onBegun: (
     <form class="form factor-begin" onSubmit={submit}>
       <h2>{text.factorBeginTitle}</h2>
       <p>{user.has_totp ? text.factorReplaceWhy : text.factorNeeds}</p>
-      {!user.has_totp && (
-        <>
-          <input type="hidden" autocomplete="username" value={user.username} />
-          <Field
-            label={text.passwordCurrent}
-            type="password"
-            autoComplete="current-password"
-            maxLength={128}
-            value={password}
-            onValue={setPassword}
-            required
-            focus
-          />
-        </>
-      )}
+      {!hasFactor(user) && <OwnPasswordField user={user} own={own} focus />}
       {task.refusal !== null && (
         <RefusalNotice refusal={task.refusal} words={{ invalid_credentials: text.passwordWrong }} />
       )}

@@ -1,10 +1,13 @@
 import { useState } from 'preact/hooks';
 import type { User } from '#identity/identity.contract.ts';
 import type { SessionInfo, SessionList } from '#identity/sessions.contract.ts';
+import { hasFactor } from '#portal/account.ts';
 import { useApi } from '#portal/api.ts';
 import { stamp } from '#portal/format.ts';
+import type { SafetyDictionary } from '#portal/i18n/safety.en.ts';
 import { useSafetyText } from '#portal/i18n/safety.ts';
 import { RefusalNotice } from '#portal/parts/notice.tsx';
+import { PasskeySection } from '#portal/parts/passkey-list.tsx';
 import { PasswordDialog } from '#portal/parts/password-dialog.tsx';
 import { useStepUp } from '#portal/parts/step-up.tsx';
 import { useResource, useTask } from '#portal/task.ts';
@@ -20,6 +23,7 @@ export function SecurityPage({ user, onLeave }: Props) {
   const text = useSafetyText();
   const sessions = useResource<SessionList>('/auth/sessions');
   const [changing, setChanging] = useState(false);
+  const protectedTwice = hasFactor(user);
   const list = sessions.data?.data.toSorted((a, b) => Number(b.current) - Number(a.current));
   return (
     <div class="page">
@@ -31,14 +35,19 @@ export function SecurityPage({ user, onLeave }: Props) {
         <div class="card-stack">
           <section class="card keys-new form">
             <h2>{text.factor}</h2>
-            <p class={user.has_totp ? 'state state-ready' : 'state'}>
-              {user.has_totp ? text.factorOn : text.factorOff}
+            <p class={protectedTwice ? 'state state-ready' : 'state'}>
+              {protectedTwice ? text.factorOn : text.factorOff}
             </p>
-            <p class="quiet">{user.has_totp ? text.factorOnWhy : text.factorOffWhy}</p>
+            <p class="quiet">{protectedTwice ? text.factorOnWhy : text.factorOffWhy}</p>
             <div class="form-end">
-              <a class={user.has_totp ? 'button' : 'button button-main'} href="#/security/factor">
-                {user.has_totp ? text.factorReplace : text.factorSetUp}
+              <a class={protectedTwice ? 'button' : 'button button-main'} href="#/security/factor">
+                {factorWords(user, text)}
               </a>
+              {protectedTwice && (
+                <a class="button" href="#/security/passkey">
+                  {text.passkeyAdd}
+                </a>
+              )}
             </div>
           </section>
           <section class="card keys-new form">
@@ -51,18 +60,21 @@ export function SecurityPage({ user, onLeave }: Props) {
             </div>
           </section>
         </div>
-        <section aria-label={text.sessions} class="card-stack">
-          <h2>{text.sessions}</h2>
-          {sessions.refusal !== null && <RefusalNotice refusal={sessions.refusal} onRetry={sessions.refresh} />}
-          {list === undefined && sessions.refusal === null && <p class="empty">{text.loading}</p>}
-          {list !== undefined && (
-            <ul class="key-list">
-              {list.map((session) => (
-                <SessionRow key={session.id} session={session} onEnded={sessions.refresh} />
-              ))}
-            </ul>
-          )}
-        </section>
+        <div class="card-columns">
+          <PasskeySection user={user} onRemoved={() => onLeave('passkeyGone')} />
+          <section aria-label={text.sessions} class="card-stack">
+            <h2>{text.sessions}</h2>
+            {sessions.refusal !== null && <RefusalNotice refusal={sessions.refusal} onRetry={sessions.refresh} />}
+            {list === undefined && sessions.refusal === null && <p class="empty">{text.loading}</p>}
+            {list !== undefined && (
+              <ul class="key-list">
+                {list.map((session) => (
+                  <SessionRow key={session.id} session={session} onEnded={sessions.refresh} />
+                ))}
+              </ul>
+            )}
+          </section>
+        </div>
       </div>
       {changing && (
         <PasswordDialog user={user} onClose={() => setChanging(false)} onChanged={() => onLeave('password')} />
@@ -70,6 +82,11 @@ export function SecurityPage({ user, onLeave }: Props) {
     </div>
   );
 }
+
+const factorWords = ({ has_totp, has_passkey }: User, text: SafetyDictionary): string => {
+  if (has_passkey) return has_totp ? text.factorReplaceApp : text.factorAddApp;
+  return has_totp ? text.factorReplace : text.factorSetUp;
+};
 
 function SessionRow({ session, onEnded }: { readonly session: SessionInfo; readonly onEnded: () => void }) {
   const text = useSafetyText();

@@ -1,6 +1,6 @@
 import { useState } from 'preact/hooks';
 import type { Invitation, NewUser, UserRecord } from '#identity/users.contract.ts';
-import { type AccountDraft, changeOf, draftOf, NEW_ACCOUNT } from '#portal/account.ts';
+import { type AccountDraft, changeOf, draftOf, hasFactor, NEW_ACCOUNT } from '#portal/account.ts';
 import { useApi } from '#portal/api.ts';
 import { stamp } from '#portal/format.ts';
 import { useOfficeText } from '#portal/i18n/offices.ts';
@@ -71,7 +71,7 @@ export function UserSheet({ user, onClose, onChanged, onInvited }: SheetProps) {
   const text = useOfficeText();
   const facts = [
     [text.state, <span class={`state state-${user.state}`}>{text.userStates[user.state]}</span>],
-    [text.secondFactor, user.has_totp ? text.factorYes : text.factorNo],
+    [text.secondFactor, hasFactor(user) ? text.factorYes : text.factorNo],
     [text.created, <span class="number">{stamp(user.created_at).slice(0, 16)}</span>],
     [text.lastSignIn, user.last_sign_in_at === null ? text.never : stamp(user.last_sign_in_at).slice(0, 16)],
   ] as const;

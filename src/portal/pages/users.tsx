@@ -1,6 +1,6 @@
 import { useState } from 'preact/hooks';
 import type { Invitation, UserList, UserRecord } from '#identity/users.contract.ts';
-import { matches } from '#portal/account.ts';
+import { hasFactor, matches } from '#portal/account.ts';
 import { stamp } from '#portal/format.ts';
 import { useOfficeText } from '#portal/i18n/offices.ts';
 import { CopyButton } from '#portal/parts/copy-button.tsx';
@@ -102,8 +102,8 @@ function UserTable({ users, open }: { readonly users: readonly UserRecord[]; rea
               {user.attributes.clearance}
             </td>
             <td data-label={text.branch}>{user.attributes.branch || '–'}</td>
-            <td data-label={text.secondFactor} class={user.has_totp ? '' : 'quiet'}>
-              {user.has_totp ? text.factorYes : text.factorNo}
+            <td data-label={text.secondFactor} class={hasFactor(user) ? '' : 'quiet'}>
+              {hasFactor(user) ? text.factorYes : text.factorNo}
             </td>
             <td data-label={text.lastSignIn} class={user.last_sign_in_at === null ? 'quiet' : 'number users-time'}>
               {user.last_sign_in_at === null ? text.never : stamp(user.last_sign_in_at).slice(0, 16)}

@@ -96,15 +96,18 @@ interface CodeProps {
   readonly onValue: (value: string) => void;
   /** A recovery code does as well. */
   readonly recovery?: boolean;
+  /** Begins with that. */
+  readonly letters?: boolean;
+  readonly focus?: boolean;
 }
 
 /** A code of the second factor: large enough to compare with the telephone, and good for a pasted one with spaces. */
-export function CodeField({ value, onValue, recovery = false }: CodeProps) {
+export function CodeField({ value, onValue, recovery = false, letters: first = false, focus = true }: CodeProps) {
   const text = useText();
   const id = useId();
-  const box = useFocus(true);
+  const box = useFocus(focus);
   // Only the label and the telephone's keyboard: either sort of code is taken in either state.
-  const [letters, setLetters] = useState(false);
+  const [letters, setLetters] = useState(first);
   return (
     <div class="field">
       <label for={id}>{letters ? text.recoveryCode : text.code}</label>
@@ -127,7 +130,7 @@ export function CodeField({ value, onValue, recovery = false }: CodeProps) {
         }}
         ref={box}
         // biome-ignore lint/a11y/noAutofocus: a dialog asks this attribute where to put the cursor
-        autoFocus
+        autoFocus={focus}
       />
       <p class="hint" id={`${id}-hint`}>
         {letters ? text.recoveryHint : text.codeHint}

@@ -1,6 +1,7 @@
 import { useState } from 'preact/hooks';
 import type { KeyRequest, KeyResponse, User } from '#identity/identity.contract.ts';
 import type { ModelList } from '#models/models.contract.ts';
+import { hasFactor } from '#portal/account.ts';
 import { useApi } from '#portal/api.ts';
 import { useOfficeText } from '#portal/i18n/offices.ts';
 import { useResource, useTask } from '#portal/task.ts';
@@ -28,7 +29,7 @@ export function KeyForm({ user, onMade }: { readonly user: User; readonly onMade
     event.preventDefault();
     const body: KeyRequest = {
       name,
-      ...(user.has_totp ? {} : { password }),
+      ...(hasFactor(user) ? {} : { password }),
       ...(days === '' ? {} : { expires_in_days: Number(days) }),
       ...(models.length === 0 ? {} : { models: [...models] }),
       ...(actions.length === 0 ? {} : { actions: [...actions] }),
@@ -59,7 +60,7 @@ export function KeyForm({ user, onMade }: { readonly user: User; readonly onMade
         </select>
       </div>
       <LimitFields models={models} onModels={setModels} actions={actions} onActions={setActions} />
-      {!user.has_totp && (
+      {!hasFactor(user) && (
         <Field
           label={text.keyPassword}
           type="password"

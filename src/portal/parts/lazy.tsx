@@ -4,6 +4,22 @@ import { useText } from '#portal/i18n/language.tsx';
 import { Refusal } from '#portal/refusal.ts';
 import { RefusalNotice } from './notice.tsx';
 
+let styles: Promise<void> | null = null;
+
+/** What is seen after signing in and beside asking has its styles in one more file, which comes with the first of it. */
+export async function withStyles<T>(loading: Promise<T>): Promise<T> {
+  styles ??= new Promise((resolve, reject) => {
+    const link = document.createElement('link');
+    link.rel = 'stylesheet';
+    link.href = 'offices.css';
+    link.onload = () => resolve();
+    link.onerror = reject;
+    document.head.append(link);
+  });
+  const [loaded] = await Promise.all([loading, styles]);
+  return loaded;
+}
+
 /** A page that comes with its own file when it is first opened, so that signing in and asking stay light. */
 export function lazy<P extends object>(load: () => Promise<ComponentType<P>>): ComponentType<P> {
   let Loaded: ComponentType<P> | null = null;

@@ -15,33 +15,45 @@ export const useStepUp = (): StepUp => useContext(Context);
 export interface Pending {
   readonly challenge: string;
   readonly operation: string | undefined;
+  /** Which factors can confirm it, `passkey` and `totp`. */
+  readonly factors: string;
   readonly settle: (proof: string | null) => void;
 }
 
+type Dialog = ComponentType<{ readonly pending: Pending }>;
+
 interface Shown {
-  readonly Dialog: ComponentType<{ readonly pending: Pending }>;
+  readonly Dialog: Dialog;
   readonly pending: Pending;
 }
 
-export function StepUpProvider({ children }: { readonly children: ComponentChildren }) {
+interface Props {
+  /** Only the pages that change something need the dialog, so it comes later. */
+  readonly load: () => Promise<Dialog>;
+  readonly children: ComponentChildren;
+}
+
+export function StepUpProvider({ load, children }: Props) {
   const [shown, setShown] = useState<Shown | null>(null);
-  const stepUp = useCallback<StepUp>(async (call) => {
-    try {
-      return await call({});
-    } catch (error) {
-      if (!(error instanceof Refusal) || error.code !== 'step_up_required') throw error;
-      const { challenge, operation } = error.detail;
-      if (challenge === undefined) throw error;
-      // Only the pages that change something need it, so it comes with its own file.
-      const { StepUpDialog: Dialog } = await import('./step-up-dialog.tsx');
-      const proof = await new Promise<string | null>((settle) => {
-        setShown({ Dialog, pending: { challenge, operation, settle } });
-      });
-      setShown(null);
-      if (proof === null) throw new DOMException('cancelled by the reader', 'AbortError');
-      return call({ proof });
-    }
-  }, []);
+  const stepUp = useCallback<StepUp>(
+    async (call) => {
+      try {
+        return await call({});
+      } catch (error) {
+        if (!(error instanceof Refusal) || error.code !== 'step_up_required') throw error;
+        const { challenge, operation, factors = 'totp' } = error.detail;
+        if (challenge === undefined) throw error;
+        const Dialog = await load();
+        const proof = await new Promise<string | null>((settle) => {
+          setShown({ Dialog, pending: { challenge, operation, factors, settle } });
+        });
+        setShown(null);
+        if (proof === null) throw new DOMException('cancelled by the reader', 'AbortError');
+        return call({ proof });
+      }
+    },
+    [load],
+  );
   return (
     <Context.Provider value={stepUp}>
       {children}
