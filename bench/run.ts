@@ -12,6 +12,10 @@ const BENCHMARKS: Readonly<Record<string, { readonly about: string; readonly loa
     about: 'encrypted scoring: one customer, a batch, an MLP; server time, bytes, errors, plain arithmetic (1 minute)',
     load: async () => (await import('./scoring.ts')).runScoring,
   },
+  policy: {
+    about: 'decisions with 10,000 rules and 1,000 users, against `enforce` of Casbin called plainly (1 minute)',
+    load: async () => (await import('./policy.ts')).runPolicy,
+  },
   'audit-verify': {
     about: '`audit verify` of a million records, or of as many as are named: records a second and memory (3 minutes)',
     load: async () => (await import('./audit-verify.ts')).runAuditVerify,
