@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
+import type { ResourceAttributes } from '#access/access.ts';
 import { processEnvironment } from '#config/load.ts';
 import type { LocalModelConfig, UpstreamModelConfig } from '#config/models.ts';
 import type { Config } from '#config/schema.ts';
@@ -16,7 +17,7 @@ import { PROGRAM } from './gateway-database.ts';
 export interface Catalogue {
   readonly engines: EngineRegistry;
   /** Null for a model that is not in the catalogue. */
-  readonly classificationOf: (model: string) => number | null;
+  readonly attributesOf: (model: string) => ResourceAttributes | null;
 }
 
 interface EngineDeps {
@@ -26,21 +27,22 @@ interface EngineDeps {
 
 /** Opens every model of the catalogue behind its engine. Nothing is loaded yet. @throws Error for an unreadable file. */
 export async function openCatalogue({ models }: Config, base: string, deps: EngineDeps): Promise<Catalogue> {
-  const classifications = new Map<string, number>();
+  const attributes = new Map<string, ResourceAttributes>();
   const engines: [string, Engine][] = [];
   if (models === undefined) {
     const { id, ...builtIn } = BUILT_IN_MODEL;
-    classifications.set(id, 0);
-    engines.push([id, await localEngine(id, { ...builtIn, classification: 0, gpu: 'auto' }, PROGRAM, deps)]);
+    attributes.set(id, { classification: 0, owner: '' });
+    const model = { ...builtIn, classification: 0, ownerDepartment: '', gpu: 'auto' } as const;
+    engines.push([id, await localEngine(id, model, PROGRAM, deps)]);
   }
   for (const [id, model] of Object.entries(models ?? {})) {
-    classifications.set(id, model.classification);
+    attributes.set(id, { classification: model.classification, owner: model.ownerDepartment });
     engines.push([
       id,
       'upstream' in model ? await upstreamEngine(id, model, base, deps) : await localEngine(id, model, base, deps),
     ]);
   }
-  return { engines: new EngineRegistry(engines), classificationOf: (model) => classifications.get(model) ?? null };
+  return { engines: new EngineRegistry(engines), attributesOf: (model) => attributes.get(model) ?? null };
 }
 
 async function localEngine(id: string, model: LocalModelConfig, base: string, deps: EngineDeps): Promise<Engine> {

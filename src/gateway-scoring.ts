@@ -26,7 +26,7 @@ export interface ScoringOptions {
   readonly recorder: Recorder;
   readonly standings: Standings;
   readonly policyVersion: () => number;
-  readonly mayUse: (principal: Principal, model: string) => boolean;
+  readonly mayUse: (principal: Principal, model: string, address: string) => boolean;
   readonly clock: Clock;
   readonly log: Log;
 }

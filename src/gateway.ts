@@ -1,9 +1,5 @@
-import { createHash, randomUUID } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
-import { compilePolicy } from '#access/access.casbin.ts';
-import { currentPolicy } from '#access/access.postgres.ts';
-import { AccessControl } from '#access/access.service.ts';
+import { randomUUID } from 'node:crypto';
+import { resolve } from 'node:path';
 import { batchCommitter } from '#admission/admission.postgres.ts';
 import { Ledger } from '#admission/admission.service.ts';
 import { AdmissionGate, voidOf } from '#admission/gate.service.ts';
@@ -40,8 +36,9 @@ import { modelRoutes } from '#models/models.routes.ts';
 import { Residency } from '#models/residency.service.ts';
 import { postgresUsage } from '#quota/quota.postgres.ts';
 import { quotaRoutes } from '#quota/quota.routes.ts';
+import { openAccess } from './gateway-access.ts';
 import { openAuditTree } from './gateway-audit.ts';
-import { openDatabase, openPools, orUnavailable, PROGRAM } from './gateway-database.ts';
+import { openDatabase, openPools, orUnavailable } from './gateway-database.ts';
 import { openCatalogue } from './gateway-engines.ts';
 import { watchGrowth } from './gateway-growth.ts';
 import { openIdentity } from './gateway-identity.ts';
@@ -95,22 +92,23 @@ export async function openGateway({ config, base, log }: GatewayOptions): Promis
   );
   const standings = stack.use(new Standings({ checkAll: standingChecker(pools.read), clock }));
 
-  const { engines, classificationOf } = await openCatalogue(config, base, { log, clock });
+  const { engines, attributesOf } = await openCatalogue(config, base, { log, clock });
   stack.defer(() => engines.close());
   const residency = stack.use(new Residency({ engines, store: postgresDesiredStates(pools.read), recorder, log }));
 
   let scoring: OpenScoring | null = null;
-  const access = new AccessControl({
-    currentPolicy: () => currentPolicy(pools.read),
-    compile: compilePolicy,
-    classificationOf: (type, id) => {
-      if (type === 'score_model') return scoring?.classificationOf(id) ?? null;
-      return type === 'model' ? classificationOf(id) : 0;
-    },
+  const policy = await openAccess({
+    ...pools,
+    ...database,
+    stack,
+    config,
+    recorder,
+    modelAttributes: attributesOf,
+    scoreClassification: (id) => scoring?.classificationOf(id) ?? null,
+    clock,
     log,
   });
-  await seedPolicy(pools.read, recorder);
-  await access.load();
+  const { access } = policy;
 
   const people = await openIdentity({
     config,
@@ -130,6 +128,7 @@ export async function openGateway({ config, base, log }: GatewayOptions): Promis
     findPrincipal: people.principals.find.bind(people.principals),
     loadPolicy: access.load.bind(access),
     decide: access.decide.bind(access),
+    bound: access.bound.bind(access),
     challenge: people.stepUp.challenge.bind(people.stepUp),
     check: standings.check.bind(standings),
     watch: standings.watch.bind(standings),
@@ -146,7 +145,8 @@ export async function openGateway({ config, base, log }: GatewayOptions): Promis
         recorder,
         standings,
         policyVersion: () => access.version,
-        mayUse: (principal, id) => access.decide(principal, 'score', { type: 'score_model', id }).allowed,
+        mayUse: (principal, id, address) =>
+          access.decide(principal, 'score', { type: 'score_model', id }, address).allowed,
         clock,
         log,
       }),
@@ -160,11 +160,13 @@ export async function openGateway({ config, base, log }: GatewayOptions): Promis
   const [proofs, { sha256 }] = [orUnavailable(tree.receipts), nodeCrypto];
   const features: Route[] = [
     ...people.routes,
+    ...policy.routes,
     ...chatRoutes({ engine: residency.engine.bind(residency), clock, bodyLimit: config.http.bodyLimit }),
     ...modelRoutes({
       list: () => engines.list(),
-      mayUse: (principal: Principal, id) => access.decide(principal, 'infer', { type: 'model', id }).allowed,
-      classificationOf: (id) => classificationOf(id) ?? 0,
+      mayUse: (principal: Principal, id, address) =>
+        access.decide(principal, 'infer', { type: 'model', id }, address).allowed,
+      classificationOf: (id) => attributesOf(id)?.classification ?? 0,
       desiredOf: residency.desiredOf.bind(residency),
       set: residency.set.bind(residency),
       instance,
@@ -194,6 +196,7 @@ export async function openGateway({ config, base, log }: GatewayOptions): Promis
     tree: () => ({ ...tree.readings(), refusalSources: recorder.budget.size, growth: growth.last() }),
     models: () => engines.list(),
     activeRequests: () => active.size,
+    policy: () => ({ version: access.version, folderDiffers: policy.folderDiffers }),
   });
   const listener = await openListener({
     config,
@@ -262,26 +265,4 @@ export async function openGateway({ config, base, log }: GatewayOptions): Promis
     modelsSettled,
     [Symbol.asyncDispose]: () => opened.disposeAsync(),
   };
-}
-
-/** Version 1 of an empty database comes from policies/; afterwards the database alone decides. */
-async function seedPolicy(pool: Parameters<typeof currentPolicy>[0], recorder: AuditRecorder): Promise<void> {
-  if ((await currentPolicy(pool)) !== null) return;
-  const [model, policy] = await Promise.all(
-    ['model.conf', 'policy.csv'].map((name) => readFile(join(PROGRAM, 'policies', name), 'utf8')),
-  );
-  const sha256 = createHash('sha256').update(`${model}\0${policy}`).digest('hex');
-  await recorder.change(
-    'policy.put',
-    { model, policy, sha256, by: SYSTEM, after: 0 },
-    {
-      kind: 'change',
-      actor: SYSTEM,
-      action: 'policy.put',
-      resource: 'policy:1',
-      outcome: 'completed',
-      request: null,
-      facts: { policy_sha256: sha256 },
-    },
-  );
 }

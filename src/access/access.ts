@@ -1,11 +1,21 @@
-import type { Attributes, Principal } from '#kernel/principal.ts';
+import type { Attributes, Principal, Strength } from '#kernel/principal.ts';
+import type { Bound } from './bounds.ts';
+import type { AccessContext } from './context-class.ts';
 
-/** A numbered policy as it is stored: Casbin's model and its rules, both as text. */
+/** A numbered policy as it is stored: Casbin's model, and its rules and bounds, both as text. */
 export interface PolicyText {
   readonly version: number;
   readonly model: string;
   readonly policy: string;
   readonly sha256: string;
+}
+
+/** What policy may ask of a resource, from our own store. */
+export interface ResourceAttributes {
+  /** 0 to 4; compared with the caller's clearance. */
+  readonly classification: number;
+  /** Department that owns it; empty where none does. */
+  readonly owner: string;
 }
 
 /** What is asked: strings and numbers only, each already validated. */
@@ -14,10 +24,13 @@ export interface AccessQuestion {
   readonly subjects: string;
   readonly department: string;
   readonly clearance: number;
+  readonly branch: string;
+  /** `|credit-risk|aml|`, or empty. */
+  readonly certifications: string;
   readonly type: string;
   readonly id: string;
-  /** 0 to 4; compared with the caller's clearance. */
   readonly classification: number;
+  readonly owner: string;
   readonly action: string;
 }
 
@@ -25,6 +38,8 @@ export interface AccessDecision {
   readonly allowed: boolean;
   readonly policyVersion: number;
   readonly rule: string | null;
+  /** Conditions of that rule, as it states them; null where it has none. */
+  readonly conditions: string | null;
 }
 
 /**
@@ -33,22 +48,50 @@ export interface AccessDecision {
  */
 export interface PolicyEngine {
   readonly version: number;
-  decide(question: AccessQuestion): AccessDecision;
+  decide(question: AccessQuestion, context: AccessContext): AccessDecision;
+  /** The bounds on what these subjects may ask of a model. */
+  boundsOf(subjects: string, model: string): readonly Bound[];
 }
 
 /** Users and roles share one namespace in Casbin; prefixes keep a user named `role:admin` a user. */
-export function subjectsOf({ subject, roles, restricted }: Principal): string {
+export function subjectsOf({
+  subject,
+  roles,
+  restricted,
+}: Pick<Principal, 'subject' | 'roles' | 'restricted'>): string {
   if (restricted) return '|restricted|';
   const names = [`user:${subject}`, ...roles.map((role) => `role:${role}`), 'authenticated'];
   return `|${names.filter((name) => !name.includes('|')).join('|')}|`;
 }
 
-export function questionOf(
-  principal: Principal,
-  action: string,
-  resource: { readonly type: string; readonly id: string },
-  classification: number,
-): AccessQuestion {
-  const { department, clearance }: Attributes = principal.attributes;
-  return { subjects: subjectsOf(principal), department, clearance, ...resource, classification, action };
+/** Who asks, as far as policy looks. */
+export interface Asker extends Pick<Principal, 'subject' | 'roles' | 'restricted'> {
+  readonly attributes: Attributes;
+  readonly strength: Strength;
 }
+
+export function questionOf(
+  asker: Asker,
+  action: string,
+  { type, id }: { readonly type: string; readonly id: string },
+  { classification, owner }: ResourceAttributes,
+): AccessQuestion {
+  const { department, clearance, branch, certifications } = asker.attributes;
+  const held = certifications.filter((name) => name !== '' && !name.includes('|'));
+  return {
+    subjects: subjectsOf(asker),
+    department,
+    clearance,
+    branch,
+    certifications: held.length === 0 ? '' : `|${held.join('|')}|`,
+    type,
+    id,
+    classification,
+    owner,
+    action,
+  };
+}
+
+/** Whether `|a|b|` holds a name, exactly. */
+export const holdsName = (names: string, name: string): boolean =>
+  name !== '' && !name.includes('|') && names.includes(`|${name}|`);

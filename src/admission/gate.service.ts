@@ -1,3 +1,4 @@
+import { decisionFacts } from '#access/decision-facts.ts';
 import { type AuditEvent, recordAndRefusal, recordText } from '#audit/event.ts';
 import type { Recorder } from '#audit/recorder.ts';
 import { networkOf, type RefusalBudget, type RefusalKey } from '#audit/refusal-budget.ts';
@@ -8,6 +9,8 @@ import type {
   Decision,
   Ending,
   Gate,
+  ModelAsk,
+  ModelGrant,
   PresentedCredential,
   Refusal,
   Report,
@@ -27,7 +30,8 @@ export interface GateDeps {
   readonly findPrincipal: (kind: 'session' | 'api_key', secret: string, fresh: boolean) => Promise<Principal | null>;
   /** Policy: `loadPolicy` fetches the version in force, `decide` uses what is loaded. */
   readonly loadPolicy: () => Promise<void>;
-  readonly decide: (principal: Principal, action: string, resource: Resource) => Decision;
+  readonly decide: (principal: Principal, action: string, resource: Resource, address: string) => Decision;
+  readonly bound: (principal: Principal, resource: Resource, ask: ModelAsk) => ModelGrant;
   readonly challenge: (principal: Principal, digest: string, operation: string, requestId: string) => Promise<string>;
   readonly check: (standing: Standing) => Promise<'valid' | 'revoked' | 'stale'>;
   readonly watch: (standing: Standing, end: (reason: unknown) => void) => () => void;
@@ -59,8 +63,12 @@ export class AdmissionGate implements Gate {
     }
   }
 
-  async authorise(principal: Principal, action: string, resource: Resource): Promise<Decision> {
-    return this.#deps.decide(principal, action, resource);
+  async authorise(principal: Principal, action: string, resource: Resource, address: string): Promise<Decision> {
+    return this.#deps.decide(principal, action, resource, address);
+  }
+
+  bound(principal: Principal, resource: Resource, ask: ModelAsk): ModelGrant {
+    return this.#deps.bound(principal, resource, ask);
   }
 
   challenge(principal: Principal, digest: string, operation: string, requestId: string): Promise<string> {
@@ -173,7 +181,7 @@ export class AdmissionGate implements Gate {
   }
 
   refuse(refusal: Refusal): void {
-    const { requestId, code, principal, action, resource, address, decision } = refusal;
+    const { requestId, code, principal, action, resource, address, decision, bound } = refusal;
     if (principal === null) {
       // Nobody was recognised: anyone can cause these, so they only count towards the minute's summary.
       this.#deps.recorder.stray(code, address);
@@ -192,7 +200,8 @@ export class AdmissionGate implements Gate {
         facts: {
           address,
           credential: principal.credential.kind,
-          ...(decision === null ? {} : { policy_version: decision.policyVersion, rule: decision.rule }),
+          ...(decision === null ? {} : decisionFacts(principal, decision)),
+          ...(bound === null ? {} : { bound }),
         },
       },
       { code, source: networkOf(address), subject: actor },
@@ -244,6 +253,7 @@ function intentOf({
   resource,
   decision,
   address,
+  grant,
   reserveTokens,
 }: AdmissionRequest): AuditEvent {
   return {
@@ -257,11 +267,8 @@ function intentOf({
       route: routeId,
       address,
       credential: `${principal.credential.kind}:${principal.credential.ref.slice(0, 16)}`,
-      roles: principal.roles,
-      department: principal.attributes.department,
-      clearance: principal.attributes.clearance,
-      policy_version: decision.policyVersion,
-      rule: decision.rule,
+      ...decisionFacts(principal, decision),
+      ...(grant === null || grant.changes.length === 0 ? {} : { bounds: grant.changes }),
       ...(reserveTokens === null ? {} : { quota: { requests_day: 1, tokens_day: reserveTokens } }),
     },
   };

@@ -33,6 +33,8 @@ export const ChatRequest = z.object({
   max_completion_tokens: MaxTokens.nullish(),
   temperature: z.number().min(0).max(2).nullish(),
   top_p: z.number().gt(0).max(1).nullish(),
+  /** Their names are what policy bounds; the models behind this route do not call any. */
+  tools: z.array(z.record(z.string(), z.unknown())).max(128).nullish(),
   stop: z.union([z.string().min(1).max(256), z.array(z.string().min(1).max(256)).max(4)]).nullish(),
   seed: z.number().int().min(0).max(4_294_967_295).nullish(),
   n: z.literal(1, 'this gateway answers with one choice: n must be 1').nullish(),

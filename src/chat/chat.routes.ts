@@ -6,7 +6,7 @@ import type { Clock } from '#kernel/clock.ts';
 import { newKey } from '#kernel/id.ts';
 import { Problem } from '#kernel/problem.ts';
 import { type ChatChunk, ChatCompletion, ChatRequest } from './chat.contract.ts';
-import { generationRequest, longestAnswer, tokensToReserve, usageOf } from './chat.ts';
+import { askOf, generationRequest, longestAnswer, tokensToReserve, usageOf } from './chat.ts';
 import { Completion } from './completion.ts';
 
 export interface ChatDeps {
@@ -30,16 +30,19 @@ export function chatRoutes({ engine, clock, bodyLimit }: ChatDeps): Route[] {
       },
       credentials: 'any',
       stepUp: NO_STEP_UP,
-      counts: ({ body, size }) => tokensToReserve(size, longestAnswer(body, engine(body.model)?.status())),
+      asks: ({ body }) => askOf(body, engine(body.model)?.status()),
+      counts: ({ body, size }, grant) =>
+        tokensToReserve(size, longestAnswer(grant?.max_tokens, engine(body.model)?.status())),
       records: 'full',
       body: ChatRequest,
       bodyLimit,
       response: ChatCompletion,
-      handle: async ({ body, requestId, principal, signal, report }) => {
+      handle: async ({ body, requestId, principal, signal, report, grant }) => {
         const model = engine(body.model);
         if (model === undefined) throw new Problem('model_not_found');
-        const completion = new Completion(model, generationRequest(body, requestId, principal.subject), signal, {
+        const completion = new Completion(model, generationRequest(body, grant, requestId, principal.subject), signal, {
           clock,
+          longestPrompt: grant?.context ?? null,
           commitment: new Commitment(newKey()),
         });
         report(() => completion.report());

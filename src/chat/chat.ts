@@ -1,4 +1,5 @@
 import type { ChatMessage, GenerationRequest, ModelStatus, ResponseFormat, Usage } from '#engine/engine.ts';
+import type { ModelAsk, ModelGrant } from '#kernel/gate.ts';
 
 /** The body of POST /v1/chat/completions after its schema. */
 export interface ChatBody {
@@ -14,6 +15,7 @@ export interface ChatBody {
   readonly temperature?: number | null | undefined;
   readonly top_p?: number | null | undefined;
   readonly stop?: string | readonly string[] | null | undefined;
+  readonly tools?: readonly Readonly<Record<string, unknown>>[] | null | undefined;
   readonly seed?: number | null | undefined;
   readonly response_format?:
     | { readonly type: 'text' | 'json_object' }
@@ -33,17 +35,47 @@ const TEMPLATE_TOKENS = 256;
 export const tokensToReserve = (size: number, maxTokens: number): number =>
   Math.ceil(size / BYTES_PER_TOKEN) + TEMPLATE_TOKENS + maxTokens;
 
-const maxTokensOf = (body: ChatBody): number | null => body.max_completion_tokens ?? body.max_tokens ?? null;
+/** What a model takes of itself where nobody says anything: ours, and by OpenAI's documentation. */
+const DEFAULTS = {
+  llama: { temperature: 0.7, top_p: 0.95 },
+  upstream: { temperature: 1, top_p: 1 },
+} as const;
+
+/** A function's own name; of another sort of tool its type. */
+function toolName(tool: Readonly<Record<string, unknown>>): string {
+  const { function: named, type } = tool as {
+    readonly function?: { readonly name?: unknown };
+    readonly type?: unknown;
+  };
+  return typeof named?.name === 'string' ? named.name : String(type);
+}
+
+/** What the body asks of its model, for policy to bound. */
+export const askOf = (
+  body: ChatBody,
+  model: Pick<ModelStatus, 'engine' | 'maxOutputTokens'> | undefined,
+): ModelAsk => ({
+  temperature: body.temperature ?? undefined,
+  top_p: body.top_p ?? undefined,
+  max_tokens: body.max_completion_tokens ?? body.max_tokens ?? undefined,
+  tools: body.tools?.map(toolName),
+  defaults: model === undefined ? undefined : { ...DEFAULTS[model.engine], max_tokens: model.maxOutputTokens },
+});
 
 /** No answer is longer than its model's context, whatever the caller asks for: more would lock up tokens for nothing. */
 export const longestAnswer = (
-  body: ChatBody,
+  maxTokens: number | undefined,
   model: Pick<ModelStatus, 'contextSize' | 'maxOutputTokens'> | undefined,
-) => Math.min(maxTokensOf(body) ?? model?.maxOutputTokens ?? 0, model?.contextSize ?? Number.POSITIVE_INFINITY);
+) => Math.min(maxTokens ?? model?.maxOutputTokens ?? 0, model?.contextSize ?? Number.POSITIVE_INFINITY);
 
 /** OpenAI's request in the engine's words. `developer` is OpenAI's newer name for `system`. */
-export function generationRequest(body: ChatBody, requestId: string, subject: string): GenerationRequest {
-  const maxTokens = maxTokensOf(body);
+export function generationRequest(
+  body: ChatBody,
+  grant: ModelGrant | null,
+  requestId: string,
+  subject: string,
+): GenerationRequest {
+  const { temperature, top_p: topP, max_tokens: maxTokens } = grant ?? {};
   const stop = typeof body.stop === 'string' ? [body.stop] : (body.stop ?? []);
   return {
     requestId,
@@ -52,9 +84,9 @@ export function generationRequest(body: ChatBody, requestId: string, subject: st
     responseFormat: formatOf(body),
     subject,
     stream: body.stream === true,
-    ...(maxTokens === null ? {} : { maxTokens }),
-    ...(body.temperature == null ? {} : { temperature: body.temperature }),
-    ...(body.top_p == null ? {} : { topP: body.top_p }),
+    ...(maxTokens === undefined ? {} : { maxTokens }),
+    ...(temperature === undefined ? {} : { temperature }),
+    ...(topP === undefined ? {} : { topP }),
     ...(body.seed == null ? {} : { seed: body.seed }),
     ...(stop.length === 0 ? {} : { stop }),
   };

@@ -7,6 +7,8 @@ import { Problem } from '#kernel/problem.ts';
 export interface CompletionDeps {
   readonly clock: Clock;
   readonly commitment: Commitment;
+  /** Most tokens that policy lets a prompt have; null: as many as the model takes. */
+  readonly longestPrompt: number | null;
 }
 
 /** One answer while it is made: passes the text on, and knows at any moment what the record must say of it. */
@@ -16,6 +18,7 @@ export class Completion {
   readonly #events: AsyncGenerator<GenerationEvent, void, undefined>;
   readonly #clock: Clock;
   readonly #commitment: Commitment;
+  readonly #longestPrompt: number | null;
   readonly #startedAt: number;
   #promptTokens: number | null = null;
   #completionTokens = 0;
@@ -31,6 +34,7 @@ export class Completion {
     this.#events = engine.generate(request, signal);
     this.#clock = deps.clock;
     this.#commitment = deps.commitment;
+    this.#longestPrompt = deps.longestPrompt;
     this.#startedAt = deps.clock.monotonic();
   }
 
@@ -38,6 +42,13 @@ export class Completion {
   async begin(): Promise<void> {
     const { value } = await this.#events.next();
     if (value?.type !== 'started') throw new Problem('engine_failed');
+    if (this.#longestPrompt !== null && value.promptTokens > this.#longestPrompt) {
+      await this.#events.return();
+      throw new Problem('out_of_bounds', {
+        message: `messages: policy allows you prompts of 1 to ${this.#longestPrompt} tokens; this one has ${value.promptTokens}.`,
+        param: 'messages',
+      });
+    }
     this.#promptTokens = value.promptTokens;
     this.#making = value.making ?? null;
     this.#takenMs = this.#elapsed();

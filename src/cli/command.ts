@@ -11,6 +11,9 @@ import { createKey, listKeys, revokeKey } from './key.ts';
 import { initKeys, rotateKeys } from './keys.ts';
 import { login, logout } from './login.ts';
 import { changeModel, listModels } from './model.ts';
+import { diffVersions, explainDecision, importPolicy, listPolicies, rollBack, showPolicy } from './policy.ts';
+import { checkPolicies, testPolicies } from './policy-draft.ts';
+import { replayDraft } from './policy-replay.ts';
 import { activateScoreModel, installScoreModel, listScoreModels, scoreFile } from './scoring.ts';
 import { serve } from './serve.ts';
 import { addUser, changeUser, listUsers } from './user.ts';
@@ -24,6 +27,7 @@ const OPTIONS = {
   role: { type: 'string', multiple: true },
   department: { type: 'string' },
   branch: { type: 'string' },
+  certification: { type: 'string', multiple: true },
   clearance: { type: 'string' },
   'break-glass': { type: 'string' },
   days: { type: 'string' },
@@ -36,6 +40,9 @@ const OPTIONS = {
   key: { type: 'string' },
   format: { type: 'string' },
   out: { type: 'string' },
+  at: { type: 'string' },
+  strength: { type: 'string' },
+  draft: { type: 'string' },
   prompt: { type: 'string' },
   answer: { type: 'string' },
   id: { type: 'string' },
@@ -76,8 +83,8 @@ interface Verb {
 const verb = (words: string, rest: string, does: string, run: Verb['run']): Verb => ({
   words: words.split(' '),
   usage: `${words} ${rest}`.trim(),
-  // The operand, where there is one, stands before the options.
-  takes: /^(\[?[A-Z])/.test(rest) ? 1 : 0,
+  // Operands stand before the options.
+  takes: `${rest} -`.split(' ').findIndex((word) => !/^\[?[A-Z]/.test(word)),
   does,
   run,
 });
@@ -103,7 +110,7 @@ const VERBS: readonly Verb[] = [
   verb('logout', '', 'End that session.', logout),
   verb(
     'user add',
-    'NAME --role ROLE … [--department D] [--clearance 0..4] [--branch B] [--break-glass REASON]',
+    'NAME --role ROLE … [--department D] [--clearance 0..4] [--branch B] [--certification C …] [--break-glass REASON]',
     'Make an account; prints its one-use enrolment link.',
     addUser,
   ),
@@ -135,6 +142,30 @@ const VERBS: readonly Verb[] = [
   verb('scoring activate', 'ID VERSION', 'Make another installed version the active one.', activateScoreModel(false)),
   verb('scoring retire', 'ID', 'Take a score model out of service.', activateScoreModel(true)),
   verb('scoring score', 'MODEL FILE.csv', 'Score customers that the gateway can not see; prints CSV.', scoreFile),
+  verb('policy check', '[FOLDER]', 'Name everything that is wrong with a policy.', checkPolicies),
+  verb('policy test', '[FOLDER]', 'Run its table of cases, tests.csv.', testPolicies),
+  verb(
+    'policy import',
+    'FOLDER [--reason TEXT] [--break-glass REASON] [--from IP]',
+    'Put a policy in force on every replica.',
+    importPolicy,
+  ),
+  verb('policy list', '', 'The numbered policies.', listPolicies),
+  verb('policy show', 'N', 'A policy as it was imported.', showPolicy),
+  verb('policy diff', 'A B', 'What B changed in A.', diffVersions),
+  verb('policy rollback', 'N [--reason TEXT]', 'Put an earlier policy in force again.', rollBack),
+  verb(
+    'policy explain',
+    'USER ACTION RESOURCE [--at TIME] [--from IP] [--strength S]',
+    'Which rule decides, and what the nearest others ask.',
+    explainDecision,
+  ),
+  verb(
+    'policy replay',
+    '--draft FOLDER [--days N] [--export DIR]',
+    'Which decisions of the log a draft would change.',
+    replayDraft,
+  ),
   verb(
     'audit verify',
     '[--from SEQ] [--to SEQ] [--export DIR] [--key KEY]',

@@ -19,6 +19,7 @@ const COLUMNS = [
   'department',
   'clearance',
   'branch',
+  'certifications',
   'state',
   'has_totp',
   'has_passkey',
@@ -52,6 +53,7 @@ export async function addUser(invocation: Invocation): Promise<number> {
     roles: options.role,
     department: options.department,
     branch: options.branch,
+    certifications: options.certification,
     ...(options.clearance === undefined ? {} : { clearance: Number(options.clearance) }),
   });
   const emergency = options['break-glass'];

@@ -10,6 +10,12 @@ const common = {
     .max(4)
     .default(0)
     .describe('Least clearance (0 to 4) that a user needs to see the model.'),
+  ownerDepartment: z
+    .string()
+    .trim()
+    .max(64)
+    .default('')
+    .describe('Department that owns the model, for rules that ask for it.'),
   maxOutputTokens: z
     .number()
     .int()

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { Access } from './access.ts';
 import { Audit } from './audit.ts';
 import { Identity } from './identity.ts';
 import { Models } from './models.ts';
@@ -81,6 +82,7 @@ export const Config = z.strictObject({
     })
     .prefault({}),
   audit: Audit,
+  access: Access,
   identity: Identity,
   scoring: z
     .strictObject({

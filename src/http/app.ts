@@ -91,6 +91,7 @@ function mount(app: Express, route: Route, deps: AppDeps): void {
       input: null,
       resource: null,
       decision: null,
+      grant: null,
       operation: null,
       digest: null,
       admissionRequest: null,

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Admission, AdmissionRequest, Decision, Gate, Report, Resource } from '#kernel/gate.ts';
+import type { Admission, AdmissionRequest, Decision, Gate, ModelGrant, Report, Resource } from '#kernel/gate.ts';
 import type { Principal } from '#kernel/principal.ts';
 import type { GuardedRoute, Input, PublicRoute } from './route.ts';
 
@@ -19,6 +19,8 @@ export interface Exchange {
   input: Input<unknown, unknown, unknown> | null;
   resource: Resource | null;
   decision: Decision | null;
+  /** What it asks of a model, as policy granted it. */
+  grant: ModelGrant | null;
   /** The sentence and the digest of an operation that needs a fresh second factor. */
   operation: string | null;
   digest: string | null;

@@ -96,8 +96,11 @@ async function authorise(exchange: Exchange, deps: PipelineDeps): Promise<void> 
   const { route, principal, input } = exchange;
   if (route.access === PUBLIC || principal === null || input === null) return;
   exchange.resource = route.access.resource(input as never, principal);
-  exchange.decision = await deps.gate.authorise(principal, route.access.action, exchange.resource);
-  if (exchange.decision.allowed) return;
+  exchange.decision = await deps.gate.authorise(principal, route.access.action, exchange.resource, exchange.address);
+  if (exchange.decision.allowed) {
+    exchange.grant = route.asks ? deps.gate.bound(principal, exchange.resource, route.asks(input as never)) : null;
+    return;
+  }
   // A no rests on what holds now, as a yes does: somebody who was just given the right is not told otherwise.
   const standing = exchange.fresh ? 'valid' : await deps.gate.check(principal, exchange.decision);
   if (standing === 'valid') throw new Problem(route.access.denial);
@@ -184,7 +187,8 @@ async function tryAdmit(
     resource,
     decision,
     address: exchange.address,
-    reserveTokens: route.counts === 'none' ? null : route.counts(input as never),
+    grant: exchange.grant,
+    reserveTokens: route.counts === 'none' ? null : route.counts(input as never, exchange.grant),
     // With its session, as it was made: shown in another one it is another secret.
     proof: digest === null ? null : { secret: typeof proof === 'string' ? proof : '', digest },
   };
@@ -212,6 +216,7 @@ function fail(exchange: Exchange, deps: PipelineDeps, problem: Problem): string 
       resource: exchange.resource,
       address: exchange.address,
       decision: exchange.decision,
+      bound: problem.code === 'out_of_bounds' ? problem.message : null,
     });
   }
   if (response.headersSent) {
@@ -228,6 +233,7 @@ function fail(exchange: Exchange, deps: PipelineDeps, problem: Problem): string 
 function isRefusal(problem: Problem): boolean {
   const status = statusOf(problem.code);
   return (
-    (status === 401 || status === 403 || problem.code === 'model_not_found') && problem.code !== 'step_up_required'
+    (status === 401 || status === 403 || problem.code === 'model_not_found' || problem.code === 'out_of_bounds') &&
+    problem.code !== 'step_up_required'
   );
 }

@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import type { RateLimit, Report, Resource } from '#kernel/gate.ts';
+import type { ModelAsk, ModelGrant, RateLimit, Report, Resource } from '#kernel/gate.ts';
 import type { Principal } from '#kernel/principal.ts';
 
 /** Written where a route is open to everybody. There is no default. */
@@ -30,6 +30,8 @@ export interface PublicCall<P, Q, B> extends CallBase<P, Q, B> {
 export interface Call<P, Q, B> extends CallBase<P, Q, B> {
   readonly principal: Principal;
   readonly rateLimits: readonly RateLimit[];
+  /** What the route `asks` of a model, held within the bounds of policy; null where it asks nothing. */
+  readonly grant: ModelGrant | null;
   /** Names what is told of the work in its outcome record, whichever way it ends. Asked once, at settlement. */
   report(source: () => Report): void;
 }
@@ -93,7 +95,12 @@ export interface GuardedRoute<P, Q, B> extends Declared<P, Q, B> {
   /** The sentence of the operation where a fresh second factor is needed, null where it is not (RFC 9470). */
   readonly stepUp: (principal: Principal, input: Input<P, Q, B>) => string | null | Promise<string | null>;
   /** Tokens to reserve beside the one request; `none` where nothing is counted. */
-  readonly counts: 'none' | ((input: Input<P, Q, B>) => number);
+  readonly counts: 'none' | ((input: Input<P, Q, B>, grant: ModelGrant | null) => number);
+  /**
+   * What it asks of the model that is its resource; policy bounds it before anything is counted. A route that runs a
+   * model MUST declare it, and MUST run what `call.grant` says.
+   */
+  readonly asks?: (input: Input<P, Q, B>) => ModelAsk;
   /** `full`: intent and outcome. `denials`: refusals only. `none`: neither, but session and epochs are still checked. */
   readonly records: 'full' | 'denials' | 'none';
   readonly handle: (call: Call<P, Q, B>) => Promise<Reply>;

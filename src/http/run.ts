@@ -56,6 +56,7 @@ function callHandler(exchange: Exchange): Promise<Reply> {
     signal: abort.signal,
     principal,
     rateLimits: admission?.rateLimits ?? [],
+    grant: exchange.grant,
     report: (source: () => Report) => {
       exchange.report = source;
     },

@@ -1,6 +1,6 @@
 import { type Principal, ROLES, type Role } from '#kernel/principal.ts';
 import { prepared, type Queryable } from '#postgres/pool.ts';
-import type { Account, AccountStore } from './identity.ts';
+import { type Account, type AccountStore, strengthOf } from './identity.ts';
 import { FACTORS } from './oidc.ts';
 
 interface AccountRow {
@@ -22,6 +22,7 @@ interface PrincipalRow {
   department: string;
   clearance: number;
   branch: string;
+  certifications: string[];
   has_totp: boolean;
   has_passkey: boolean;
   epoch: string;
@@ -112,10 +113,16 @@ const principalOf = (
   subject: row.subject,
   username: row.username,
   roles: knownRoles(row.roles),
-  attributes: { department: row.department, clearance: row.clearance, branch: row.branch },
+  attributes: {
+    department: row.department,
+    clearance: row.clearance,
+    branch: row.branch,
+    certifications: row.certifications,
+  },
   credential: { kind, ref: row.credential },
   hasTotp: row.has_totp,
   hasPasskey: row.has_passkey,
+  strength: kind === 'api_key' ? 'none' : strengthOf(row.factors),
   restricted: !hasShownTwo(row) && knownRoles(row.roles).some((role) => secondFactorRoles.includes(role)),
   scope: kind === 'api_key' ? { models: row.models, actions: row.actions } : null,
   epoch: Number(row.epoch),

@@ -110,7 +110,11 @@ const userOf = (principal: Principal): User => ({
   id: principal.subject,
   username: principal.username,
   roles: [...principal.roles],
-  attributes: principal.attributes,
+  attributes: {
+    department: principal.attributes.department,
+    clearance: principal.attributes.clearance,
+    branch: principal.attributes.branch,
+  },
   has_totp: principal.hasTotp,
   has_passkey: principal.hasPasskey,
   must_enrol: principal.restricted,

@@ -1,4 +1,5 @@
-import type { Principal, Role } from '#kernel/principal.ts';
+import type { Principal, Role, Strength } from '#kernel/principal.ts';
+import { FACTORS } from './oidc.ts';
 
 /** An account with what is needed to check its factors; never leaves the identity feature. */
 export interface Account {
@@ -74,3 +75,13 @@ export interface Sealer {
 
 /** Session limits in seconds. */
 export const SESSION_LIMITS = { idle: 30 * 60, absolute: 12 * 60 * 60 } as const;
+
+/** Sign-ins that no phisher can pass on, and those with two factors that one could. */
+const PHISHING_RESISTANT: readonly string[] = ['passkey', 'webauthn'];
+const SECOND: readonly string[] = ['totp', 'recovery code', FACTORS.secondFactor];
+
+/** How strongly a session was opened. */
+export function strengthOf(factors: readonly string[]): Strength {
+  if (factors.some((factor) => PHISHING_RESISTANT.includes(factor))) return 'phishing-resistant';
+  return factors.some((factor) => SECOND.includes(factor)) ? 'second-factor' : 'password';
+}

@@ -3,6 +3,8 @@ import { z } from 'zod';
 const RoleName = z.enum(['admin', 'analyst', 'auditor', 'service']);
 const Roles = z.array(RoleName).min(1).max(4);
 const Label = z.string().trim().max(64);
+/** Names that policy rules ask for, such as `credit-risk`. */
+const Certifications = z.array(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._:+-]{0,63}$/)).max(16);
 const Clearance = z.number().int().min(0).max(4);
 
 /** An account as admins see it. `invited`: its user has not chosen a password yet. Times are RFC 3339. */
@@ -10,7 +12,12 @@ export const UserRecord = z.object({
   id: z.string(),
   username: z.string(),
   roles: z.array(RoleName),
-  attributes: z.object({ department: z.string(), clearance: z.number().int(), branch: z.string() }),
+  attributes: z.object({
+    department: z.string(),
+    clearance: z.number().int(),
+    branch: z.string(),
+    certifications: z.array(z.string()),
+  }),
   state: z.enum(['active', 'invited', 'disabled']),
   has_totp: z.boolean(),
   has_passkey: z.boolean(),
@@ -30,6 +37,7 @@ export const NewUser = z.object({
   department: Label.default(''),
   clearance: Clearance.default(0),
   branch: Label.default(''),
+  certifications: Certifications.default([]),
 });
 export type NewUser = z.infer<typeof NewUser>;
 
@@ -39,6 +47,7 @@ export const UserChange = z.object({
   department: Label.optional(),
   clearance: Clearance.optional(),
   branch: Label.optional(),
+  certifications: Certifications.optional(),
 });
 export type UserChange = z.infer<typeof UserChange>;
 

@@ -9,6 +9,7 @@ interface AccountRow {
   department: string;
   clearance: number;
   branch: string;
+  certifications: string[];
   has_password: boolean;
   has_totp: boolean;
   has_passkey: boolean;
@@ -71,6 +72,7 @@ const entryOf = (row: AccountRow): UserEntry => ({
   department: row.department,
   clearance: row.clearance,
   branch: row.branch,
+  certifications: row.certifications,
   state: row.disabled ? 'disabled' : row.has_password ? 'active' : 'invited',
   hasTotp: row.has_totp,
   hasPasskey: row.has_passkey,

@@ -135,7 +135,12 @@ const recordOf = (user: UserEntry): UserRecord => ({
   id: user.id,
   username: user.username,
   roles: [...user.roles],
-  attributes: { department: user.department, clearance: user.clearance, branch: user.branch },
+  attributes: {
+    department: user.department,
+    clearance: user.clearance,
+    branch: user.branch,
+    certifications: [...user.certifications],
+  },
   state: user.state,
   has_totp: user.hasTotp,
   has_passkey: user.hasPasskey,

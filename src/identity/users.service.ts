@@ -18,12 +18,14 @@ export interface NewUserValues {
   readonly department: string;
   readonly clearance: number;
   readonly branch: string;
+  readonly certifications: readonly string[];
 }
 export interface UserChanges {
   readonly roles?: readonly Role[] | undefined;
   readonly department?: string | undefined;
   readonly clearance?: number | undefined;
   readonly branch?: string | undefined;
+  readonly certifications?: readonly string[] | undefined;
 }
 export interface InvitedUser {
   readonly user: UserEntry;

@@ -8,6 +8,7 @@ export interface UserEntry {
   readonly department: string;
   readonly clearance: number;
   readonly branch: string;
+  readonly certifications: readonly string[];
   readonly state: 'active' | 'invited' | 'disabled';
   readonly hasTotp: boolean;
   readonly hasPasskey: boolean;

@@ -12,6 +12,31 @@ export interface Decision {
   readonly policyVersion: number;
   /** Name of the rule that decided; null where none matched (default deny). */
   readonly rule: string | null;
+  /** Conditions of that rule, all of them met; null where it has none. */
+  readonly conditions: string | null;
+  /** Where no rule decided but something else: why. */
+  readonly because: 'policy' | 'key_scope' | 'no_such_resource' | 'no_policy';
+  /** Attributes of the resource that it rested on; null where there is no such resource. */
+  readonly resource: { readonly classification: number; readonly owner: string } | null;
+}
+
+/** What a request asks of a model and policy bounds, in OpenAI's names; undefined where it says nothing. */
+export interface ModelAsk {
+  readonly temperature?: number | undefined;
+  readonly top_p?: number | undefined;
+  readonly max_tokens?: number | undefined;
+  readonly tools?: readonly string[] | undefined;
+  readonly adapters?: readonly string[] | undefined;
+  /** What the model would take where the caller says nothing: held within bounds too. */
+  readonly defaults?: Readonly<Partial<Record<'temperature' | 'top_p' | 'max_tokens', number>>> | undefined;
+}
+
+/** The same, held within the bounds of policy. */
+export interface ModelGrant extends ModelAsk {
+  /** Most tokens that its prompt may have; null where policy says nothing. */
+  readonly context: number | null;
+  /** What was changed and by which bound, for the record: `temperature 0 -> 0.1 (analyst-temperature)`. */
+  readonly changes: readonly string[];
 }
 
 export interface PresentedCredential {
@@ -30,6 +55,8 @@ export interface AdmissionRequest {
   readonly decision: Decision;
   /** The direct or forwarded address of the client. */
   readonly address: string;
+  /** What it asks of a model, as policy granted it; null where it asks nothing of one. */
+  readonly grant: ModelGrant | null;
   /** Tokens to reserve; null where the route counts nothing. */
   readonly reserveTokens: number | null;
   readonly proof: { readonly secret: string; readonly digest: string } | null;
@@ -77,6 +104,8 @@ export interface Refusal {
   readonly resource: Resource | null;
   readonly address: string;
   readonly decision: Decision | null;
+  /** What was outside of the bounds of policy; null for any other refusal. */
+  readonly bound: string | null;
 }
 
 /**
@@ -86,7 +115,9 @@ export interface Refusal {
 export interface Gate {
   /** Null for a credential that nobody holds. `fresh`: past every cache. */
   authenticate(credential: PresentedCredential, fresh: boolean): Promise<Principal | null>;
-  authorise(principal: Principal, action: string, resource: Resource): Promise<Decision>;
+  authorise(principal: Principal, action: string, resource: Resource, address: string): Promise<Decision>;
+  /** Holds what is asked of a model within the bounds of policy. @throws Problem `out_of_bounds` with the allowed range */
+  bound(principal: Principal, resource: Resource, ask: ModelAsk): ModelGrant;
   /** Makes a challenge for one operation (RFC 9470); `operation` is the sentence that the user will see. */
   challenge(principal: Principal, digest: string, operation: string, requestId: string): Promise<string>;
   /** Whether the session and the epochs still hold, for routes that neither count nor record. */

@@ -8,7 +8,15 @@ export interface Attributes {
   /** 0 (public) to 4 (secret); compared as a number. */
   readonly clearance: number;
   readonly branch: string;
+  /** What he is certified for, such as `credit-risk`; at most 16. */
+  readonly certifications: readonly string[];
 }
+
+/**
+ * How strongly somebody has shown who he is, from weak to strong. `none`: a program with an API key, no person at all.
+ */
+export const STRENGTHS = ['none', 'password', 'second-factor', 'phishing-resistant'] as const;
+export type Strength = (typeof STRENGTHS)[number];
 
 /** What an API key is limited to within its account's rights; null means no narrower. */
 export interface KeyScope {
@@ -42,6 +50,7 @@ export interface Principal {
    * do that, and nothing else.
    */
   readonly restricted: boolean;
+  readonly strength: Strength;
   /** Null for a session. */
   readonly scope: KeyScope | null;
   /** Counts every change to the account, its roles or factors; a mismatch at admission means: load it again. */

@@ -30,6 +30,7 @@ export interface Readings {
   }[];
   readonly activeRequests: () => number;
   readonly tree: () => TreeReadings;
+  readonly policy: () => { readonly version: number; readonly folderDiffers: boolean };
 }
 
 /** No user, prompt or path in a label: routes are names from the table, codes are from the closed list. */
@@ -57,6 +58,15 @@ export function prometheusMetrics(readings: Readings): Metrics {
     registers,
   });
   gauge(registry, 'strongroom_requests_active', 'Requests under way.', (set) => set({}, readings.activeRequests()));
+  gauge(registry, 'strongroom_policy_version', 'Policy that decides here.', (set) =>
+    set({}, readings.policy().version),
+  );
+  gauge(
+    registry,
+    'strongroom_policy_folder_differs',
+    '1 where policies/ was not what was in force at the start.',
+    (set) => set({}, readings.policy().folderDiffers ? 1 : 0),
+  );
   gauge(registry, 'strongroom_audit_available', '1 while the audit log can be written.', (set) =>
     set({}, readings.ledger().available ? 1 : 0),
   );

@@ -7,7 +7,7 @@ import { AdminModel, AdminModelList, Model, ModelList, ModelPath } from './model
 
 export interface ModelsDeps {
   readonly list: () => readonly ModelStatus[];
-  readonly mayUse: (principal: Principal, model: string) => boolean;
+  readonly mayUse: (principal: Principal, model: string, address: string) => boolean;
   readonly classificationOf: (model: string) => number;
   readonly desiredOf: (model: string) => DesiredState;
   readonly set: (model: string, verb: ModelVerb, admin: Principal, requestId: string) => Promise<ModelStatus>;
@@ -38,9 +38,9 @@ export function modelRoutes(deps: ModelsDeps): Route[] {
       counts: 'none',
       records: 'none',
       response: ModelList,
-      handle: async ({ principal }) => {
+      handle: async ({ principal, address }) => {
         const data = list()
-          .filter(({ id }) => mayUse(principal, id))
+          .filter(({ id }) => mayUse(principal, id, address))
           .map(modelOf);
         const answer: ModelList = { object: 'list', data };
         return { kind: 'json', body: answer };

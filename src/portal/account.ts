@@ -12,27 +12,40 @@ export interface AccountDraft {
   readonly department: string;
   readonly clearance: number;
   readonly branch: string;
+  readonly certifications: string[];
 }
 
-export const NEW_ACCOUNT: AccountDraft = { roles: ['analyst'], department: '', clearance: 0, branch: '' };
+export const NEW_ACCOUNT: AccountDraft = {
+  roles: ['analyst'],
+  department: '',
+  clearance: 0,
+  branch: '',
+  certifications: [],
+};
 
 export const draftOf = ({ roles, attributes }: UserRecord): AccountDraft => ({
   roles: ROLE_NAMES.filter((role) => roles.includes(role)),
   department: attributes.department,
   clearance: attributes.clearance,
   branch: attributes.branch,
+  certifications: attributes.certifications,
 });
+
+/** Without the empty one that a blank at the end is while somebody types. */
+export const certificationsOf = ({ certifications }: AccountDraft): string[] => certifications.filter(Boolean);
 
 /** Only what differs, for PATCH: what is absent stays as it is. Null where nothing does. */
 export function changeOf(user: UserRecord, draft: AccountDraft): UserChange | null {
   const before = draftOf(user);
   const department = draft.department.trim();
   const branch = draft.branch.trim();
+  const certifications = certificationsOf(draft);
   const change: UserChange = {
     ...(before.roles.join() === draft.roles.join() ? {} : { roles: draft.roles }),
     ...(before.department === department ? {} : { department }),
     ...(before.clearance === draft.clearance ? {} : { clearance: draft.clearance }),
     ...(before.branch === branch ? {} : { branch }),
+    ...(before.certifications.join() === certifications.join() ? {} : { certifications }),
   };
   return Object.keys(change).length === 0 ? null : change;
 }

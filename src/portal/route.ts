@@ -1,7 +1,7 @@
 import { useLayoutEffect, useState } from 'preact/hooks';
 import type { Role } from '#kernel/principal.ts';
 
-export type Page = 'ask' | 'scoring' | 'keys' | 'audit' | 'models' | 'users' | 'security' | 'receipt';
+export type Page = 'ask' | 'scoring' | 'keys' | 'audit' | 'models' | 'users' | 'policy' | 'security' | 'receipt';
 
 /**
  * Which pages a role opens; null: everybody, without a tab. The server decides again on every call; this only
@@ -14,6 +14,7 @@ const PAGES: readonly { readonly page: Page; readonly role: Role | null }[] = [
   { page: 'audit', role: 'auditor' },
   { page: 'models', role: 'admin' },
   { page: 'users', role: 'admin' },
+  { page: 'policy', role: 'admin' },
   { page: 'security', role: null },
   { page: 'receipt', role: null },
 ];

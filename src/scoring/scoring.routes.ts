@@ -15,7 +15,7 @@ import type { EvaluationFacts, ScoringDesk, ServedModel } from './scoring.ts';
 
 export interface ScoringRoutesDeps {
   readonly scoring: ScoringDesk;
-  readonly mayUse: (principal: Principal, model: string) => boolean;
+  readonly mayUse: (principal: Principal, model: string, address: string) => boolean;
   /** Seconds without use after which a session is gone. */
   readonly sessionSeconds: number;
 }
@@ -35,8 +35,8 @@ export function scoringRoutes({ scoring, mayUse, sessionSeconds }: ScoringRoutes
       access: { action: 'models.list', resource: () => ({ type: 'catalogue', id: 'models' }), denial: 'forbidden' },
       records: 'none',
       response: DescriptorList,
-      handle: async ({ principal }) => {
-        const data = scoring.list().filter(({ id }) => mayUse(principal, id));
+      handle: async ({ principal, address }) => {
+        const data = scoring.list().filter(({ id }) => mayUse(principal, id, address));
         const answer: DescriptorList = { object: 'list', data: data.map(answerOf) };
         return { kind: 'json', body: answer };
       },

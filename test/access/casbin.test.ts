@@ -13,11 +13,12 @@ const principal = (subject: string, roles: readonly string[] = [], clearance = 0
   subject,
   username: subject,
   roles: roles as readonly Role[],
-  attributes: { department, clearance, branch: '' },
+  attributes: { department, clearance, branch: '', certifications: [] },
   credential: { kind: 'session', ref: 'r' },
   hasTotp: false,
   hasPasskey: false,
   restricted: false,
+  strength: 'password',
   scope: null,
   epoch: 1,
   expiresAt: null,
@@ -26,17 +27,23 @@ const ALICE: AccessQuestion = {
   subjects: '|user:usr_1|role:analyst|authenticated|',
   department: 'treasury',
   clearance: 2,
+  branch: '',
+  certifications: '',
   type: 'model',
   id: 'small',
   classification: 1,
+  owner: '',
   action: 'infer',
 };
+const SITE = { timeZone: 'UTC', networkZones: {} };
+const compile = (policyText: PolicyText) => compilePolicy(policyText, SITE);
+const HERE = { at: Date.UTC(2026, 0, 7, 12), address: '127.0.0.1', strength: 'password' } as const;
 const text = (policy: string, model = MODEL): PolicyText => ({ version: 7, model, policy, sha256: '' });
 const allows = async (policy: string, change: Partial<Record<keyof AccessQuestion, unknown>> = {}) => {
-  const engine = await compilePolicy(text(policy));
+  const engine = await compile(text(policy));
   const question = { ...ALICE, ...change } as AccessQuestion;
-  const first = engine.decide(question);
-  assert.deepEqual(engine.decide(question), first, 'the same from the cache');
+  const first = engine.decide(question, HERE);
+  assert.deepEqual(engine.decide(question, HERE), first, 'the same from the cache');
   assert.equal(first.policyVersion, 7);
   return first.allowed;
 };
@@ -56,14 +63,19 @@ const rule = (fields: Partial<Record<'sub' | 'type' | 'id' | 'act' | 'dep' | 'cl
 
 describe('the policy engine', () => {
   it('allows what a rule allows, and says which', async () => {
-    const engine = await compilePolicy(text(`${rule({ name: 'other', act: 'read' })}\n${rule({ name: 'mine' })}`));
-    assert.deepEqual(engine.decide(ALICE), { allowed: true, policyVersion: 7, rule: 'mine' });
-    assert.deepEqual(engine.decide({ ...ALICE, action: 'x' }), { allowed: false, policyVersion: 7, rule: null });
+    const engine = await compile(text(`${rule({ name: 'other', act: 'read' })}\n${rule({ name: 'mine' })}`));
+    assert.deepEqual(engine.decide(ALICE, HERE), { allowed: true, policyVersion: 7, rule: 'mine', conditions: null });
+    assert.deepEqual(engine.decide({ ...ALICE, action: 'x' }, HERE), {
+      allowed: false,
+      policyVersion: 7,
+      rule: null,
+      conditions: null,
+    });
   });
 
   it('denies everything under an empty policy, and to whom no rule names', async () => {
     await assert.rejects(allows(''), 'no rules at all: a gateway does not start with that');
-    assert.equal(await allows('# nothing'), false);
+    await assert.rejects(allows('# nothing'));
     assert.equal(await allows(rule({ sub: 'role:admin' })), false);
     assert.equal(
       await allows(rule({ eft: 'deny' }), { subjects: '|user:usr_2|authenticated|' }),
@@ -157,26 +169,43 @@ describe('the policy engine', () => {
 
   it('denies when the matcher throws, and does not start with a policy that it can not read', async () => {
     const broken = (matcher: string) => MODEL.replace(/m = .*/, `m = ${matcher}`);
-    for (const matcher of ['nosuch(r.act, p.act)', 'holds(r.nosuch.deeper, p.sub)', 'same(r.act.b.c, p.act)']) {
-      const engine = await compilePolicy(text(rule(), broken(matcher)));
-      assert.deepEqual(engine.decide(ALICE), { allowed: false, policyVersion: 7, rule: null }, matcher);
+    const foreign = [
+      'keyMatch(r.act, p.act)',
+      'keyMatch2(r.id, p.id)',
+      'regexMatch(r.act, p.act)',
+      'globMatch(r.act, p.act)',
+    ];
+    const thrown = [
+      'nosuch(r.act, p.act)',
+      'holds(r.nosuch.deeper, p.sub)',
+      'same(r.act.b.c, p.act)',
+      'met(p.when, p.eft)',
+    ];
+    for (const matcher of [...thrown, ...foreign]) {
+      const engine = await compile(text(rule(), broken(matcher)));
+      assert.deepEqual(
+        engine.decide(ALICE, HERE),
+        { allowed: false, policyVersion: 7, rule: null, conditions: null },
+        matcher,
+      );
     }
     for (const model of ['', 'no model', '[request_definition]\nr = a'])
-      await assert.rejects(compilePolicy(text(rule(), model)), model);
+      await assert.rejects(compile(text(rule(), model)), model);
   });
 
   it('remembers a bounded number of decisions and stays right', async () => {
-    const engine = await compilePolicy(text(rule({ id: 'small' })));
-    for (let n = 0; n < 20_100; n++) assert.equal(engine.decide({ ...ALICE, id: `m${n}` }).allowed, false);
-    assert.equal(engine.decide(ALICE).allowed, true);
+    const engine = await compile(text(rule({ id: 'small' })));
+    for (let n = 0; n < 20_100; n++) assert.equal(engine.decide({ ...ALICE, id: `m${n}` }, HERE).allowed, false);
+    assert.equal(engine.decide(ALICE, HERE).allowed, true);
   });
 });
 
 describe('access control', () => {
   const deps = (versions: (PolicyText | null)[]) => ({
     currentPolicy: async () => versions.shift() ?? null,
-    compile: compilePolicy,
-    classificationOf: (_type: string, id: string) => (id === 'small' ? 1 : null),
+    compile,
+    now: () => HERE.at,
+    attributesOf: (_type: string, id: string) => (id === 'small' ? { classification: 1, owner: '' } : null),
     log: silentLog,
   });
   const alice = principal('usr_1', ['analyst'], 2, 'treasury');
@@ -184,10 +213,17 @@ describe('access control', () => {
 
   it('denies before a policy is loaded, and for a resource that does not exist', async () => {
     const access = new AccessControl(deps([text(rule())]));
-    assert.deepEqual(access.decide(alice, 'infer', model), { allowed: false, policyVersion: 0, rule: null });
+    assert.deepEqual(access.decide(alice, 'infer', model, '127.0.0.1'), {
+      allowed: false,
+      policyVersion: 0,
+      rule: null,
+      conditions: null,
+      resource: { classification: 1, owner: '' },
+      because: 'no_policy',
+    });
     await access.load();
-    assert.equal(access.decide(alice, 'infer', model).allowed, true);
-    assert.equal(access.decide(alice, 'infer', { type: 'model', id: 'other' }).allowed, false);
+    assert.equal(access.decide(alice, 'infer', model, '127.0.0.1').allowed, true);
+    assert.equal(access.decide(alice, 'infer', { type: 'model', id: 'other' }, '127.0.0.1').allowed, false);
   });
 
   it('refuses to load none, and keeps what it has when a new one does not compile', async () => {
@@ -196,10 +232,10 @@ describe('access control', () => {
     await assert.rejects(access.load());
     await assert.rejects(access.load(), /no policy/);
     assert.equal(access.version, 7);
-    assert.equal(access.decide(alice, 'infer', model).allowed, true);
+    assert.equal(access.decide(alice, 'infer', model, '127.0.0.1').allowed, true);
   });
 
   it('asks with the attributes of the account and the class of our own store', () => {
-    assert.deepEqual(questionOf(alice, 'infer', model, 1), ALICE);
+    assert.deepEqual(questionOf(alice, 'infer', model, { classification: 1, owner: '' }), ALICE);
   });
 });

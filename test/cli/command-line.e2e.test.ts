@@ -69,6 +69,9 @@ describe('the command line', () => {
       ...['add', 'list', 'disable', 'enable', 'reset'].map((word) => `user ${word}`),
       ...['create', 'list', 'revoke'].map((word) => `key ${word}`),
       ...['list', 'status', 'load', 'unload', 'pin', 'unpin'].map((word) => `model ${word}`),
+      ...['check', 'test', 'import', 'list', 'show', 'diff', 'rollback', 'explain', 'replay'].map(
+        (word) => `policy ${word}`,
+      ),
     ])
       assert.match(stdout, new RegExp(`^  ${verb}\\b`, 'm'), verb);
     for (const args of [['user', 'destroy'], ['frobnicate'], ['--frobnicate']])

@@ -26,6 +26,8 @@ export class CommandLine implements AsyncDisposable {
   #gateway: ChildProcess | null = null;
   #client: HttpsClient | null = null;
   url = '';
+  /** What the gateway has said so far. */
+  output = '';
 
   private constructor(folder: string, database: TestDatabase) {
     this.folder = folder;
@@ -85,6 +87,7 @@ export class CommandLine implements AsyncDisposable {
     for (const stream of [child.stdout, child.stderr])
       stream?.setEncoding('utf8').on('data', (text: string) => {
         output.text += text;
+        this.output = output.text;
       });
     child.once('close', () => {
       output.ended = true;

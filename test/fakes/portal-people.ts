@@ -34,7 +34,7 @@ const person = (username: string, roles: UserRecord['roles'], rest: Partial<User
     id: `usr_${Buffer.from(username).toString('hex').padEnd(32, '0').slice(0, 32)}`,
     username,
     roles,
-    attributes: { department: 'risk', clearance: 2, branch: 'Zürich' },
+    attributes: { department: 'risk', clearance: 2, branch: 'Zürich', certifications: ['credit-risk'] },
     state: 'active',
     has_totp: false,
     has_passkey: false,
@@ -50,8 +50,13 @@ const person = (username: string, roles: UserRecord['roles'], rest: Partial<User
 export class PortalPeople {
   #people: Person[] = [
     person('analyst', ['analyst']),
-    person('auditor', ['auditor'], { attributes: { department: 'audit', clearance: 3, branch: 'Bern' } }),
-    person('admin', ['admin'], { has_totp: true, attributes: { department: 'operations', clearance: 1, branch: '' } }),
+    person('auditor', ['auditor'], {
+      attributes: { department: 'audit', clearance: 3, branch: 'Bern', certifications: [] },
+    }),
+    person('admin', ['admin'], {
+      has_totp: true,
+      attributes: { department: 'operations', clearance: 1, branch: '', certifications: [] },
+    }),
     person('everyone', ['analyst', 'auditor', 'admin'], { has_totp: true }),
     {
       ...person('newcomer', ['admin'], { state: 'invited', last_sign_in_at: null }),
@@ -60,7 +65,7 @@ export class PortalPeople {
     },
     person('j.okafor', ['analyst'], {
       state: 'disabled',
-      attributes: { department: 'treasury', clearance: 0, branch: '上海' },
+      attributes: { department: 'treasury', clearance: 0, branch: '上海', certifications: [] },
     }),
   ];
   #sessions = new Map<string, Session>();

@@ -12,6 +12,7 @@ import { type Call, CODE, StepUps } from './portal-call.ts';
 import { MODELS, PortalEstate } from './portal-estate.ts';
 import { PortalLog } from './portal-log.ts';
 import { PASSWORD, PortalPeople } from './portal-people.ts';
+import { PortalPolicies } from './portal-policies.ts';
 import { json, problem } from './portal-reply.ts';
 
 export { CODE, PASSWORD };
@@ -42,6 +43,7 @@ export class PortalServer {
   readonly #stepUps = new StepUps();
   readonly #people = new PortalPeople(this.#stepUps);
   readonly estate = new PortalEstate(this.#stepUps);
+  readonly #policies = new PortalPolicies(this.#stepUps);
   readonly #log = new PortalLog(Date.now());
   #keys: ApiKey[] = [
     {
@@ -129,6 +131,7 @@ export class PortalServer {
       this.#keys = this.#keys.filter(({ id }) => !url.pathname.endsWith(id));
       return json(response, 204);
     }
+    if (this.#policies.answer(call)) return;
     if (!this.#people.answer(call)) problem(response, url.pathname, 404, 'not_found');
   }
 

@@ -1,3 +1,5 @@
+import { policyRoutes } from '#access/policies.routes.ts';
+import { replayRoutes } from '#access/replay.routes.ts';
 import { auditRoutes } from '#audit/audit.routes.ts';
 import { holdRoutes } from '#audit/hold.routes.ts';
 import { proofRoutes } from '#audit/proof.routes.ts';
@@ -36,6 +38,8 @@ const features: Route[] = [
   ...passkeySignInRoutes(NOTHING, []),
   ...userRoutes(users),
   methodsRoute(NOTHING),
+  ...policyRoutes(NOTHING),
+  ...replayRoutes(NOTHING),
   ...chatRoutes(NOTHING),
   ...modelRoutes(NOTHING),
   ...scoringRoutes(NOTHING),

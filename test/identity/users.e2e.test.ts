@@ -41,7 +41,12 @@ describe('user management', () => {
     const made = await add({ username: 'nina', roles: ['analyst'], department: 'risk', clearance: 2, branch: 'north' });
     assert.equal(made.status, 201);
     const { user } = made.json<{ user: Entry }>();
-    assert.deepEqual(user.attributes, { department: 'risk', clearance: 2, branch: 'north' });
+    assert.deepEqual(user.attributes, {
+      department: 'risk',
+      clearance: 2,
+      branch: 'north',
+      certifications: [],
+    });
     assert.equal(user.state, 'invited');
     const steps: [string, object | undefined, string, string][] = [
       ['', { roles: ['auditor', 'analyst'], department: 'audit' }, 'account.update', 'invited'],
@@ -57,7 +62,12 @@ describe('user management', () => {
       assert.equal((await changeOf(answer)).action, action);
       answers.push(answer);
     }
-    assert.deepEqual((await entry(user.id)).attributes, { department: 'audit', clearance: 2, branch: 'north' });
+    assert.deepEqual((await entry(user.id)).attributes, {
+      department: 'audit',
+      clearance: 2,
+      branch: 'north',
+      certifications: [],
+    });
     for (const answer of answers) {
       const record = await changeOf(answer);
       assert.deepEqual([record.actor, record.resource], [admin.subject, `account:${user.id}`]);

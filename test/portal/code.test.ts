@@ -33,7 +33,7 @@ const user = {
   id: 'usr_1',
   username: 'mei.chen',
   roles: ['auditor', 'analyst'],
-  attributes: { department: 'risk', clearance: 2, branch: 'Zürich' },
+  attributes: { department: 'risk', clearance: 2, branch: 'Zürich', certifications: [] },
   state: 'active',
   has_totp: false,
   has_passkey: false,

@@ -14,16 +14,24 @@ const PARAMS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   '/auth/keys/:id': { id: `key_${'0'.repeat(32)}` },
   '/audit/events/:seq': { seq: '0' },
   '/v1/models/:id': { id: 'demo' },
+  '/admin/policies/:version': { version: '1' },
+  '/admin/policies/:version/diff': { version: '1' },
+  '/admin/policies/:version/rollback': { version: '1' },
   '/v1/receipts/:request': { request: `req_${'0'.repeat(32)}` },
 };
 const QUERIES: Readonly<Record<string, string>> = {
   '/audit/proof/inclusion': '?seq=0&size=1',
+  '/admin/policies/:version/diff': '?against=1',
+  '/admin/policies/explain': '?user=analyst&action=infer&resource=model:demo',
   '/audit/proof/consistency': '?from=0&to=1',
 };
 const BODIES: Readonly<Record<string, object>> = {
   '/auth/login': { username: 'nobody', password: 'nothing' },
   '/auth/password': { current_password: 'wrong', new_password: 'correct horse battery' },
   '/auth/keys': { name: 'x', password: 'wrong' },
+  '/admin/policies': { policy: 'x' },
+  '/admin/policies/:version/rollback': {},
+  '/audit/policies/replay': { policy: 'x' },
   '/auth/step-up': { challenge: `suc_${'a'.repeat(43)}`, code: '000000' },
   '/v1/chat/completions': { model: 'demo', messages: [{ role: 'user', content: 'x' }] },
 };

@@ -115,6 +115,8 @@ export const officesEn = {
   lastSignIn: 'Last sign-in',
   created: 'Created',
   userStates: { active: 'active', invited: 'invited', disabled: 'disabled' },
+  certifications: 'Certifications',
+  certificationsHint: 'Names that policy asks for, such as credit-risk, with blanks between',
   userRights: 'Roles and attributes',
   userSave: 'Save changes',
   userSaved: 'Saved. The sessions of this account have ended.',

@@ -116,6 +116,8 @@ export const officesZh: OfficeDictionary = {
   lastSignIn: '最近登录',
   created: '创建时间',
   userStates: { active: '正常', invited: '待激活', disabled: '已停用' },
+  certifications: '资质',
+  certificationsHint: '策略所要求的名称，例如 credit-risk，以空格分隔',
   userRights: '角色与属性',
   userSave: '保存更改',
   userSaved: '已保存。该账户的所有会话均已结束。',

@@ -1,6 +1,6 @@
 import { useState } from 'preact/hooks';
 import type { Invitation, NewUser, UserRecord } from '#identity/users.contract.ts';
-import { type AccountDraft, changeOf, draftOf, hasFactor, NEW_ACCOUNT } from '#portal/account.ts';
+import { type AccountDraft, certificationsOf, changeOf, draftOf, hasFactor, NEW_ACCOUNT } from '#portal/account.ts';
 import { useApi } from '#portal/api.ts';
 import { stamp } from '#portal/format.ts';
 import { useOfficeText } from '#portal/i18n/offices.ts';
@@ -27,7 +27,7 @@ export function NewUserDialog({ onClose, onInvited }: NewProps) {
 
   const submit = (event: Event): void => {
     event.preventDefault();
-    const body: NewUser = { username, ...draft };
+    const body: NewUser = { username, ...draft, certifications: certificationsOf(draft) };
     task.run(async () => {
       onInvited(await stepUp((proof) => api.send<Invitation>('POST', '/admin/users', { body, ...proof })));
     });

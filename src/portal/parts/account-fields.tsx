@@ -35,6 +35,12 @@ export function AccountFields({ draft, onDraft }: Props) {
           onValue={(branch) => onDraft({ ...draft, branch })}
         />
       </div>
+      <Field
+        label={text.certifications}
+        hint={text.certificationsHint}
+        value={draft.certifications.join(' ')}
+        onValue={(typed) => onDraft({ ...draft, certifications: typed === '' ? [] : typed.split(/[\s,]+/) })}
+      />
       <div class="field">
         <label for="clearance">{text.clearance}</label>
         <select
