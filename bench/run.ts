@@ -16,6 +16,10 @@ const BENCHMARKS: Readonly<Record<string, { readonly about: string; readonly loa
     about: '`audit verify` of a million records, or of as many as are named: records a second and memory (3 minutes)',
     load: async () => (await import('./audit-verify.ts')).runAuditVerify,
   },
+  day: {
+    about: 'a day of 500,000 requests by 1,000 users with quotas, a gateway killed in the middle, then `audit verify`',
+    load: async () => (await import('./day.ts')).runDay,
+  },
 };
 
 const [name, ...rest] = process.argv.slice(2);

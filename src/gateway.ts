@@ -38,14 +38,13 @@ import { prometheusMetrics } from '#metrics/metrics.prometheus.ts';
 import { postgresDesiredStates } from '#models/model-state.postgres.ts';
 import { modelRoutes } from '#models/models.routes.ts';
 import { Residency } from '#models/residency.service.ts';
-import { postgresUsage } from '#quota/quota.postgres.ts';
-import { quotaRoutes } from '#quota/quota.routes.ts';
 import { openAuditTree } from './gateway-audit.ts';
 import { openDatabase, openPools, orUnavailable, PROGRAM } from './gateway-database.ts';
 import { openCatalogue } from './gateway-engines.ts';
 import { watchGrowth } from './gateway-growth.ts';
 import { openIdentity } from './gateway-identity.ts';
 import { openListener } from './gateway-listener.ts';
+import { openQuotas } from './gateway-quota.ts';
 import { startRetention } from './gateway-retention.ts';
 import { type OpenScoring, openScoring } from './gateway-scoring.ts';
 
@@ -137,6 +136,7 @@ export async function openGateway({ config, base, log }: GatewayOptions): Promis
     positionOf: tree.positionOf,
     hash: sha256Hex,
     clock,
+    onLimit: (limit, effect) => metrics.limit(limit, effect),
   });
 
   if (config.scoring.enabled ?? database.embedded) {
@@ -171,7 +171,13 @@ export async function openGateway({ config, base, log }: GatewayOptions): Promis
       created: Math.floor(clock.now() / 1000),
     }),
     ...(scoring?.routes ?? []),
-    ...quotaRoutes(orUnavailable(postgresUsage(pools.read, zone)), zone),
+    ...openQuotas({
+      pool: pools.read,
+      zone,
+      recorder,
+      models: () => engines.list().map(({ id }) => id),
+      mayUse: (principal, id) => access.decide(principal, 'infer', { type: 'model', id }).allowed,
+    }),
     ...auditRoutes(orUnavailable(postgresAuditReader(pools.auditor))),
     ...proofRoutes({ ...proofs, sha256 }),
     ...holdRoutes({ list: orUnavailable({ list: postgresHolds(pools.read) }).list, recorder }),

@@ -1,4 +1,13 @@
-import type { ChatMessage, GenerationRequest, ModelStatus, ResponseFormat, Usage } from '#engine/engine.ts';
+import type {
+  ChatMessage,
+  GenerationRequest,
+  ModelStatus,
+  ResponseFormat,
+  TokenCredit,
+  Usage,
+} from '#engine/engine.ts';
+import type { Reserve } from '#kernel/gate.ts';
+import { SLICE_TOKENS } from '#quota/reservation.ts';
 
 /** The body of POST /v1/chat/completions after its schema. */
 export interface ChatBody {
@@ -29,20 +38,34 @@ export interface ChatBody {
 const BYTES_PER_TOKEN = 4;
 const TEMPLATE_TOKENS = 256;
 
-/** Tokens to reserve at admission; settled to what was really used. */
-export const tokensToReserve = (size: number, maxTokens: number): number =>
-  Math.ceil(size / BYTES_PER_TOKEN) + TEMPLATE_TOKENS + maxTokens;
+type CountedBy = Pick<ModelStatus, 'engine' | 'contextSize' | 'maxOutputTokens'>;
+
+/**
+ * Tokens to take at admission: the prompt's estimate and the first slice of the answer, of which one token is enough to
+ * begin. Another server's tokenizer is not ours: its prompt is taken for as long as it can be, and a whole answer, which
+ * can't be stopped on its way, is reserved at once.
+ */
+export function tokensToReserve(body: ChatBody, size: number, model: CountedBy | undefined): Reserve {
+  const isUpstream = model?.engine === 'upstream';
+  const longest = longestAnswer(body, model);
+  const prompt = TEMPLATE_TOKENS + (isUpstream ? size : Math.ceil(size / BYTES_PER_TOKEN));
+  const answer = isUpstream && body.stream !== true ? longest : Math.min(SLICE_TOKENS, longest);
+  return { tokens: prompt + answer, least: prompt + Math.min(1, answer) };
+}
 
 const maxTokensOf = (body: ChatBody): number | null => body.max_completion_tokens ?? body.max_tokens ?? null;
 
 /** No answer is longer than its model's context, whatever the caller asks for: more would lock up tokens for nothing. */
-export const longestAnswer = (
-  body: ChatBody,
-  model: Pick<ModelStatus, 'contextSize' | 'maxOutputTokens'> | undefined,
-) => Math.min(maxTokensOf(body) ?? model?.maxOutputTokens ?? 0, model?.contextSize ?? Number.POSITIVE_INFINITY);
+const longestAnswer = (body: ChatBody, model: CountedBy | undefined) =>
+  Math.min(maxTokensOf(body) ?? model?.maxOutputTokens ?? 0, model?.contextSize ?? Number.POSITIVE_INFINITY);
 
 /** OpenAI's request in the engine's words. `developer` is OpenAI's newer name for `system`. */
-export function generationRequest(body: ChatBody, requestId: string, subject: string): GenerationRequest {
+export function generationRequest(
+  body: ChatBody,
+  requestId: string,
+  subject: string,
+  credit: TokenCredit,
+): GenerationRequest {
   const maxTokens = maxTokensOf(body);
   const stop = typeof body.stop === 'string' ? [body.stop] : (body.stop ?? []);
   return {
@@ -52,6 +75,7 @@ export function generationRequest(body: ChatBody, requestId: string, subject: st
     responseFormat: formatOf(body),
     subject,
     stream: body.stream === true,
+    credit,
     ...(maxTokens === null ? {} : { maxTokens }),
     ...(body.temperature == null ? {} : { temperature: body.temperature }),
     ...(body.top_p == null ? {} : { topP: body.top_p }),

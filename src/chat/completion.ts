@@ -7,6 +7,8 @@ import { Problem } from '#kernel/problem.ts';
 export interface CompletionDeps {
   readonly clock: Clock;
   readonly commitment: Commitment;
+  /** The limit at which no more tokens were to be had (`tokens_day:user`), if any. */
+  readonly limit: () => string | null;
 }
 
 /** One answer while it is made: passes the text on, and knows at any moment what the record must say of it. */
@@ -16,6 +18,7 @@ export class Completion {
   readonly #events: AsyncGenerator<GenerationEvent, void, undefined>;
   readonly #clock: Clock;
   readonly #commitment: Commitment;
+  readonly #limit: () => string | null;
   readonly #startedAt: number;
   #promptTokens: number | null = null;
   #completionTokens = 0;
@@ -29,6 +32,7 @@ export class Completion {
     this.#events = engine.generate(request, signal);
     this.#clock = deps.clock;
     this.#commitment = deps.commitment;
+    this.#limit = deps.limit;
     this.#startedAt = deps.clock.monotonic();
   }
 
@@ -58,6 +62,16 @@ export class Completion {
     return this.#finished?.reason ?? 'length';
   }
 
+  /** Where a quota ended the answer and not its own length: which one. */
+  get stoppedBy(): { readonly stopped_by?: { readonly quota: string; readonly scope: string } } {
+    const { usage, finishReason } = this;
+    const limit = this.#limit();
+    if (limit === null || finishReason !== 'length' || usage.completionTokens >= (this.#request.maxTokens ?? Infinity))
+      return {};
+    const [quota = '', scope = ''] = limit.split(':');
+    return { stopped_by: { quota, scope } };
+  }
+
   get usage(): Usage {
     return (
       this.#finished?.usage ?? {
@@ -84,6 +98,7 @@ export class Completion {
         completion_tokens: completionTokens,
         cached_tokens: cachedTokens,
         finish_reason: this.#finished?.reason ?? null,
+        quota_limit: this.#limit(),
         stream,
         response_format: responseFormat.type,
         temperature: decimal(temperature),

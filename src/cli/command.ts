@@ -10,6 +10,7 @@ import { createKey, listKeys, revokeKey } from './key.ts';
 import { initKeys, rotateKeys } from './keys.ts';
 import { login, logout } from './login.ts';
 import { changeModel, listModels } from './model.ts';
+import { clearQuota, listQuotas, setQuota } from './quota.ts';
 import { activateScoreModel, installScoreModel, listScoreModels, scoreFile } from './scoring.ts';
 import { serve } from './serve.ts';
 import { addUser, changeUser, listUsers } from './user.ts';
@@ -46,6 +47,11 @@ const OPTIONS = {
   action: { type: 'string' },
   resource: { type: 'string' },
   request: { type: 'string' },
+  kind: { type: 'string' },
+  amount: { type: 'string' },
+  'dry-run': { type: 'boolean' },
+  raise: { type: 'string' },
+  until: { type: 'string' },
 } as const;
 /** Switches that every verb takes; the others only where its usage names them. */
 const COMMON: ReadonlySet<string> = new Set(['help', 'json']);
@@ -131,6 +137,14 @@ const VERBS: readonly Verb[] = [
   verb('scoring activate', 'ID VERSION', 'Make another installed version the active one.', activateScoreModel(false)),
   verb('scoring retire', 'ID', 'Take a score model out of service.', activateScoreModel(true)),
   verb('scoring score', 'MODEL FILE.csv', 'Score customers that the gateway can not see; prints CSV.', scoreFile),
+  verb('quota list', '', 'Every limit that is set.', listQuotas),
+  verb(
+    'quota set',
+    'SCOPE --kind KIND --amount N [--dry-run] [--raise N --until TIME]',
+    'Limit user:NAME, key:ID, role:NAME, department:NAME or model:ID.',
+    setQuota,
+  ),
+  verb('quota clear', 'SCOPE --kind KIND', 'Take a limit away.', clearQuota),
   verb(
     'audit verify',
     '[--from SEQ] [--to SEQ] [--export DIR] [--key KEY]',

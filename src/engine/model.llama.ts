@@ -8,7 +8,7 @@ import { grammarFor } from './json-grammar.ts';
 import { type LlamaModelSpec, specFaults, templateDigest } from './model-spec.ts';
 import { EngineProcess, LLAMA_LIMITS, type LlamaLimits, LOAD_FAILURES } from './process.llama.ts';
 import type { ChildMessage } from './protocol.contract.ts';
-import { engineFailed, notLoaded, refuseHugePrompt } from './refusal.ts';
+import { childRefusal, ended, engineFailed, notLoaded, refuseHugePrompt } from './refusal.ts';
 import { RestartPolicy } from './restart-policy.ts';
 import { Turnstile } from './turnstile.ts';
 
@@ -45,8 +45,7 @@ export function openLlamaModel(spec: LlamaModelSpec, deps: LlamaDeps): LlamaEngi
 }
 
 /** Where the caller does not say; a model's own habits are not read from its file. */
-const TEMPERATURE = 0.7;
-const TOP_P = 0.95;
+const [TEMPERATURE, TOP_P] = [0.7, 0.95];
 const WATCH_MS = 250;
 
 class ChildEngine implements LlamaEngine {
@@ -143,7 +142,13 @@ class ChildEngine implements LlamaEngine {
       leave();
       throw this.#failure ?? ended();
     }
-    const { id, channel } = this.#running.open(leave, this.#now());
+    const most = request.maxTokens ?? this.#spec.maxOutputTokens;
+    const { id, channel } = this.#running.open(leave, this.#now(), {
+      credit: request.credit,
+      most,
+      send: (message) => process.send(message),
+      now: () => this.#now(),
+    });
     const cancel = () => {
       if (this.#running.abandon(id, this.#now())) process.send({ t: 'cancel', id });
     };
@@ -158,13 +163,14 @@ class ChildEngine implements LlamaEngine {
       id,
       subject: request.subject,
       messages: request.messages.map(({ role, content }) => ({ role, content })),
-      maxTokens: request.maxTokens ?? this.#spec.maxOutputTokens,
+      maxTokens: most,
       temperature: request.temperature ?? TEMPERATURE,
       topP: request.topP ?? TOP_P,
       seed: request.seed ?? randomInt(2 ** 32),
       stop: [...stop],
       grammar,
       stream: request.stream,
+      credit: request.credit.total,
     });
     try {
       yield* channel.read();
@@ -208,14 +214,17 @@ class ChildEngine implements LlamaEngine {
         for (const [id, text, tokens] of message.items) running.deliver(id, { type: 'delta', text, tokens }, now);
         return;
       case 'started':
-        running.deliver(message.id, { type: 'started', promptTokens: message.promptTokens }, now);
+        running.begin(message.id, message.promptTokens, this.#spec.contextSize, now);
+        return;
+      case 'starved':
+        running.starved(message.id);
         return;
       case 'finished':
         running.deliver(message.id, { type: 'finished', reason: message.reason, usage: message.usage }, now);
         running.end(message.id);
         return;
       case 'failed':
-        running.end(message.id, refusal(message));
+        running.end(message.id, childRefusal(message));
         return;
       case 'cancelled':
         running.end(message.id);
@@ -283,18 +292,9 @@ class ChildEngine implements LlamaEngine {
   }
 }
 
-function refusal(message: Extract<ChildMessage, { t: 'failed' }>): Problem {
-  return new Problem(message.code, {
-    message: message.message,
-    ...(message.code === 'engine_failed' ? {} : { param: 'messages' }),
-  });
-}
-
 const pickMeasurements = ({ steps, batches, sequences, largestBatch }: LlamaMeasurements): LlamaMeasurements => ({
   steps,
   batches,
   sequences,
   largestBatch,
 });
-
-const ended = (): Problem => engineFailed('The engine ended before the answer was complete. Try again.');

@@ -184,7 +184,7 @@ async function tryAdmit(
     resource,
     decision,
     address: exchange.address,
-    reserveTokens: route.counts === 'none' ? null : route.counts(input as never),
+    reserve: route.counts === 'none' ? null : route.counts(input as never),
     // With its session, as it was made: shown in another one it is another secret.
     proof: digest === null ? null : { secret: typeof proof === 'string' ? proof : '', digest },
   };

@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import type { RateLimit, Report, Resource } from '#kernel/gate.ts';
+import type { Grant, RateLimit, Report, Reserve, Resource } from '#kernel/gate.ts';
 import type { Principal } from '#kernel/principal.ts';
 
 /** Written where a route is open to everybody. There is no default. */
@@ -30,6 +30,10 @@ export interface PublicCall<P, Q, B> extends CallBase<P, Q, B> {
 export interface Call<P, Q, B> extends CallBase<P, Q, B> {
   readonly principal: Principal;
   readonly rateLimits: readonly RateLimit[];
+  /** Tokens that were reserved at admission; 0 where the route counts nothing. */
+  readonly tokens: number;
+  /** Reserves more of them, or gives some back. @throws Problem `audit_unavailable` */
+  extend(ask: Reserve): Promise<Grant>;
   /** Names what is told of the work in its outcome record, whichever way it ends. Asked once, at settlement. */
   report(source: () => Report): void;
 }
@@ -85,7 +89,7 @@ export interface GuardedRoute<P, Q, B> extends Declared<P, Q, B> {
   /** The sentence of the operation where a fresh second factor is needed, null where it is not (RFC 9470). */
   readonly stepUp: (principal: Principal, input: Input<P, Q, B>) => string | null | Promise<string | null>;
   /** Tokens to reserve beside the one request; `none` where nothing is counted. */
-  readonly counts: 'none' | ((input: Input<P, Q, B>) => number);
+  readonly counts: 'none' | ((input: Input<P, Q, B>) => Reserve);
   /** `full`: intent and outcome. `denials`: refusals only. `none`: neither, but session and epochs are still checked. */
   readonly records: 'full' | 'denials' | 'none';
   readonly handle: (call: Call<P, Q, B>) => Promise<Reply>;

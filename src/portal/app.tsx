@@ -19,6 +19,7 @@ const KeysPage = lazy(() => offices().then((module) => module.KeysPage));
 const AuditPage = lazy(() => offices().then((module) => module.AuditPage));
 const ModelsPage = lazy(() => offices().then((module) => module.ModelsPage));
 const UsersPage = lazy(() => offices().then((module) => module.UsersPage));
+const QuotasPage = lazy(() => offices().then((module) => module.QuotasPage));
 const ScoringPage = lazy(() => withStyles(import('./pages/scoring.tsx')).then((module) => module.ScoringPage));
 const SecurityPage = lazy(() => own().then((module) => module.SecurityPage));
 const FactorPage = lazy(() => own().then((module) => module.FactorPage));
@@ -172,6 +173,7 @@ function Shell({ user, auditDown, onLeave, onCodes, onLook }: ShellProps) {
         {page === 'audit' && <AuditPage open={route.page === 'audit' ? route.rest : ''} />}
         {page === 'models' && <ModelsPage />}
         {page === 'users' && <UsersPage open={route.page === 'users' ? route.rest : ''} />}
+        {page === 'quotas' && <QuotasPage user={user} />}
         {page === 'security' && <OwnPages own={own} user={user} onLeave={onLeave} onCodes={onCodes} onLook={onLook} />}
         {page === undefined && <p class="empty">{text.noPages}</p>}
       </main>

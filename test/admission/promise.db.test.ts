@@ -40,6 +40,7 @@ describe('what a gate promises', () => {
       watch: NOTHING,
       hash: sha256Hex,
       clock: systemClock,
+      onLimit: () => {},
       promise: async ({ seq, at, leaf }) => `${seq} ${at} ${leaf}`,
       positionOf: async (subject, requestId, kind) => {
         const found = (await find(subject, requestId)).findLast((one) => one.kind === kind);
@@ -68,7 +69,7 @@ describe('what a gate promises', () => {
     resource: { type: 'model', id: 'demo' },
     decision: { allowed: true, policyVersion: 1, rule: 'r' },
     address: '127.0.0.1',
-    reserveTokens: 10,
+    reserve: { tokens: 10, least: 10 },
     proof: null,
   });
 

@@ -5,4 +5,5 @@
 export { AuditPage } from './audit.tsx';
 export { KeysPage } from './keys.tsx';
 export { ModelsPage } from './models.tsx';
+export { QuotasPage } from './quotas.tsx';
 export { UsersPage } from './users.tsx';
