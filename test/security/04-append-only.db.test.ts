@@ -38,7 +38,6 @@ const GRANTED = [
   'orphaned_intents()',
   'own_receipt(text,text)',
   'pending_totp(text)',
-  'put_checkpoint(bigint,bigint,bytea,text)',
   'quota_scope_exists(text)',
   'quota_usage_of(json,text)',
   'register_signing_key(text,bytea)',
