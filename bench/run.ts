@@ -25,6 +25,10 @@ const BENCHMARKS: Readonly<Record<string, { readonly about: string; readonly loa
     about: 'the log at a million records: durable appends against a raw insert, a proof, `audit verify` (5 minutes)',
     load: async () => (await import('./audit.ts')).runAudit,
   },
+  day: {
+    about: 'a day of 500,000 requests by 1,000 users with quotas, a gateway killed in the middle, then `audit verify`',
+    load: async () => (await import('./day.ts')).runDay,
+  },
 };
 
 const [name, ...rest] = process.argv.slice(2);

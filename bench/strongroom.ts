@@ -129,7 +129,7 @@ function grantQuota(cluster: Cluster, { port }: Server, subject: string): Promis
   return asSuperuser(cluster, port, EMBEDDED.database, async (client) => {
     await client.query(
       `INSERT INTO strongroom.quota_limit (scope, kind, amount)
-         SELECT $1, kind, $2 FROM unnest(ARRAY['requests_day', 'tokens_day']) kind
+         SELECT $1, kind, $2 FROM unnest('{requests_day,tokens_day,requests_minute,tokens_minute,concurrent}'::text[]) kind
          ON CONFLICT (scope, kind) DO UPDATE SET amount = excluded.amount`,
       [`user:${subject}`, HUGE_QUOTA],
     );
@@ -144,13 +144,13 @@ function readKept(cluster: Cluster, { port }: Server, subject: string): Promise<
             by_request AS (SELECT count(*) AS n, count(*) FILTER (WHERE kind = 'intent') AS intents,
                                   count(*) FILTER (WHERE kind = 'outcome' AND outcome = 'completed') AS outcomes
                              FROM mine GROUP BY request_id),
-            used AS (SELECT kind, sum(used) AS n FROM strongroom.quota_usage WHERE subject = $1 GROUP BY kind)
+            used AS (SELECT requests_day, tokens_day FROM strongroom.quota_counter WHERE subject = 'user:' || $1)
        SELECT (SELECT count(*) FROM mine) AS "records",
               (SELECT count(DISTINCT commit) FROM mine) AS "commits",
               (SELECT count(*) FROM by_request WHERE n = 2 AND intents = 1 AND outcomes = 1) AS "pairs",
               (SELECT count(*) FROM strongroom.open_intent) AS "openIntents",
-              coalesce((SELECT n FROM used WHERE kind = 'requests_day'), 0) AS "requestsUsed",
-              coalesce((SELECT n FROM used WHERE kind = 'tokens_day'), 0) AS "tokensUsed"`,
+              coalesce((SELECT requests_day FROM used), 0) AS "requestsUsed",
+              coalesce((SELECT tokens_day FROM used), 0) AS "tokensUsed"`,
       [subject],
     );
     const [row] = rows;

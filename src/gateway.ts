@@ -34,8 +34,6 @@ import { prometheusMetrics } from '#metrics/metrics.prometheus.ts';
 import { postgresDesiredStates } from '#models/model-state.postgres.ts';
 import { modelRoutes } from '#models/models.routes.ts';
 import { Residency } from '#models/residency.service.ts';
-import { postgresUsage } from '#quota/quota.postgres.ts';
-import { quotaRoutes } from '#quota/quota.routes.ts';
 import { openAccess } from './gateway-access.ts';
 import { openAuditTree } from './gateway-audit.ts';
 import { openDatabase, openPools, orUnavailable } from './gateway-database.ts';
@@ -43,6 +41,7 @@ import { openCatalogue } from './gateway-engines.ts';
 import { watchGrowth } from './gateway-growth.ts';
 import { openIdentity } from './gateway-identity.ts';
 import { openListener } from './gateway-listener.ts';
+import { openQuotas } from './gateway-quota.ts';
 import { startRetention } from './gateway-retention.ts';
 import { type OpenScoring, openScoring } from './gateway-scoring.ts';
 
@@ -136,6 +135,7 @@ export async function openGateway({ config, base, log }: GatewayOptions): Promis
     positionOf: tree.positionOf,
     hash: sha256Hex,
     clock,
+    onLimit: (limit, effect) => metrics.limit(limit, effect),
   });
 
   if (config.scoring.enabled ?? database.embedded) {
@@ -173,7 +173,13 @@ export async function openGateway({ config, base, log }: GatewayOptions): Promis
       created: Math.floor(clock.now() / 1000),
     }),
     ...(scoring?.routes ?? []),
-    ...quotaRoutes(orUnavailable(postgresUsage(pools.read, zone)), zone),
+    ...openQuotas({
+      pool: pools.read,
+      zone,
+      recorder,
+      models: () => engines.list().map(({ id }) => id),
+      mayUse: (principal, id, address) => access.decide(principal, 'infer', { type: 'model', id }, address).allowed,
+    }),
     ...auditRoutes({
       reader: orUnavailable(postgresAuditReader(pools.auditor)),
       ...proofs,

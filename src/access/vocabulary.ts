@@ -7,6 +7,9 @@ export const OTHER_SUBJECTS = ['authenticated', 'restricted'] as const;
  */
 export const ACTIONS: Readonly<Record<string, string>> = {
   'audit.read': 'audit',
+  'quotas.clear': 'directory',
+  'quotas.set': 'directory',
+  'quotas.list': 'directory',
   'audit.export': 'audit',
   'factor.prove': 'account',
   'holds.list': 'retention',

@@ -1,11 +1,12 @@
 import type { Pool, PoolClient } from 'pg';
+import { QUOTA_KINDS, type QuotaKind, type ScopeType } from '#quota/limit.ts';
 import {
   type BatchText,
+  type Breach,
   batchText,
   CommitFailure,
   type Item,
   type Position,
-  type QuotaKind,
   type QuotaState,
   type Verdict,
 } from './admission.ts';
@@ -27,8 +28,8 @@ interface Row {
 export function batchCommitter(pool: Pool, instance: string, zone: string) {
   return async (items: readonly Item[]): Promise<readonly Verdict[]> => {
     const rows = await send(pool, instance, zone, textOf(items));
-    const day = rows.find((row) => row.o_idx === -1)?.o_detail as { reset_seconds?: number } | null | undefined;
-    const resetSeconds = day?.reset_seconds ?? 0;
+    const ends = rows.find((row) => row.o_idx === -1)?.o_detail as Partial<Record<string, number>> | null | undefined;
+    const reset = { day: ends?.['reset_seconds'] ?? 0, minute: ends?.['minute_seconds'] ?? 0 };
     const verdicts: Verdict[] = [];
     // By its number and not by its place: a verdict must never reach another's request.
     for (const row of rows) {
@@ -37,9 +38,11 @@ export function batchCommitter(pool: Pool, instance: string, zone: string) {
         verdict: row.o_verdict,
         code: row.o_code,
         position: positionOf(row),
-        quotas: items[row.o_idx]?.op === 'admit' ? quotasOf(row.o_detail) : [],
+        ...NO_QUOTA,
+        ...(items[row.o_idx]?.op === 'admit' ? quotasOf(row.o_detail) : {}),
+        ...(row.o_verdict === 'extended' ? { tokens: Number(row.o_detail) } : {}),
         detail: row.o_detail,
-        resetSeconds,
+        reset,
         ...firstAnswer(row),
       };
     }
@@ -67,7 +70,7 @@ async function send(pool: Pool, instance: string, zone: string, batch: BatchText
     const { rows } = await client.query<Row>({
       name: 'commit_batch',
       text: 'SELECT * FROM strongroom.commit_batch($1, $2, $3::json, $4::json, $5::json)',
-      values: [instance, zone, batch.principals, batch.quotas, batch.items],
+      values: [instance, zone, batch.principals, batch.counters, batch.items],
     });
     client.release();
     return rows;
@@ -91,11 +94,11 @@ function sqlstateOf(thrown: unknown): string | null {
     : null;
 }
 
-/** A change that was committed before, its answer lost on the way: the caller hears what he would have heard then. */
+/** What was committed before, its answer lost on the way: the caller hears what he would have heard then. */
 function firstAnswer({ o_verdict, o_code, o_detail }: Row): Partial<Verdict> {
-  if (o_verdict !== 'duplicate' || (o_code !== 'changed' && o_code !== 'refused')) return {};
+  if (o_verdict !== 'duplicate' || (o_code !== 'changed' && o_code !== 'refused' && o_code !== 'extended')) return {};
   const { code, detail } = o_detail as { code: string | null; detail: unknown };
-  return { verdict: o_code, code, detail };
+  return { verdict: o_code, code, detail, ...(o_code === 'extended' ? { tokens: Number(detail) } : {}) };
 }
 
 function positionOf(row: Row): Position | null {
@@ -103,11 +106,27 @@ function positionOf(row: Row): Position | null {
   return { seq: Number(row.o_seq), at: row.o_at, leaf: row.o_leaf.toString('hex') };
 }
 
-function quotasOf(detail: unknown): readonly QuotaState[] {
-  if (!Array.isArray(detail)) return [];
-  return (detail as [QuotaKind, number | null, number][]).map(([kind, limit, used]) => ({
-    kind,
-    limit: limit ?? 0,
-    used,
-  }));
+const NO_QUOTA = { quotas: [], breaches: [], tokens: 0 } satisfies Partial<Verdict>;
+
+/** Of each counter: its type, its limits and what is used of them in the order of the kinds, and what a dry run noticed. */
+type CounterRow = readonly [
+  scope: ScopeType,
+  limits: readonly number[],
+  used: readonly number[],
+  breached?: readonly QuotaKind[],
+];
+
+function quotasOf(detail: unknown): Pick<Verdict, 'quotas' | 'breaches' | 'tokens'> {
+  if (!Array.isArray(detail)) return NO_QUOTA;
+  const [tokens, ...counters] = detail as [number, ...CounterRow[]];
+  const quotas: QuotaState[] = [];
+  const breaches: Breach[] = [];
+  for (const [scope, limits, used, breached] of counters) {
+    for (const [index, kind] of QUOTA_KINDS.entries()) {
+      const limit = limits[index] ?? 0;
+      quotas.push({ scope, kind, limit: limit > Number.MAX_SAFE_INTEGER ? null : limit, used: used[index] ?? 0 });
+    }
+    for (const kind of breached ?? []) breaches.push({ scope, kind });
+  }
+  return { quotas, breaches, tokens };
 }

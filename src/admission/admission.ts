@@ -1,4 +1,5 @@
 import type { Credential } from '#kernel/principal.ts';
+import type { QuotaKind, ScopeType } from '#quota/limit.ts';
 
 /** The columns of a record and its canonical bytes (RFC 8785). Columns stand beside the bytes, never parsed from them. */
 export interface RecordText {
@@ -21,14 +22,20 @@ export interface RefusalText {
 
 export const MAX_EVENT_BYTES = 4096;
 
-/** What is counted, and per what. The day is the database's, in the configured time zone. */
-export type QuotaKind = 'requests_day' | 'tokens_day';
-export interface Take {
+/** Something that requests count on: `user:ID`, `key:ID`, `department:NAME`, `model:ID`. */
+export interface Counter {
   readonly subject: string;
-  readonly kind: QuotaKind;
-  readonly amount: number;
-  /** `user:<id>` and `role:<name>`: where limits are looked up. None found means refusal. */
-  readonly scopes: readonly string[];
+  /**
+   * Of a user: `role:NAME` each, whose limits hold for him where he has none of his own; none found means refusal. Null
+   * for a counter of many people, which counts where a limit is set for it.
+   */
+  readonly roles: readonly string[] | null;
+}
+/** One request, and tokens: as many of `tokens` as are left, but not fewer than `least`. */
+export interface Take {
+  readonly counters: readonly Counter[];
+  readonly tokens: number;
+  readonly least: number;
 }
 
 /** What the decision rested on; compared under the head lock with what holds at that moment. */
@@ -48,7 +55,8 @@ interface ItemBase {
 export interface AdmitItem extends ItemBase {
   readonly op: 'admit';
   readonly standing: Standing;
-  readonly takes: readonly Take[];
+  /** Null where nothing is counted. */
+  readonly take: Take | null;
   /** True where an outcome will follow. */
   readonly open: boolean;
   /** A step-up proof to spend: SHA-256 of the proof, and the operation's digest. */
@@ -58,10 +66,22 @@ export interface SettleItem extends ItemBase {
   readonly op: 'settle' | 'close' | 'void';
   /** Event id of the intent. */
   readonly intent: string;
-  /** What was really used; a kind that is absent is charged as reserved. */
-  readonly used: Partial<Record<QuotaKind, number>>;
+  /** Tokens really used, never more than were reserved; null: all that were. */
+  readonly used: number | null;
+  /** False: nothing was computed, the request and its tokens are given back. */
+  readonly ran: boolean;
   /** Key of the commitments to prompt and answer, 32 bytes in hex. */
   readonly opening: string | null;
+}
+/**
+ * Tokens beside those of an open intent. Not on the record by itself: the intent's outcome says what was taken in all.
+ * `take.tokens` below 0 gives back; its counters are those of the admission.
+ */
+export interface ExtendItem {
+  readonly op: 'extend';
+  readonly id: string;
+  readonly intent: string;
+  readonly take: Take;
 }
 export interface RecordItem extends ItemBase {
   readonly op: 'record';
@@ -72,7 +92,7 @@ export interface ChangeItem extends ItemBase {
   readonly name: string;
   readonly change: Readonly<Record<string, unknown>>;
 }
-export type Item = AdmitItem | SettleItem | RecordItem | ChangeItem;
+export type Item = AdmitItem | ExtendItem | SettleItem | RecordItem | ChangeItem;
 
 /** Where a record stands in the log. `at` has six decimals; `leaf` is the RFC 9162 leaf hash in hex. */
 export interface Position {
@@ -80,14 +100,23 @@ export interface Position {
   readonly at: string;
   readonly leaf: string;
 }
+/** One limit of one counter as it stood after an item was judged. */
 export interface QuotaState {
+  readonly scope: ScopeType;
   readonly kind: QuotaKind;
-  readonly limit: number;
+  /** Null: none, or one that is only tried out. */
+  readonly limit: number | null;
   readonly used: number;
 }
+/** A limit in dry run that this request has gone over. */
+export interface Breach {
+  readonly scope: ScopeType;
+  readonly kind: QuotaKind;
+}
 /**
- * The database's answer to one item. `admitted`, `settled`, `recorded`, `changed` are the wanted ones.
- * `duplicate`: this id was committed before, `code` is the verdict of then; a change answers as it did then. `late`: the intent was closed already.
+ * The database's answer to one item. `admitted`, `extended`, `settled`, `recorded`, `changed` are the wanted ones.
+ * `duplicate`: this id was committed before, `code` is the verdict of then; a change or an extension answers as it did then.
+ * `late`: the intent was closed already. `quota`: `code` is `KIND:SCOPE`; so it is where an extension got less than it asked.
  */
 export interface Verdict {
   readonly verdict:
@@ -97,6 +126,7 @@ export interface Verdict {
     | 'quota'
     | 'step_up'
     | 'duplicate'
+    | 'extended'
     | 'settled'
     | 'late'
     | 'recorded'
@@ -105,10 +135,13 @@ export interface Verdict {
   readonly code: string | null;
   readonly position: Position | null;
   readonly quotas: readonly QuotaState[];
+  readonly breaches: readonly Breach[];
+  /** Tokens that were taken: of an admission or an extension; below 0 where some were given back. */
+  readonly tokens: number;
   /** What a change returns. */
   readonly detail: unknown;
-  /** Seconds until the quota day ends. */
-  readonly resetSeconds: number;
+  /** Seconds until the quota day and the minute end. */
+  readonly reset: { readonly day: number; readonly minute: number };
 }
 
 /** A batch that did not commit. `unknown`: the statement was sent and its fate can't be told. */
@@ -132,22 +165,42 @@ export class CommitFailure extends Error {
 /** A batch as `commit_batch` in migrations/ takes it, each list as JSON. */
 export interface BatchText {
   readonly principals: string;
-  readonly quotas: string;
+  readonly counters: string;
   readonly items: string;
 }
 
-/** Principals and quotas once each; items refer to them by their place. */
+/** Lists each of its rows once and says where it stands. */
+class Interned {
+  readonly #places = new Map<string, number>();
+  readonly #rows: object[] = [];
+
+  place(key: string, row: () => object): number {
+    let place = this.#places.get(key);
+    if (place === undefined) {
+      place = this.#rows.push(row()) - 1;
+      this.#places.set(key, place);
+    }
+    return place;
+  }
+
+  toString(): string {
+    return JSON.stringify(this.#rows);
+  }
+}
+
+/** Principals and counters once each; items refer to them by their place. */
 export function batchText(items: readonly Item[]): BatchText {
-  const principals = new Map<string, { index: number; row: object }>();
-  const quotas = new Map<string, { index: number; row: object }>();
-  const intern = (table: Map<string, { index: number; row: object }>, key: string, row: () => object): number => {
-    const known = table.get(key);
-    if (known) return known.index;
-    const index = table.size;
-    table.set(key, { index, row: row() });
-    return index;
-  };
+  const principals = new Interned();
+  const counters = new Interned();
+  const taken = ({ counters: party, tokens, least }: Take) => ({
+    counters: party.map((counter) =>
+      counters.place(`${counter.subject} ${counter.roles?.join(' ') ?? ''}`, () => counter),
+    ),
+    tokens,
+    least,
+  });
   const rows = items.map((item) => {
+    if (item.op === 'extend') return { op: item.op, id: item.id, intent: item.intent, ...taken(item.take) };
     const row: Record<string, unknown> = {
       op: item.op === 'change' ? item.name : item.op,
       id: item.id,
@@ -158,18 +211,13 @@ export function batchText(items: readonly Item[]): BatchText {
     };
     if (item.op === 'admit') {
       const { credential, epoch, policyVersion } = item.standing;
-      row['principal'] = intern(principals, `${credential.kind} ${credential.ref} ${epoch} ${policyVersion}`, () => ({
+      row['principal'] = principals.place(`${credential.kind} ${credential.ref} ${epoch} ${policyVersion}`, () => ({
         kind: credential.kind,
         ref: credential.ref,
         epoch,
         policy: policyVersion,
       }));
-      if (item.takes.length > 0) {
-        row['takes'] = item.takes.map(({ subject, kind, scopes }) =>
-          intern(quotas, `${kind} ${subject}`, () => ({ subject, kind, scopes })),
-        );
-        row['amounts'] = item.takes.map((take) => take.amount);
-      }
+      if (item.take !== null) Object.assign(row, taken(item.take));
       row['open'] = item.open;
       if (item.proof) {
         row['proof'] = item.proof.ref;
@@ -180,10 +228,10 @@ export function batchText(items: readonly Item[]): BatchText {
     } else if (item.op !== 'record') {
       row['intent'] = item.intent;
       row['used'] = item.used;
+      row['ran'] = item.ran;
       row['opening'] = item.opening;
     }
     return row;
   });
-  const list = (table: Map<string, { row: object }>) => JSON.stringify(Array.from(table.values(), ({ row }) => row));
-  return { principals: list(principals), quotas: list(quotas), items: JSON.stringify(rows) };
+  return { principals: `${principals}`, counters: `${counters}`, items: JSON.stringify(rows) };
 }

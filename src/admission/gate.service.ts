@@ -9,19 +9,22 @@ import type {
   Decision,
   Ending,
   Gate,
+  Grant,
   ModelAsk,
   ModelGrant,
   PresentedCredential,
   Refusal,
   Report,
+  Reserve,
   Resource,
 } from '#kernel/gate.ts';
 import { newEventId } from '#kernel/id.ts';
 import type { Principal } from '#kernel/principal.ts';
 import { Problem } from '#kernel/problem.ts';
 import { proofText } from '#stepup/stepup.ts';
-import type { AdmitItem, Item, Position, QuotaKind, Standing, Verdict } from './admission.ts';
-import { quotaProblem, rateLimitsOf, takesOf } from './gate.ts';
+import type { AdmitItem, Item, Position, Standing, Verdict } from './admission.ts';
+import { breachName, grantOf, partyOf, quotaFacts, quotaProblem, rateLimitsOf, takeOf } from './gate.ts';
+import { intentOf } from './intent.ts';
 
 export interface GateDeps {
   readonly submit: (item: Item) => Promise<Verdict>;
@@ -41,6 +44,8 @@ export interface GateDeps {
   readonly positionOf: (subject: string, requestId: string, kind: 'intent' | 'outcome') => Promise<Position | null>;
   readonly hash: (text: string) => string;
   readonly clock: Clock;
+  /** A limit refused (`refused`), or would have (`dry_run`); for metrics. */
+  readonly onLimit: (limit: string, effect: 'refused' | 'dry_run') => void;
 }
 
 /** What the pipeline's steps ask of the features: authenticate, authorise, step up, admit, settle, refuse. */
@@ -86,27 +91,52 @@ export class AdmissionGate implements Gate {
   async admit(request: AdmissionRequest): Promise<Admission | 'stale' | 'step_up'> {
     const item = this.#admitItem(request);
     const verdict = await this.#deps.submit(item);
-    const admission = { intentId: item.id, seq: verdict.position?.seq ?? null };
+    const overLimit = verdict.breaches.map(breachName);
+    for (const limit of overLimit) this.#deps.onLimit(limit, 'dry_run');
+    const admission = { intentId: item.id, seq: verdict.position?.seq ?? null, overLimit };
     switch (verdict.verdict) {
       case 'admitted':
         return {
           ...admission,
           promise: await this.#promiseOf(request, 'intent', verdict),
           rateLimits: rateLimitsOf(verdict),
+          tokens: verdict.tokens,
         };
       case 'duplicate':
-        // The first try of a batch whose answer was lost: what it decided stands.
+        // The first try of a batch whose answer was lost: what it decided stands. How much it took was in that answer:
+        // the least that it can have been is counted on.
         if (verdict.code === 'admitted')
-          return { ...admission, promise: await this.#promiseOf(request, 'intent', verdict), rateLimits: [] };
+          return {
+            ...admission,
+            promise: await this.#promiseOf(request, 'intent', verdict),
+            rateLimits: [],
+            tokens: request.reserve?.least ?? 0,
+          };
         throw new Problem('audit_unavailable', { retryAfter: 1 });
       case 'stale':
         return 'stale';
       default:
         this.#countRefusal(request, verdict);
         if (verdict.verdict === 'step_up') return 'step_up';
-        if (verdict.verdict === 'quota') throw quotaProblem(verdict);
+        if (verdict.verdict === 'quota') {
+          this.#deps.onLimit(verdict.code ?? '', 'refused');
+          throw quotaProblem(verdict);
+        }
         throw new Problem('unauthenticated');
     }
+  }
+
+  async extend(request: AdmissionRequest, { intentId }: Admission, { tokens, least }: Reserve): Promise<Grant> {
+    const verdict = await this.#deps.submit({
+      op: 'extend',
+      id: newEventId(),
+      intent: intentId,
+      take: { counters: partyOf(request), tokens, least },
+    });
+    // Somebody closed our intent: our lease had run out, and what it had reserved is charged.
+    if (verdict.verdict !== 'extended') throw new Problem('audit_unavailable', { retryAfter: 1 });
+    if (verdict.code !== null) this.#deps.onLimit(verdict.code, 'refused');
+    return grantOf(verdict);
   }
 
   async #promiseOf(
@@ -131,7 +161,7 @@ export class AdmissionGate implements Gate {
       record,
       refusal: singly ? refusal : null,
       standing: standingOf(principal, decision),
-      takes: takesOf(request),
+      take: takeOf(request),
       open: true,
       proof:
         proof === null
@@ -158,20 +188,20 @@ export class AdmissionGate implements Gate {
       kind: 'outcome',
       outcome: notRun ? 'not_run' : ending.outcome,
       ...(ending.code === null ? {} : { outcome_code: ending.code }),
-      facts: { ...report.facts, route: request.routeId, intent: admission.intentId },
+      facts: {
+        ...report.facts,
+        route: request.routeId,
+        intent: admission.intentId,
+        ...(request.reserve === null ? {} : quotaFacts(admission, report)),
+      },
     };
-    const counted = request.reserveTokens !== null;
-    const used: Partial<Record<QuotaKind, number>> = notRun
-      ? { requests_day: 0, tokens_day: 0 }
-      : counted && report.tokens !== null
-        ? { tokens_day: report.tokens }
-        : {};
     const verdict = await this.#deps.submit({
       op: 'settle',
       id: newEventId(),
       ...recordAndRefusal(event, 'late_outcome'),
       intent: admission.intentId,
-      used,
+      used: report.tokens,
+      ran: report.ran,
       opening: report.opening,
     });
     // Somebody closed our intent: our lease had run out. The answer may not be completed.
@@ -226,7 +256,8 @@ export function voidOf(item: AdmitItem): Item {
     }),
     refusal: null,
     intent: item.id,
-    used: { requests_day: 0, tokens_day: 0 },
+    used: 0,
+    ran: false,
     opening: null,
   };
 }
@@ -244,32 +275,3 @@ const standingOf = (principal: Principal, decision: Decision): Standing => ({
   epoch: principal.epoch,
   policyVersion: decision.policyVersion,
 });
-
-function intentOf({
-  requestId,
-  routeId,
-  principal,
-  action,
-  resource,
-  decision,
-  address,
-  grant,
-  reserveTokens,
-}: AdmissionRequest): AuditEvent {
-  return {
-    kind: 'intent',
-    actor: principal.subject,
-    action,
-    resource: `${resource.type}:${resource.id}`,
-    outcome: 'admitted',
-    request: requestId,
-    facts: {
-      route: routeId,
-      address,
-      credential: `${principal.credential.kind}:${principal.credential.ref.slice(0, 16)}`,
-      ...decisionFacts(principal, decision),
-      ...(grant === null || grant.changes.length === 0 ? {} : { bounds: grant.changes }),
-      ...(reserveTokens === null ? {} : { quota: { requests_day: 1, tokens_day: reserveTokens } }),
-    },
-  };
-}

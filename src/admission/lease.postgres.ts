@@ -6,6 +6,7 @@ interface OrphanRow {
   actor: string;
   action: string;
   resource: string;
+  tokens: string;
 }
 const RENEW = prepared('renew_lease', 'SELECT strongroom.renew_lease($1)');
 const ORPHANS = prepared<OrphanRow>('orphaned_intents', 'SELECT * FROM strongroom.orphaned_intents()');
@@ -25,6 +26,7 @@ export function postgresLease(pool: Queryable, instance: string) {
         actor: row.actor,
         action: row.action,
         resource: row.resource,
+        tokens: Number(row.tokens),
       }));
     },
     keepHouse: async () => {

@@ -10,6 +10,8 @@ export interface OrphanedIntent {
   readonly actor: string;
   readonly action: string;
   readonly resource: string;
+  /** Reserved, and charged in full. */
+  readonly tokens: number;
 }
 
 export interface LeaseDeps {
@@ -85,7 +87,7 @@ export class Lease implements Disposable {
   }
 }
 
-const closeOf = ({ eventId, requestId, actor, action, resource }: OrphanedIntent): Item => ({
+const closeOf = ({ eventId, requestId, actor, action, resource, tokens }: OrphanedIntent): Item => ({
   op: 'close',
   id: newEventId(),
   record: recordText({
@@ -95,10 +97,11 @@ const closeOf = ({ eventId, requestId, actor, action, resource }: OrphanedIntent
     resource,
     outcome: 'unknown',
     request: requestId,
-    facts: { intent: eventId, closed_by: SYSTEM },
+    facts: { intent: eventId, closed_by: SYSTEM, quota_tokens: tokens },
   }),
   refusal: null,
   intent: eventId,
-  used: {},
+  used: tokens,
+  ran: true,
   opening: null,
 });

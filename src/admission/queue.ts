@@ -28,12 +28,13 @@ export const QUEUE_LIMITS: QueueLimits = {
 const RESERVED = 16;
 
 /**
- * What waits for the log, in the order in which it goes: settlements first (they free what is reserved), then admissions
- * by turns of subjects, then records of refusals; changes last, because a batch reads sessions and quotas only once.
+ * What waits for the log, in the order in which it goes: settlements first (they free what is reserved), then what runs
+ * and needs more tokens, then admissions by turns of subjects, then records of refusals; changes last, because a batch reads sessions and quotas only once.
  */
 export class AdmissionQueue {
   readonly #limits: QueueLimits;
   readonly #settlements: Waiting[] = [];
+  readonly #extensions: Waiting[] = [];
   readonly #changes: Waiting[] = [];
   readonly #refusals: Waiting[] = [];
   /** Insertion order is the order of turns: a subject that was served goes to the back. */
@@ -45,17 +46,27 @@ export class AdmissionQueue {
   }
 
   get size(): number {
-    return this.#settlements.length + this.#changes.length + this.#refusals.length + this.#admissionCount;
+    return (
+      this.#settlements.length +
+      this.#extensions.length +
+      this.#changes.length +
+      this.#refusals.length +
+      this.#admissionCount
+    );
   }
 
   get settlements(): number {
     return this.#settlements.length;
   }
 
-  /** False: there is no room, and the item was not taken. Settlements and changes always have room. */
+  /** False: there is no room, and the item was not taken. Settlements, extensions (one at most of a running request) and changes always have room. */
   push(waiting: Waiting): boolean {
     const { item } = waiting;
     if (item.op === 'admit') return this.#pushAdmission(item.record.actor, waiting);
+    if (item.op === 'extend') {
+      this.#extensions.push(waiting);
+      return true;
+    }
     if (item.op === 'record') {
       if (this.#refusals.length >= this.#limits.refusals) return false;
       this.#refusals.push(waiting);
@@ -82,6 +93,7 @@ export class AdmissionQueue {
     const refusals = this.#refusals.splice(0, RESERVED);
     const room = batch - changes.length - refusals.length;
     const taken = this.#settlements.splice(0, room);
+    taken.push(...this.#extensions.splice(0, room - taken.length));
     while (taken.length < room && this.#admissionCount > 0) this.#takeTurn(taken, room);
     taken.push(...refusals);
     taken.push(...this.#refusals.splice(0, batch - changes.length - taken.length));
@@ -105,7 +117,12 @@ export class AdmissionQueue {
 
   /** Takes out everything that may be refused while the log is down: all but settlements. */
   drainRefusable(): Waiting[] {
-    const drained = [...this.#changes.splice(0), ...this.#refusals.splice(0), ...[...this.#admissions.values()].flat()];
+    const drained = [
+      ...this.#extensions.splice(0),
+      ...this.#changes.splice(0),
+      ...this.#refusals.splice(0),
+      ...[...this.#admissions.values()].flat(),
+    ];
     this.#admissions.clear();
     this.#admissionCount = 0;
     return drained;

@@ -50,6 +50,9 @@ export const ChatUsage = z.object({
 });
 export type ChatUsage = z.infer<typeof ChatUsage>;
 
+/** Beside `finish_reason: "length"` where a quota was used up: which one. */
+const StoppedBy = z.object({ quota: z.string(), scope: z.string() });
+
 /** A whole answer, when `stream` is not set. */
 export const ChatCompletion = z.object({
   id: z.string(),
@@ -65,6 +68,7 @@ export const ChatCompletion = z.object({
     }),
   ),
   usage: ChatUsage,
+  stopped_by: StoppedBy.optional(),
 });
 export type ChatCompletion = z.infer<typeof ChatCompletion>;
 
@@ -81,4 +85,5 @@ export interface ChatChunk {
     readonly finish_reason: 'stop' | 'length' | null;
   }[];
   readonly usage?: ChatUsage | null;
+  readonly stopped_by?: z.infer<typeof StoppedBy>;
 }

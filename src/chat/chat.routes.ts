@@ -5,8 +5,10 @@ import { NO_STEP_UP, type Route, route } from '#http/route.ts';
 import type { Clock } from '#kernel/clock.ts';
 import { newKey } from '#kernel/id.ts';
 import { Problem } from '#kernel/problem.ts';
+import { promptRefusal } from '#quota/limit.ts';
+import { Reservation } from '#quota/reservation.ts';
 import { type ChatChunk, ChatCompletion, ChatRequest } from './chat.contract.ts';
-import { askOf, generationRequest, longestAnswer, tokensToReserve, usageOf } from './chat.ts';
+import { askOf, generationRequest, tokensToReserve, usageOf } from './chat.ts';
 import { Completion } from './completion.ts';
 
 export interface ChatDeps {
@@ -31,18 +33,20 @@ export function chatRoutes({ engine, clock, bodyLimit }: ChatDeps): Route[] {
       credentials: 'any',
       stepUp: NO_STEP_UP,
       asks: ({ body }) => askOf(body, engine(body.model)?.status()),
-      counts: ({ body, size }, grant) =>
-        tokensToReserve(size, longestAnswer(grant?.max_tokens, engine(body.model)?.status())),
+      counts: ({ body, size }, grant) => tokensToReserve(body, grant?.max_tokens, size, engine(body.model)?.status()),
       records: 'full',
       body: ChatRequest,
       bodyLimit,
       response: ChatCompletion,
-      handle: async ({ body, requestId, principal, signal, report, grant }) => {
+      handle: async ({ body, requestId, principal, signal, report, grant, tokens, extend }) => {
         const model = engine(body.model);
         if (model === undefined) throw new Problem('model_not_found');
-        const completion = new Completion(model, generationRequest(body, grant, requestId, principal.subject), signal, {
+        const credit = new Reservation({ tokens, extend, refuse: promptRefusal });
+        const request = generationRequest(body, grant, requestId, principal.subject, credit);
+        const completion = new Completion(model, request, signal, {
           clock,
           longestPrompt: grant?.context ?? null,
+          limit: () => credit.limit,
           commitment: new Commitment(newKey()),
         });
         report(() => completion.report());
@@ -76,6 +80,7 @@ async function whole(head: Head, completion: Completion): Promise<ChatCompletion
       },
     ],
     usage: usageOf(completion.usage),
+    ...completion.stoppedBy,
   };
 }
 
@@ -89,16 +94,18 @@ async function* frames(
   const chunk = (
     delta: ChatChunk['choices'][number]['delta'],
     finish_reason: 'stop' | 'length' | null = null,
+    stopped: Pick<ChatChunk, 'stopped_by'> = {},
   ): string =>
     eventFrame({
       ...head,
       object: 'chat.completion.chunk',
       choices: [{ index: 0, delta, logprobs: null, finish_reason }],
       ...usage,
+      ...stopped,
     } satisfies ChatChunk);
   yield chunk({ role: 'assistant', content: '' });
   for await (const text of completion.text()) yield chunk({ content: text });
-  yield chunk({}, completion.finishReason);
+  yield chunk({}, completion.finishReason, completion.stoppedBy);
   if (includeUsage) {
     yield eventFrame({
       ...head,

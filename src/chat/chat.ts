@@ -1,5 +1,13 @@
-import type { ChatMessage, GenerationRequest, ModelStatus, ResponseFormat, Usage } from '#engine/engine.ts';
-import type { ModelAsk, ModelGrant } from '#kernel/gate.ts';
+import type {
+  ChatMessage,
+  GenerationRequest,
+  ModelStatus,
+  ResponseFormat,
+  TokenCredit,
+  Usage,
+} from '#engine/engine.ts';
+import type { ModelAsk, ModelGrant, Reserve } from '#kernel/gate.ts';
+import { SLICE_TOKENS } from '#quota/reservation.ts';
 
 /** The body of POST /v1/chat/completions after its schema. */
 export interface ChatBody {
@@ -31,9 +39,25 @@ export interface ChatBody {
 const BYTES_PER_TOKEN = 4;
 const TEMPLATE_TOKENS = 256;
 
-/** Tokens to reserve at admission; settled to what was really used. */
-export const tokensToReserve = (size: number, maxTokens: number): number =>
-  Math.ceil(size / BYTES_PER_TOKEN) + TEMPLATE_TOKENS + maxTokens;
+type CountedBy = Pick<ModelStatus, 'engine' | 'contextSize' | 'maxOutputTokens'>;
+
+/**
+ * Tokens to take at admission: the prompt's estimate and the first slice of the answer, of which one token is enough to
+ * begin. Another server's tokenizer is not ours: its prompt is taken for as long as it can be, and a whole answer, which
+ * can't be stopped on its way, is reserved at once.
+ */
+export function tokensToReserve(
+  body: ChatBody,
+  maxTokens: number | undefined,
+  size: number,
+  model: CountedBy | undefined,
+): Reserve {
+  const isUpstream = model?.engine === 'upstream';
+  const longest = longestAnswer(maxTokens, model);
+  const prompt = TEMPLATE_TOKENS + (isUpstream ? size : Math.ceil(size / BYTES_PER_TOKEN));
+  const answer = isUpstream && body.stream !== true ? longest : Math.min(SLICE_TOKENS, longest);
+  return { tokens: prompt + answer, least: prompt + Math.min(1, answer) };
+}
 
 /** What a model takes of itself where nobody says anything: ours, and by OpenAI's documentation. */
 const DEFAULTS = {
@@ -63,10 +87,8 @@ export const askOf = (
 });
 
 /** No answer is longer than its model's context, whatever the caller asks for: more would lock up tokens for nothing. */
-export const longestAnswer = (
-  maxTokens: number | undefined,
-  model: Pick<ModelStatus, 'contextSize' | 'maxOutputTokens'> | undefined,
-) => Math.min(maxTokens ?? model?.maxOutputTokens ?? 0, model?.contextSize ?? Number.POSITIVE_INFINITY);
+const longestAnswer = (maxTokens: number | undefined, model: CountedBy | undefined) =>
+  Math.min(maxTokens ?? model?.maxOutputTokens ?? 0, model?.contextSize ?? Number.POSITIVE_INFINITY);
 
 /** OpenAI's request in the engine's words. `developer` is OpenAI's newer name for `system`. */
 export function generationRequest(
@@ -74,6 +96,7 @@ export function generationRequest(
   grant: ModelGrant | null,
   requestId: string,
   subject: string,
+  credit: TokenCredit,
 ): GenerationRequest {
   const { temperature, top_p: topP, max_tokens: maxTokens } = grant ?? {};
   const stop = typeof body.stop === 'string' ? [body.stop] : (body.stop ?? []);
@@ -84,6 +107,7 @@ export function generationRequest(
     responseFormat: formatOf(body),
     subject,
     stream: body.stream === true,
+    credit,
     ...(maxTokens === undefined ? {} : { maxTokens }),
     ...(temperature === undefined ? {} : { temperature }),
     ...(topP === undefined ? {} : { topP }),

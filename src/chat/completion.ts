@@ -9,6 +9,8 @@ export interface CompletionDeps {
   readonly commitment: Commitment;
   /** Most tokens that policy lets a prompt have; null: as many as the model takes. */
   readonly longestPrompt: number | null;
+  /** The limit at which no more tokens were to be had (`tokens_day:user`), if any. */
+  readonly limit: () => string | null;
 }
 
 /** One answer while it is made: passes the text on, and knows at any moment what the record must say of it. */
@@ -19,6 +21,7 @@ export class Completion {
   readonly #clock: Clock;
   readonly #commitment: Commitment;
   readonly #longestPrompt: number | null;
+  readonly #limit: () => string | null;
   readonly #startedAt: number;
   #promptTokens: number | null = null;
   #completionTokens = 0;
@@ -35,6 +38,7 @@ export class Completion {
     this.#clock = deps.clock;
     this.#commitment = deps.commitment;
     this.#longestPrompt = deps.longestPrompt;
+    this.#limit = deps.limit;
     this.#startedAt = deps.clock.monotonic();
   }
 
@@ -73,6 +77,16 @@ export class Completion {
     return this.#finished?.reason ?? 'length';
   }
 
+  /** Where a quota ended the answer and not its own length: which one. */
+  get stoppedBy(): { readonly stopped_by?: { readonly quota: string; readonly scope: string } } {
+    const { usage, finishReason } = this;
+    const limit = this.#limit();
+    if (limit === null || finishReason !== 'length' || usage.completionTokens >= (this.#request.maxTokens ?? Infinity))
+      return {};
+    const [quota = '', scope = ''] = limit.split(':');
+    return { stopped_by: { quota, scope } };
+  }
+
   get usage(): Usage {
     return (
       this.#finished?.usage ?? {
@@ -100,6 +114,7 @@ export class Completion {
         completion_tokens: completionTokens,
         cached_tokens: cachedTokens,
         finish_reason: this.#finished?.reason ?? null,
+        quota_limit: this.#limit(),
         stream,
         response_format: responseFormat.type,
         temperature: decimal(making?.temperature ?? temperature),

@@ -14,6 +14,7 @@ import { changeModel, listModels } from './model.ts';
 import { diffVersions, explainDecision, importPolicy, listPolicies, rollBack, showPolicy } from './policy.ts';
 import { checkPolicies, testPolicies } from './policy-draft.ts';
 import { replayDraft } from './policy-replay.ts';
+import { clearQuota, listQuotas, setQuota } from './quota.ts';
 import { activateScoreModel, installScoreModel, listScoreModels, scoreFile } from './scoring.ts';
 import { serve } from './serve.ts';
 import { addUser, changeUser, listUsers } from './user.ts';
@@ -57,6 +58,11 @@ const OPTIONS = {
   action: { type: 'string' },
   resource: { type: 'string' },
   request: { type: 'string' },
+  kind: { type: 'string' },
+  amount: { type: 'string' },
+  'dry-run': { type: 'boolean' },
+  raise: { type: 'string' },
+  until: { type: 'string' },
 } as const;
 /** Switches that every verb takes; the others only where its usage names them. */
 const COMMON: ReadonlySet<string> = new Set(['help', 'json']);
@@ -166,6 +172,14 @@ const VERBS: readonly Verb[] = [
     'Which decisions of the log a draft would change.',
     replayDraft,
   ),
+  verb('quota list', '', 'Every limit that is set.', listQuotas),
+  verb(
+    'quota set',
+    'SCOPE --kind KIND --amount N [--dry-run] [--raise N --until TIME]',
+    'Limit user:NAME, key:ID, role:NAME, department:NAME or model:ID.',
+    setQuota,
+  ),
+  verb('quota clear', 'SCOPE --kind KIND', 'Take a limit away.', clearQuota),
   verb(
     'audit verify',
     '[--from SEQ] [--to SEQ] [--export DIR] [--key KEY]',

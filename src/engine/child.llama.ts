@@ -163,6 +163,10 @@ async function receive(value: unknown): Promise<void> {
     return;
   }
   if (loaded === undefined) throw new Error('generation before load');
+  if (message.t === 'credit') {
+    loaded.driver.extend(message.id, message.total, message.final);
+    return;
+  }
   if (message.t === 'cancel') {
     loaded.driver.cancel(message.id);
     return;

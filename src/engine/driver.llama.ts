@@ -40,6 +40,8 @@ export class Driver {
   readonly #slots: Slot[];
   readonly #arrived: Generation[] = [];
   #running = false;
+  /** Set while everybody waits for credit. */
+  #wake: (() => void) | null = null;
   #arrivals = 0;
   /** Measured, prompt tokens per millisecond. */
   #prefillSpeed: number | null = null;
@@ -52,6 +54,7 @@ export class Driver {
 
   add(generation: Generation): void {
     this.#arrived.push(generation);
+    this.#wake?.();
     if (this.#running) return;
     this.#running = true;
     this.#run().then(
@@ -65,16 +68,35 @@ export class Driver {
   }
 
   cancel(id: number): void {
-    const waiting = this.#arrived.find((generation) => generation.request.id === id);
-    const running = this.#slots.find((slot) => slot.generation?.request.id === id)?.generation;
-    for (const generation of [waiting, running]) if (generation) generation.cancelled = true;
+    const generation = this.#find(id);
+    if (generation) generation.cancelled = true;
+    this.#wake?.();
+  }
+
+  /** More tokens of this generation are paid for. */
+  extend(id: number, total: number, final: boolean): void {
+    this.#find(id)?.extend(total, final);
+    this.#wake?.();
+  }
+
+  #find(id: number): Generation | null | undefined {
+    const isIt = (generation: Generation | null) => generation?.request.id === id;
+    return this.#arrived.find(isIt) ?? this.#slots.find((slot) => isIt(slot.generation))?.generation;
   }
 
   async #run(): Promise<void> {
     for (;;) {
       await this.#settleArrivals();
-      const active = this.#slots.filter((slot) => slot.generation !== null);
-      if (active.length === 0) break;
+      const taken = this.#slots.filter((slot) => slot.generation !== null);
+      if (taken.length === 0) break;
+      const active = taken.filter(({ generation }) => generation?.cancelled || generation?.mayGoOn);
+      if (active.length === 0) {
+        await new Promise<void>((resolve) => {
+          this.#wake = resolve;
+        });
+        this.#wake = null;
+        continue;
+      }
       await this.#round(active);
       this.steps++;
       // Lets messages in (cancellations, newcomers) and the library finish the batch.

@@ -1,3 +1,5 @@
+import type { Problem } from '#kernel/problem.ts';
+
 /** One turn of a conversation, as the engine sees it: plain text, roles already validated. */
 export interface ChatMessage {
   readonly role: 'system' | 'user' | 'assistant';
@@ -9,6 +11,32 @@ export type ResponseFormat =
   | { readonly type: 'text' }
   | { readonly type: 'json_object' }
   | { readonly type: 'json_schema'; readonly name: string; readonly schema: Readonly<Record<string, unknown>> };
+
+/**
+ * What an answer may cost, in tokens of prompt and answer together. An engine MUST NOT compute or pass on a token beyond
+ * `total`; it tells how far it is, and more is reserved ahead of need up to what `begin` said.
+ */
+export interface TokenCredit {
+  /** Paid for at this moment. */
+  readonly total: number;
+  /** Nothing will be added: an answer that reaches `total` ends with `length`. */
+  readonly final: boolean;
+  /** More could not be reserved and nobody knows why not: the answer MUST end with it. */
+  readonly failure: Problem | null;
+  /**
+   * Before the first prefill: the prompt's true length (or an upper bound) and the longest answer. Null: go on. `whole`:
+   * the answer can't be stopped on its way, so all of it is reserved now, as far as there is.
+   *
+   * @throws Problem `rate_limit_exceeded`, `audit_unavailable`: nothing may be computed
+   */
+  begin(promptTokens: number, most: number, whole: boolean): Promise<void> | null;
+  /** So many are used. */
+  reach(tokens: number): void;
+  /** Waits until so many are paid for; false: they never will be. @throws Problem */
+  covers(tokens: number): Promise<boolean>;
+  /** Calls back when `total`, `final` or `failure` have changed. Returns how to stop. */
+  watch(changed: () => void): () => void;
+}
 
 /** One generation. Everything is validated by the caller; absent means the model's own default. */
 export interface GenerationRequest {
@@ -32,6 +60,7 @@ export interface GenerationRequest {
   readonly subject: string;
   /** False: the caller wants the whole answer at once, so an engine may deliver one single delta. */
   readonly stream: boolean;
+  readonly credit: TokenCredit;
 }
 
 export interface Usage {
@@ -57,7 +86,7 @@ export interface Making {
  * A generator that returns without `finished` has failed; it then MUST have thrown.
  */
 export type GenerationEvent =
-  /** Before the first prefill: the prompt's true length in tokens. Upstreams without a tokenizer send an estimate. */
+  /** Before the first prefill: the prompt's true length in tokens. Upstreams without a tokenizer send an upper bound. */
   | { readonly type: 'started'; readonly promptTokens: number; readonly making?: Making }
   /** A piece of text, always whole Unicode characters, and how many sampled tokens it stands for (0 or more). */
   | { readonly type: 'delta'; readonly text: string; readonly tokens: number }
@@ -94,6 +123,7 @@ export interface ModelStatus {
  * - MUST NOT throw anything but `Problem`: `model_loading` and `overloaded` (with `retryAfter`), `model_not_loaded`,
  *   `context_length_exceeded` (message names prompt and context size in tokens), `invalid_parameter`, `engine_failed`.
  * - MUST count a generation that failed before its `started` event as not run: no token was computed.
+ * - MUST call `credit.begin` before anything is computed, and `started` follows only when that was granted.
  * - MUST stop within one second of the signal's abort and release what it holds; the generator then throws `signal.reason`.
  *   Leaving the loop early (`return()`) MUST have the same effect.
  * - MUST NOT lose text between the last delta and `finished`, and MUST NOT buffer a delta when the caller waits for it.

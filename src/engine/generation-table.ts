@@ -1,5 +1,5 @@
 import type { Problem } from '#kernel/problem.ts';
-import type { GenerationEvent, Making } from './engine.ts';
+import type { GenerationEvent, Making, TokenCredit } from './engine.ts';
 import { EventChannel } from './event-channel.ts';
 
 export interface GenerationDeadlines {
@@ -9,10 +9,28 @@ export interface GenerationDeadlines {
   readonly cancelMs: number;
 }
 
-interface Entry {
+/** What is told to the child while it makes an answer. */
+export type CreditNews =
+  | { readonly t: 'credit'; readonly id: number; readonly total: number; readonly final: boolean }
+  | { readonly t: 'cancel'; readonly id: number };
+
+/** What an answer may cost, and how long it may become. */
+export interface GenerationCost {
+  readonly credit: TokenCredit;
+  readonly most: number;
+  /** To the child that makes it. */
+  readonly send: (news: CreditNews) => void;
+  /** Monotonic milliseconds. */
+  readonly now: () => number;
+}
+
+interface Entry extends GenerationCost {
   readonly channel: EventChannel<GenerationEvent>;
   readonly leave: () => void;
   readonly making: Making | undefined;
+  readonly unwatch: () => void;
+  /** Tokens of prompt and answer so far. */
+  tokens: number;
   /** When something last came, or was asked; monotonic milliseconds. */
   at: number;
   waitingFor: keyof GenerationDeadlines;
@@ -27,11 +45,13 @@ export class GenerationTable {
   open(
     leave: () => void,
     now: number,
+    cost: GenerationCost,
     making?: Making,
   ): { readonly id: number; readonly channel: EventChannel<GenerationEvent> } {
     const id = ++this.#lastId;
     const channel = new EventChannel<GenerationEvent>();
-    this.#entries.set(id, { channel, leave, making, at: now, waitingFor: 'firstTokenMs' });
+    const unwatch = cost.credit.watch(() => this.#pay(id));
+    this.#entries.set(id, { ...cost, channel, leave, making, unwatch, tokens: 0, at: now, waitingFor: 'firstTokenMs' });
     return { id, channel };
   }
 
@@ -41,9 +61,46 @@ export class GenerationTable {
     if (entry === undefined) return;
     const { making } = entry;
     entry.channel.push(event.type === 'started' && making !== undefined ? { ...event, making } : event);
+    if (event.type === 'delta') {
+      entry.tokens += event.tokens;
+      entry.credit.reach(entry.tokens);
+    }
     if (event.type === 'started' || entry.waitingFor === 'cancelMs') return;
     entry.at = now;
     entry.waitingFor = 'nextTokenMs';
+  }
+
+  /** The prompt is counted: `started` goes to the reader once it is paid for. */
+  begin(id: number, promptTokens: number, contextSize: number, now: number): void {
+    const entry = this.#entries.get(id);
+    if (entry === undefined) return;
+    entry.tokens = promptTokens;
+    const started = () => this.deliver(id, { type: 'started', promptTokens }, now);
+    const paid = entry.credit.begin(promptTokens, Math.min(entry.most, contextSize - promptTokens), false);
+    if (paid === null) started();
+    else paid.then(started, (why: unknown) => this.#refuse(id, why));
+  }
+
+  /** More is paid for, or can't be. */
+  #pay(id: number): void {
+    const entry = this.#entries.get(id);
+    if (entry === undefined) return;
+    const { total, final, failure } = entry.credit;
+    if (failure === null) entry.send({ t: 'credit', id, total, final });
+    else this.#refuse(id, failure);
+  }
+
+  #refuse(id: number, why: unknown): void {
+    const entry = this.#entries.get(id);
+    if (entry === undefined) return;
+    entry.channel.fail(why);
+    if (this.abandon(id, entry.now())) entry.send({ t: 'cancel', id });
+  }
+
+  /** The child waits for credit: what it has not shown yet is used all the same. */
+  starved(id: number): void {
+    const entry = this.#entries.get(id);
+    entry?.credit.reach(entry.credit.total);
   }
 
   /** The slot is free. */
@@ -51,6 +108,7 @@ export class GenerationTable {
     const entry = this.#entries.get(id);
     if (entry === undefined) return;
     this.#entries.delete(id);
+    entry.unwatch();
     if (failure === undefined) entry.channel.end();
     else entry.channel.fail(failure);
     entry.leave();

@@ -49,11 +49,15 @@ export class Generation {
   #pendingText = '';
   #pendingTokens = 0;
   #sentAt = 0;
+  #credit: number;
+  #creditIsFinal = false;
+  #isStarved = false;
   cancelled = false;
 
   /** @throws Refusal, before anything was computed */
   constructor(request: GenerateMessage, tools: GenerationTools) {
     this.request = request;
+    this.#credit = request.credit;
     this.#tools = tools;
     this.#prompt = tools.prompts.render(request.messages);
     const room = tools.contextSize - this.#prompt.length;
@@ -67,6 +71,21 @@ export class Generation {
     const detokenize = (tokens: readonly number[], before: readonly number[]) =>
       tools.model.detokenize(tokens as Token[], false, before as Token[]);
     this.#text = new TextStream(detokenize, request.stop, this.#prompt);
+  }
+
+  /** More is paid for. */
+  extend(total: number, final: boolean): void {
+    this.#credit = total;
+    this.#creditIsFinal = final;
+    this.#isStarved = false;
+  }
+
+  /** False while the next token is not paid for; says so once to whoever pays. */
+  get mayGoOn(): boolean {
+    if (this.#prompt.length + this.#sampled < this.#credit || this.#creditIsFinal) return true;
+    if (!this.#isStarved) this.#tools.send({ t: 'starved', id: this.request.id });
+    this.#isStarved = true;
+    return false;
   }
 
   /** Prompt tokens still to be evaluated; 0 once tokens are being generated. */
@@ -98,6 +117,7 @@ export class Generation {
    */
   async step(budget: number): Promise<ChildMessage | null> {
     if (this.#sequence === undefined) throw new Error('step before begin');
+    if (this.#prompt.length + this.#sampled >= this.#credit) return this.#end('length');
     if (this.#tokens === undefined) {
       if (this.prefillLeft > budget) {
         const portion = this.#prompt.slice(this.#evaluated, this.#evaluated + budget);
@@ -137,7 +157,9 @@ export class Generation {
     const piece = this.#text.push(token);
     this.#pendingText += piece.text;
     if (piece.stopped) return this.#finished('stop');
-    return this.#sampled >= this.#maxTokens ? this.#end('length') : null;
+    const isLast =
+      this.#sampled >= this.#maxTokens || (this.#creditIsFinal && this.#prompt.length + this.#sampled >= this.#credit);
+    return isLast ? this.#end('length') : null;
   }
 
   #end(reason: 'stop' | 'length'): ChildMessage {

@@ -2,13 +2,13 @@ import type { Clock } from '#kernel/clock.ts';
 import type { Log } from '#kernel/log.ts';
 import { Problem } from '#kernel/problem.ts';
 import type { Engine, GenerationEvent, GenerationRequest, ModelState, ModelStatus } from './engine.ts';
-import { GenerationTable } from './generation-table.ts';
+import { type CreditNews, GenerationTable } from './generation-table.ts';
 import { grammarFor } from './json-grammar.ts';
 import { makingOf } from './making.ts';
 import { type LlamaModelSpec, specFaults, templateDigest } from './model-spec.ts';
 import { EngineProcess, LLAMA_LIMITS, type LlamaLimits, LOAD_FAILURES } from './process.llama.ts';
 import type { ChildMessage } from './protocol.contract.ts';
-import { engineFailed, notLoaded, refuseHugePrompt } from './refusal.ts';
+import { childRefusal, ended, engineFailed, notLoaded, refuseHugePrompt } from './refusal.ts';
 import { RestartPolicy } from './restart-policy.ts';
 import { Turnstile } from './turnstile.ts';
 
@@ -143,7 +143,14 @@ class ChildEngine implements LlamaEngine {
       throw this.#failure ?? ended();
     }
     const making = makingOf(request, this.#build, this.#now() - askedAt);
-    const { id, channel } = this.#running.open(leave, this.#now(), making);
+    const most = request.maxTokens ?? this.#spec.maxOutputTokens;
+    const cost = {
+      credit: request.credit,
+      most,
+      send: (message: CreditNews) => process.send(message),
+      now: () => this.#now(),
+    };
+    const { id, channel } = this.#running.open(leave, this.#now(), cost, making);
     const cancel = () => {
       if (this.#running.abandon(id, this.#now())) process.send({ t: 'cancel', id });
     };
@@ -158,13 +165,14 @@ class ChildEngine implements LlamaEngine {
       id,
       subject: request.subject,
       messages: request.messages.map(({ role, content }) => ({ role, content })),
-      maxTokens: request.maxTokens ?? this.#spec.maxOutputTokens,
+      maxTokens: most,
       temperature: making.temperature,
       topP: making.topP,
       seed: making.seed,
       stop: [...stop],
       grammar,
       stream: request.stream,
+      credit: request.credit.total,
     });
     try {
       yield* channel.read();
@@ -208,14 +216,17 @@ class ChildEngine implements LlamaEngine {
         for (const [id, text, tokens] of message.items) running.deliver(id, { type: 'delta', text, tokens }, now);
         return;
       case 'started':
-        running.deliver(message.id, { type: 'started', promptTokens: message.promptTokens }, now);
+        running.begin(message.id, message.promptTokens, this.#spec.contextSize, now);
+        return;
+      case 'starved':
+        running.starved(message.id);
         return;
       case 'finished':
         running.deliver(message.id, { type: 'finished', reason: message.reason, usage: message.usage }, now);
         running.end(message.id);
         return;
       case 'failed':
-        running.end(message.id, refusal(message));
+        running.end(message.id, childRefusal(message));
         return;
       case 'cancelled':
         running.end(message.id);
@@ -283,12 +294,3 @@ class ChildEngine implements LlamaEngine {
     return this.#deps.clock.monotonic();
   }
 }
-
-function refusal(message: Extract<ChildMessage, { t: 'failed' }>): Problem {
-  return new Problem(message.code, {
-    message: message.message,
-    ...(message.code === 'engine_failed' ? {} : { param: 'messages' }),
-  });
-}
-
-const ended = (): Problem => engineFailed('The engine ended before the answer was complete. Try again.');

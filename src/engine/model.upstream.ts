@@ -152,12 +152,16 @@ class UpstreamEngine implements Engine {
   ): AsyncGenerator<GenerationEvent, void, undefined> {
     const client = this.#client;
     if (client === null) throw notLoaded();
-    const estimate = estimatePrompt(request);
-    const response = await client.request('POST', 'v1/chat/completions', this.#body(request), signal);
-    if (response.statusCode !== 200) throw await client.problem(response, () => this.#tooLong(estimate));
-    const { temperature = null, topP = null, seed = null } = request;
+    const { credit, temperature = null, topP = null, seed = null } = request;
+    const prompt = promptBound(request);
+    const longest = request.maxTokens ?? this.#spec.maxOutputTokens;
+    // Another server's whole answer can't be stopped half-way: it is paid for in advance.
+    await credit.begin(prompt, longest, !request.stream);
+    const most = request.stream ? longest : Math.min(longest, credit.total - prompt);
+    const response = await client.request('POST', 'v1/chat/completions', this.#body(request, most), signal);
+    if (response.statusCode !== 200) throw await client.problem(response, () => this.#tooLong(request));
     // What was not said, the server decides; which build it is, it does not say.
-    yield { type: 'started', promptTokens: estimate, making: { build: null, temperature, topP, seed, queuedMs } };
+    yield { type: 'started', promptTokens: prompt, making: { build: null, temperature, topP, seed, queuedMs } };
 
     let reason: string | null = null;
     let usage: UpstreamPiece['usage'] = null;
@@ -167,25 +171,30 @@ class UpstreamEngine implements Engine {
       reason = piece.finishReason ?? reason;
       usage = piece.usage ?? usage;
       if (piece.text === '') continue;
-      const tokens = request.stream
-        ? estimateTokens(piece.text)
-        : (usage?.completion_tokens ?? estimateTokens(piece.text));
+      // It was told the longest answer, so that there are no more tokens than that, however many bytes.
+      const tokens = Math.min(tokensBound(piece.text), most - sampled);
       sampled += tokens;
+      if (!(await credit.covers(prompt + sampled))) {
+        // Nothing more is paid for: this piece does not leave, and the rest is not wanted.
+        response.destroy();
+        yield { type: 'finished', reason: 'length', usage: usageOf(null, prompt, sampled - tokens) };
+        return;
+      }
       yield { type: 'delta', text: piece.text, tokens };
     }
     if (reason === null) throw new UpstreamError('answer ended without a finish reason');
     yield {
       type: 'finished',
       reason: reason === 'length' ? 'length' : 'stop',
-      usage: usageOf(usage, estimate, sampled),
+      usage: usageOf(usage, prompt, sampled),
     };
   }
 
-  #body(request: GenerationRequest): string {
+  #body(request: GenerationRequest, most: number): string {
     return JSON.stringify({
       model: this.#spec.model,
       messages: request.messages.map(({ role, content }) => ({ role, content })),
-      max_tokens: request.maxTokens ?? this.#spec.maxOutputTokens,
+      max_tokens: most,
       temperature: request.temperature,
       top_p: request.topP,
       seed: request.seed,
@@ -197,7 +206,8 @@ class UpstreamEngine implements Engine {
     });
   }
 
-  #tooLong(estimate: number): Problem {
+  #tooLong(request: GenerationRequest): Problem {
+    const estimate = estimatePrompt(request);
     const size = this.#spec.contextSize;
     const context = size === undefined ? 'is smaller' : `holds ${size}, the answer included`;
     return new Problem('context_length_exceeded', {
@@ -243,20 +253,30 @@ function formatOf(request: GenerationRequest): unknown {
   return { type: 'json_schema', json_schema: { name: format.name, schema: format.schema, strict: true } };
 }
 
-/** Four bytes a token, at least one: more than most texts need, since each chunk stands for a token at least. */
 const estimateTokens = (text: string): number => Math.max(1, Math.ceil(Buffer.byteLength(text) / 4));
 
-/** Plus what a template puts around each message. */
-function estimatePrompt(request: GenerationRequest): number {
-  return request.messages.reduce((sum, { content }) => sum + estimateTokens(content) + 4, 4);
-}
+/** For a message to the caller. */
+const estimatePrompt = (request: GenerationRequest): number =>
+  request.messages.reduce((sum, { content }) => sum + estimateTokens(content) + 4, 4);
 
-function usageOf(usage: UpstreamPiece['usage'], promptTokens: number, completionTokens: number): Usage {
-  if (usage === null) return { promptTokens, completionTokens, cachedTokens: 0 };
+/** We have no tokenizer of another server's model; no token stands for less than a byte. */
+const tokensBound = (text: string): number => Math.max(1, Buffer.byteLength(text));
+
+/** What a template puts around each message, and around all. */
+const MESSAGE_TOKENS = 8;
+const promptBound = (request: GenerationRequest): number =>
+  request.messages.reduce((sum, { content }) => sum + Buffer.byteLength(content) + MESSAGE_TOKENS, MESSAGE_TOKENS);
+
+const NO_USAGE: Usage = { promptTokens: 0, completionTokens: 0, cachedTokens: 0 };
+
+/** The server's count, held against ours: never more than can be, and something for a text that is there. */
+function usageOf(usage: UpstreamPiece['usage'], promptMost: number, completionMost: number): Usage {
+  if (usage === null) return { ...NO_USAGE, promptTokens: promptMost, completionTokens: completionMost };
+  const promptTokens = Math.min(promptMost, Math.max(1, usage.prompt_tokens));
   return {
-    promptTokens: usage.prompt_tokens,
-    completionTokens: usage.completion_tokens,
-    cachedTokens: Math.min(usage.prompt_tokens, usage.prompt_tokens_details?.cached_tokens ?? 0),
+    promptTokens,
+    completionTokens: Math.min(completionMost, Math.max(completionMost > 0 ? 1 : 0, usage.completion_tokens)),
+    cachedTokens: Math.min(promptTokens, usage.prompt_tokens_details?.cached_tokens ?? 0),
   };
 }
 

@@ -34,11 +34,15 @@ const generateMessage = z.strictObject({
   /** GBNF made by `json-grammar.ts`; never a client's own. */
   grammar: z.string().nullable(),
   stream: z.boolean(),
+  /** Tokens of prompt and answer that are paid for; the child waits where it would go beyond. */
+  credit: count,
 });
 
+/** More is paid for. `final`: the last of it, an answer that reaches it ends with `length`. */
+const creditMessage = z.strictObject({ t: z.literal('credit'), id, total: count, final: z.boolean() });
 const cancelMessage = z.strictObject({ t: z.literal('cancel'), id });
 
-const parentMessage = z.discriminatedUnion('t', [loadMessage, generateMessage, cancelMessage]);
+const parentMessage = z.discriminatedUnion('t', [loadMessage, generateMessage, creditMessage, cancelMessage]);
 
 const usage = z.strictObject({ promptTokens: count, completionTokens: count, cachedTokens: count });
 
@@ -54,6 +58,8 @@ const childMessage = z.discriminatedUnion('t', [
   }),
   /** The prompt is rendered and counted; the first prefill follows. */
   z.strictObject({ t: z.literal('started'), id, promptTokens: count }),
+  /** It waits for credit. */
+  z.strictObject({ t: z.literal('starved'), id }),
   z.strictObject({ t: z.literal('finished'), id, reason: z.enum(['stop', 'length']), usage }),
   z.strictObject({ t: z.literal('cancelled'), id }),
   z.strictObject({

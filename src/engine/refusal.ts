@@ -26,3 +26,16 @@ export function refuseHugePrompt(request: GenerationRequest, contextSize: number
     param: 'messages',
   });
 }
+
+/** What the child says of a request that it can't serve. */
+export function childRefusal(message: {
+  readonly code: 'context_length_exceeded' | 'invalid_parameter' | 'engine_failed';
+  readonly message: string;
+}): Problem {
+  return new Problem(message.code, {
+    message: message.message,
+    ...(message.code === 'engine_failed' ? {} : { param: 'messages' }),
+  });
+}
+
+export const ended = (): Problem => engineFailed('The engine ended before the answer was complete. Try again.');

@@ -188,7 +188,7 @@ async function tryAdmit(
     decision,
     address: exchange.address,
     grant: exchange.grant,
-    reserveTokens: route.counts === 'none' ? null : route.counts(input as never, exchange.grant),
+    reserve: route.counts === 'none' ? null : route.counts(input as never, exchange.grant),
     // With its session, as it was made: shown in another one it is another secret.
     proof: digest === null ? null : { secret: typeof proof === 'string' ? proof : '', digest },
   };

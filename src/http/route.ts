@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import type { ModelAsk, ModelGrant, RateLimit, Report, Resource } from '#kernel/gate.ts';
+import type { Grant, ModelAsk, ModelGrant, RateLimit, Report, Reserve, Resource } from '#kernel/gate.ts';
 import type { Principal } from '#kernel/principal.ts';
 
 /** Written where a route is open to everybody. There is no default. */
@@ -32,6 +32,10 @@ export interface Call<P, Q, B> extends CallBase<P, Q, B> {
   readonly rateLimits: readonly RateLimit[];
   /** What the route `asks` of a model, held within the bounds of policy; null where it asks nothing. */
   readonly grant: ModelGrant | null;
+  /** Tokens that were reserved at admission; 0 where the route counts nothing. */
+  readonly tokens: number;
+  /** Reserves more of them, or gives some back. @throws Problem `audit_unavailable` */
+  extend(ask: Reserve): Promise<Grant>;
   /** Names what is told of the work in its outcome record, whichever way it ends. Asked once, at settlement. */
   report(source: () => Report): void;
 }
@@ -95,7 +99,7 @@ export interface GuardedRoute<P, Q, B> extends Declared<P, Q, B> {
   /** The sentence of the operation where a fresh second factor is needed, null where it is not (RFC 9470). */
   readonly stepUp: (principal: Principal, input: Input<P, Q, B>) => string | null | Promise<string | null>;
   /** Tokens to reserve beside the one request; `none` where nothing is counted. */
-  readonly counts: 'none' | ((input: Input<P, Q, B>, grant: ModelGrant | null) => number);
+  readonly counts: 'none' | ((input: Input<P, Q, B>, grant: ModelGrant | null) => Reserve);
   /**
    * What it asks of the model that is its resource; policy bounds it before anything is counted. A route that runs a
    * model MUST declare it, and MUST run what `call.grant` says.

@@ -1,4 +1,4 @@
-import type { Ending, Report } from '#kernel/gate.ts';
+import type { Ending, Report, Reserve } from '#kernel/gate.ts';
 import { Problem } from '#kernel/problem.ts';
 import type { Exchange, PipelineDeps } from './exchange.ts';
 import { setPromise } from './headers.ts';
@@ -20,7 +20,7 @@ export async function runAndSettle(exchange: Exchange, deps: PipelineDeps): Prom
   let failure: unknown = null;
   let reply: Reply | null = null;
   try {
-    reply = await callHandler(exchange);
+    reply = await callHandler(exchange, deps);
     if (reply.kind === 'stream') await sendStream(response, reply.frames, abort.signal);
     if (reply.kind === 'download') await sendDownload(response, reply, abort.signal);
     // A whole answer that is made is sent, also where what it did was to end this very session.
@@ -46,8 +46,8 @@ export async function runAndSettle(exchange: Exchange, deps: PipelineDeps): Prom
   return endFailed(exchange, deps, failure, reply);
 }
 
-function callHandler(exchange: Exchange): Promise<Reply> {
-  const { route, input, requestId, address, abort, request, principal, admission } = exchange;
+function callHandler(exchange: Exchange, { gate }: PipelineDeps): Promise<Reply> {
+  const { route, input, requestId, address, abort, request, principal, admission, admissionRequest } = exchange;
   const call = {
     ...(input ?? { params: undefined, query: undefined, body: undefined, size: 0 }),
     requestId,
@@ -57,6 +57,11 @@ function callHandler(exchange: Exchange): Promise<Reply> {
     principal,
     rateLimits: admission?.rateLimits ?? [],
     grant: exchange.grant,
+    tokens: admission?.tokens ?? 0,
+    extend: async (ask: Reserve) => {
+      if (admission === null || admissionRequest === null) throw new Problem('internal');
+      return gate.extend(admissionRequest, admission, ask);
+    },
     report: (source: () => Report) => {
       exchange.report = source;
     },

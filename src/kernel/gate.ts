@@ -45,6 +45,20 @@ export interface PresentedCredential {
   readonly secret: string;
 }
 
+/** As many of `tokens` as the quota has left, but not fewer than `least`: with less the request is refused. */
+export interface Reserve {
+  readonly tokens: number;
+  readonly least: number;
+}
+
+/** What an extension got: `limit` names what it met (`tokens_day:user`) where that is less than was asked. */
+export interface Grant {
+  readonly tokens: number;
+  readonly limit: string | null;
+  /** Seconds until that limit begins anew; 0 where none was met. */
+  readonly retryAfter: number;
+}
+
 /** What the pipeline knows when it asks for admission. */
 export interface AdmissionRequest {
   readonly requestId: string;
@@ -58,7 +72,7 @@ export interface AdmissionRequest {
   /** What it asks of a model, as policy granted it; null where it asks nothing of one. */
   readonly grant: ModelGrant | null;
   /** Tokens to reserve; null where the route counts nothing. */
-  readonly reserveTokens: number | null;
+  readonly reserve: Reserve | null;
   readonly proof: { readonly secret: string; readonly digest: string } | null;
 }
 
@@ -76,6 +90,10 @@ export interface Admission {
   /** The signed promise that the intent is in the log at its place; null where it could not be made. */
   readonly promise: string | null;
   readonly rateLimits: readonly RateLimit[];
+  /** Tokens that are reserved. */
+  readonly tokens: number;
+  /** Limits in dry run that would have refused it (`requests_day:department`); for the outcome's record. */
+  readonly overLimit: readonly string[];
 }
 
 /** What a handler knows of its work when it is over, whichever way it ended. */
@@ -128,6 +146,12 @@ export interface Gate {
    * @throws Problem when it is refused (which is then on the record), or `audit_unavailable`.
    */
   admit(request: AdmissionRequest): Promise<Admission | 'stale' | 'step_up'>;
+  /**
+   * Reserves more tokens for what runs, in the next batch; below 0: gives back.
+   *
+   * @throws Problem `audit_unavailable`: nothing more may be computed.
+   */
+  extend(request: AdmissionRequest, admission: Admission, ask: Reserve): Promise<Grant>;
   /** Resolves once the outcome is in the log, with the signed promise of it. @throws Problem `audit_unavailable`; it is kept and tried again. */
   settle(request: AdmissionRequest, admission: Admission, ending: Ending, report: Report): Promise<string | null>;
   /** Ends `end` within a second when the session does, or when that can't be checked for five. Returns how to stop. */

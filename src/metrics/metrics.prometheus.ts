@@ -8,6 +8,8 @@ import { type TreeReadings, treeGauges } from './tree.prometheus.ts';
 export interface Metrics {
   request(route: string, method: string, status: number, code: string | null, seconds: number): void;
   stray(reason: string): void;
+  /** A quota refused, or would have; `limit` is `KIND:SCOPE`. */
+  limit(limit: string, effect: 'refused' | 'dry_run'): void;
   /** Serves /metrics. Needs nothing but this process. Returns the address and how to stop. */
   listen(host: string, port: number): Promise<{ readonly address: string } & AsyncDisposable>;
 }
@@ -55,6 +57,12 @@ export function prometheusMetrics(readings: Readings): Metrics {
     name: 'strongroom_strays_total',
     help: 'Connections and requests that reached no route: TLS and HTTP faults, unknown paths.',
     labelNames: ['reason'],
+    registers,
+  });
+  const limits = new Counter({
+    name: 'strongroom_quota_limits_total',
+    help: 'Requests and extensions that a quota refused, or would have (dry_run), by kind and scope.',
+    labelNames: ['kind', 'scope', 'effect'],
     registers,
   });
   gauge(registry, 'strongroom_requests_active', 'Requests under way.', (set) => set({}, readings.activeRequests()));
@@ -125,6 +133,10 @@ export function prometheusMetrics(readings: Readings): Metrics {
       duration.observe({ route }, seconds);
     },
     stray: (reason) => strays.inc({ reason }),
+    limit: (limit, effect) => {
+      const [kind = '', scope = ''] = limit.split(':');
+      limits.inc({ kind, scope, effect });
+    },
     listen: (host, port) => serve(registry, host, port),
   };
 }

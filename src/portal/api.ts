@@ -4,7 +4,7 @@ import { retryAfter } from './format.ts';
 import { en } from './i18n/en.ts';
 import { Refusal, type RefusalCode, readRefusal } from './refusal.ts';
 
-export type Method = 'GET' | 'POST' | 'PATCH' | 'DELETE';
+export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 
 export interface CallOptions {
   readonly body?: unknown;

@@ -20,6 +20,7 @@ const AuditPage = lazy(() => offices().then((module) => module.AuditPage));
 const ModelsPage = lazy(() => offices().then((module) => module.ModelsPage));
 const UsersPage = lazy(() => offices().then((module) => module.UsersPage));
 const PolicyPage = lazy(() => offices().then((module) => module.PolicyPage));
+const QuotasPage = lazy(() => offices().then((module) => module.QuotasPage));
 const ScoringPage = lazy(() => withStyles(import('./pages/scoring.tsx')).then((module) => module.ScoringPage));
 const SecurityPage = lazy(() => own().then((module) => module.SecurityPage));
 const FactorPage = lazy(() => own().then((module) => module.FactorPage));
@@ -180,6 +181,7 @@ function Shell({ user, auditDown, onLeave, onCodes, onLook }: ShellProps) {
         {page === 'models' && <ModelsPage />}
         {page === 'users' && <UsersPage open={route.page === 'users' ? route.rest : ''} />}
         {page === 'policy' && <PolicyPage open={route.page === 'policy' ? route.rest : ''} />}
+        {page === 'quotas' && <QuotasPage user={user} />}
         {page === 'security' && <OwnPages own={own} user={user} onLeave={onLeave} onCodes={onCodes} onLook={onLook} />}
         {page === 'receipt' && (
           <ReceiptPage key={route.rest} request={route.rest} turns={conversation.turns} messages={messagesOf} />

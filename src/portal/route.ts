@@ -1,7 +1,17 @@
 import { useLayoutEffect, useState } from 'preact/hooks';
 import type { Role } from '#kernel/principal.ts';
 
-export type Page = 'ask' | 'scoring' | 'keys' | 'audit' | 'models' | 'users' | 'policy' | 'security' | 'receipt';
+export type Page =
+  | 'ask'
+  | 'scoring'
+  | 'keys'
+  | 'audit'
+  | 'models'
+  | 'users'
+  | 'quotas'
+  | 'policy'
+  | 'security'
+  | 'receipt';
 
 /**
  * Which pages a role opens; null: everybody, without a tab. The server decides again on every call; this only
@@ -10,17 +20,20 @@ export type Page = 'ask' | 'scoring' | 'keys' | 'audit' | 'models' | 'users' | '
 const PAGES: readonly { readonly page: Page; readonly role: Role | null }[] = [
   { page: 'ask', role: 'analyst' },
   { page: 'scoring', role: 'analyst' },
+  { page: 'quotas', role: 'analyst' },
   { page: 'keys', role: 'analyst' },
   { page: 'audit', role: 'auditor' },
   { page: 'models', role: 'admin' },
   { page: 'users', role: 'admin' },
+  { page: 'quotas', role: 'admin' },
   { page: 'policy', role: 'admin' },
   { page: 'security', role: null },
   { page: 'receipt', role: null },
 ];
 
-export const pagesOf = (roles: readonly Role[]): readonly Page[] =>
-  PAGES.filter(({ role }) => role !== null && roles.includes(role)).map(({ page }) => page);
+export const pagesOf = (roles: readonly Role[]): readonly Page[] => [
+  ...new Set(PAGES.filter(({ role }) => role !== null && roles.includes(role)).map(({ page }) => page)),
+];
 
 /** `#/audit/123` -> page and the record it names. */
 export interface Route {

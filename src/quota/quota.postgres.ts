@@ -1,31 +1,62 @@
 import { prepared, type Queryable } from '#postgres/pool.ts';
-import type { Budget, UsageStore } from './quota.ts';
+import type { QuotaKind } from './limit.ts';
+import type { QuotaStore } from './quota.ts';
 
 interface UsageRow {
-  kind: 'requests_day' | 'tokens_day';
+  scope: string;
+  kind: QuotaKind;
   amount: string;
   used: string;
-  day: string;
-  resets_at: Date;
+  dry_run: boolean;
+  window_start: Date | null;
+  resets_at: Date | null;
 }
-const USAGE = prepared<UsageRow>('usage_today', 'SELECT * FROM strongroom.usage_today($1, $2, $3)');
+interface LimitRow {
+  scope: string;
+  kind: QuotaKind;
+  amount: string;
+  dry_run: boolean;
+  raised_amount: string | null;
+  raised_until: Date | null;
+  changed_by: string;
+  changed_at: Date;
+  name: string | null;
+}
+const USAGE = prepared<UsageRow>('quota_usage_of', 'SELECT * FROM strongroom.quota_usage_of($1::json, $2)');
+const LIMITS = prepared<LimitRow>('list_quotas', 'SELECT * FROM strongroom.list_quotas()');
+const EXISTS = prepared<{ there: boolean }>('quota_scope_exists', 'SELECT strongroom.quota_scope_exists($1) AS there');
 
-export function postgresUsage(pool: Queryable, zone: string): UsageStore {
+/** @param zone whose midnight begins a day */
+export function postgresQuotas(pool: Queryable, zone: string): QuotaStore {
   return {
-    usageToday: async (subject, roles) => {
-      const scopes = [`user:${subject}`, ...roles.map((role) => `role:${role}`)];
-      const { rows } = await USAGE(pool, subject, scopes, zone);
-      const budget = (kind: UsageRow['kind']): Budget => {
-        const row = rows.find((candidate) => candidate.kind === kind);
-        return { limit: Number(row?.amount ?? 0), used: Number(row?.used ?? 0) };
-      };
-      const [first] = rows;
-      return {
-        day: first?.day ?? '',
-        resetsAt: first?.resets_at.toISOString() ?? '',
-        requests: budget('requests_day'),
-        tokens: budget('tokens_day'),
-      };
+    usageOf: async (counters) => {
+      const { rows } = await USAGE(pool, JSON.stringify(counters), zone);
+      return rows.map((row) => ({
+        scope: row.scope,
+        kind: row.kind,
+        limit: Number(row.amount),
+        used: Number(row.used),
+        dryRun: row.dry_run,
+        startsAt: row.window_start?.toISOString() ?? null,
+        resetsAt: row.resets_at?.toISOString() ?? null,
+      }));
     },
+    limits: async () => {
+      const { rows } = await LIMITS(pool);
+      return rows.map((row) => ({
+        scope: row.scope,
+        name: row.name,
+        kind: row.kind,
+        amount: Number(row.amount),
+        dryRun: row.dry_run,
+        raise:
+          row.raised_until === null
+            ? null
+            : { amount: Number(row.raised_amount), until: row.raised_until.toISOString() },
+        changedBy: row.changed_by,
+        changedAt: row.changed_at.toISOString(),
+      }));
+    },
+    scopeExists: async (scope) => (await EXISTS(pool, scope)).rows[0]?.there === true,
   };
 }

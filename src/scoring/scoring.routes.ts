@@ -97,7 +97,7 @@ export function scoringRoutes({ scoring, mayUse, sessionSeconds }: ScoringRoutes
       path: '/v1/scoring/models/:id/evaluate',
       summary: 'Score encrypted customers',
       access: { action: 'score', resource: ({ params }) => scoreModel(params.id), denial: 'model_not_found' },
-      counts: () => 0,
+      counts: () => ({ tokens: 0, least: 0 }),
       records: 'full',
       params: ModelPath,
       query: ModeQuery,

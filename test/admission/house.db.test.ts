@@ -53,7 +53,7 @@ describe('keeping house', () => {
       UPDATE instance SET lease_until = now() - interval '2 days' WHERE id = 'silent';
       INSERT INTO instance VALUES ('gone', 1, now(), now() - interval '25 h'), ('new', 1, now(), now() - interval '23 h');
       INSERT INTO session SELECT 's' || h, 'usr_0', '{}', now(), now(), 60, now() - h * interval '1 h' FROM generate_series(23, 25, 2) h;
-      INSERT INTO quota_usage SELECT 'usr_0', 'tokens_day', current_date - d, 1 FROM generate_series(3, 12) d;
+      INSERT INTO quota_counter SELECT 'user:old_' || d || n, current_date - d, 0, 1, now(), 0, 0, n FROM generate_series(3, 12) d, generate_series(0, 1) n;
       INSERT INTO step_up_challenge (ref, account_id, session, digest, operation, created_at)
         SELECT 'c' || h, 'usr_0', 's', 'd', 'o', now() - h * interval '1 h' FROM generate_series(23, 25, 2) h`);
     await keepHouse(gateway);
@@ -66,7 +66,9 @@ describe('keeping house', () => {
       { ref: 's23' },
     ]);
     assert.deepEqual(await estate.rows('SELECT ref FROM step_up_challenge'), [{ ref: 'c23' }]);
-    assert.equal(await estate.value('SELECT min(window_start) >= current_date - 9 FROM quota_usage'), true);
+    const kept = 'SELECT min(day) >= current_date - 9 FROM quota_counter WHERE concurrent = 0';
+    assert.equal(await estate.value(kept), true);
+    assert.equal(await estate.value('SELECT count(*)::int FROM quota_counter WHERE concurrent > 0'), 11);
     assert.equal((await gateway.commit([settle(intent)]))[0]?.verdict, 'settled');
   });
 

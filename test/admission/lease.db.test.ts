@@ -4,7 +4,7 @@ import { postgresLease } from '#admission/lease.postgres.ts';
 import { Lease } from '#admission/lease.service.ts';
 import { silentLog } from '#kernel/log.ts';
 import { type Estate, openEstate, type TestGateway } from '../fakes/ledger-estate.ts';
-import { admit, note, settle } from '../fakes/ledger-items.ts';
+import { admit, extend, note, settle } from '../fakes/ledger-items.ts';
 import { type TestCluster, testCluster } from '../harness/postgres.ts';
 
 describe('leases', () => {
@@ -31,6 +31,27 @@ describe('leases', () => {
       "SELECT outcome, record::json->'event'->>'intent' AS intent FROM entry WHERE kind = 'outcome' ORDER BY seq",
     );
 
+  it('a close that would charge another amount than its record says waits for the next sweep', async () => {
+    await using estate = await openEstate(cluster);
+    const [gone, alive] = [estate.gateway('gone'), estate.gateway('alive')];
+    const left = admit(estate.who, { tokens: 100 });
+    await gone.commit([left]);
+    await alive.commit([note()]);
+    await expire(estate, 'gone');
+    // Not quite gone: it took a slice more after the sweep had looked.
+    const [orphan] = await leaseOf(alive).orphans();
+    await gone.commit([extend(left, 50)]);
+    const [verdict] = await alive.commit([settle(left, orphan?.tokens ?? 0, { op: 'close', outcome: 'unknown' })]);
+    assert.equal(verdict?.verdict, 'late');
+    assert.deepEqual(await outcomes(estate), []);
+    await expire(estate, 'gone');
+    await sweepBy(alive);
+    const [record] = await estate.rows(
+      "SELECT record::json->'event'->'quota_tokens' AS tokens FROM entry WHERE kind = 'outcome'",
+    );
+    assert.deepEqual([record, await estate.used('tokens_day')], [{ tokens: 150 }, 150]);
+  });
+
   it('closes what a gateway left behind as `unknown`, charged in full, and leaves that of living ones', async () => {
     await using estate = await openEstate(cluster);
     const [gone, alive] = [estate.gateway('gone'), estate.gateway('alive')];
@@ -43,7 +64,14 @@ describe('leases', () => {
     await expire(estate, 'gone');
     const orphans = await leaseOf(alive).orphans();
     assert.deepEqual(orphans, [
-      { eventId: left.id, requestId: left.record.request, actor: 'usr_0', action: 'infer', resource: 'model:demo' },
+      {
+        eventId: left.id,
+        requestId: left.record.request,
+        actor: 'usr_0',
+        action: 'infer',
+        resource: 'model:demo',
+        tokens: 700,
+      },
     ]);
     await sweepBy(alive);
     assert.deepEqual(await outcomes(estate), [{ outcome: 'unknown', intent: left.id }]);
@@ -51,11 +79,11 @@ describe('leases', () => {
     assert.equal(await estate.value('SELECT event_id FROM open_intent'), kept.id);
 
     // The gateway comes back with an outcome: too late, and on the record.
-    const [late] = await gone.commit([settle(left, { tokens_day: 1 })]);
+    const [late] = await gone.commit([settle(left, 1)]);
     assert.deepEqual([late?.verdict, late?.code], ['late', 'late_outcome']);
     assert.equal((await outcomes(estate)).at(-1)?.outcome, 'late_outcome');
     assert.equal(await estate.used('tokens_day'), 750);
-    assert.equal((await alive.commit([settle(kept, { tokens_day: 20 })]))[0]?.verdict, 'settled');
+    assert.equal((await alive.commit([settle(kept, 20)]))[0]?.verdict, 'settled');
     assert.equal(await estate.used('tokens_day'), 720);
   });
 
@@ -64,7 +92,7 @@ describe('leases', () => {
     const [one, other] = [estate.gateway('one'), estate.gateway('other')];
     const intent = admit(estate.who);
     await one.commit([intent]);
-    const [verdict] = await other.commit([settle(intent, {}, { op: 'close', outcome: 'unknown' })]);
+    const [verdict] = await other.commit([settle(intent, null, { op: 'close', outcome: 'unknown' })]);
     assert.deepEqual([verdict?.verdict, verdict?.position], ['late', null]);
     assert.equal((await one.commit([settle(intent)]))[0]?.verdict, 'settled');
   });
@@ -91,7 +119,10 @@ describe('leases', () => {
       [before.id, undecided.id],
     );
     // Nobody closed it yet: its own outcome still counts, and is the first of the two.
-    const [own] = await gateway.commit([settle(undecided), settle(undecided, {}, { op: 'close', outcome: 'unknown' })]);
+    const [own] = await gateway.commit([
+      settle(undecided),
+      settle(undecided, null, { op: 'close', outcome: 'unknown' }),
+    ]);
     assert.equal(own?.verdict, 'settled');
     await sweepBy(gateway);
     assert.deepEqual(await outcomes(estate), [

@@ -151,7 +151,7 @@ describe('the ledger', () => {
       assert.deepEqual(new Set(ops(log.last.items)), new Set(['void', 'settle']));
       const taken = log.last.items.find(({ op }) => op === 'void');
       assert.ok(taken?.op === 'void' && taken.intent === intent.id, `after ${second}`);
-      assert.deepEqual(taken.used, { requests_day: 0, tokens_day: 0 });
+      assert.deepEqual([taken.used, taken.ran], [0, false]);
       await log.last.commit();
       assert.equal(ledger.state().unsettled, 0);
     }

@@ -103,9 +103,9 @@ describe('the order of the log is the order of truth', () => {
   const WHILE_WAITING: Record<string, string> = {
     revoked: 'UPDATE session SET ended_at = now()',
     stale: 'UPDATE account SET epoch = epoch + 1',
-    'quota requests_day': "UPDATE quota_limit SET amount = 0 WHERE kind = 'requests_day'",
-    'quota tokens_day':
-      "INSERT INTO quota_usage VALUES ('usr_0', 'tokens_day', (now() AT TIME ZONE 'Asia/Shanghai')::date, 999999999)",
+    'quota requests_day:user': "UPDATE quota_limit SET amount = 0 WHERE kind = 'requests_day'",
+    'quota tokens_day:user':
+      "INSERT INTO quota_counter VALUES ('user:usr_0', (now() AT TIME ZONE 'Asia/Shanghai')::date, 0, 999999999, now(), 0, 0, 0)",
     step_up: 'UPDATE step_up_challenge SET spent_at = now()',
   };
   for (const [verdict, made] of Object.entries(WHILE_WAITING)) {
@@ -135,7 +135,7 @@ describe('the order of the log is the order of truth', () => {
         const intents = order.map((who) => admit(who, { tokens: 5 }));
         const first = await commit([...intents, note()]);
         const second = await commit([
-          ...[...intents].reverse().map((intent) => settle(intent, { tokens_day: 2 })),
+          ...[...intents].reverse().map((intent) => settle(intent, 2)),
           change('session.end', { ref: `none ${batch}` }),
         ]);
         return [...first, ...second].map(({ verdict }) => verdict);
@@ -154,11 +154,10 @@ describe('the order of the log is the order of truth', () => {
     );
     assert.equal(await isDense(estate), 5000);
     assert.deepEqual(
-      await estate.rows('SELECT kind, sum(used)::int AS used FROM quota_usage GROUP BY kind ORDER BY kind'),
-      [
-        { kind: 'requests_day', used: 2400 },
-        { kind: 'tokens_day', used: 4800 },
-      ],
+      await estate.rows(
+        'SELECT sum(requests_day)::int AS requests, sum(tokens_day)::int AS tokens, sum(concurrent)::int AS open FROM quota_counter',
+      ),
+      [{ requests: 2400, tokens: 4800, open: 0 }],
     );
     assert.equal(await estate.value('SELECT count(*)::int FROM open_intent'), 0);
   });
@@ -168,7 +167,7 @@ describe('the order of the log is the order of truth', () => {
     await estate.dba.query(`
       INSERT INTO session SELECT 'old' || n, 'usr_' || n % 8, '{}', now(), now() - interval '3 days', 60, now() - interval '2 days'
         FROM generate_series(1, 400) n;
-      INSERT INTO quota_usage SELECT 'usr_' || n % 8, 'tokens_day', current_date - 10 - n, 1 FROM generate_series(1, 200) n`);
+      INSERT INTO quota_counter SELECT 'user:gone_' || n, current_date - 10 - n, 0, 1, now(), 0, 0, 0 FROM generate_series(1, 200) n`);
     const gateways = [estate.gateway('gw_1', { max: 4 }), estate.gateway('gw_2', { max: 4 })];
     await Promise.all(
       gateways.flatMap(({ commit, pool }) =>

@@ -41,6 +41,7 @@ describe('what a gate promises', () => {
       watch: NOTHING,
       hash: sha256Hex,
       clock: systemClock,
+      onLimit: () => {},
       promise: async ({ seq, at, leaf }) => `${seq} ${at} ${leaf}`,
       positionOf: async (subject, requestId, kind) => {
         const found = (await find(subject, requestId)).findLast((one) => one.kind === kind);
@@ -78,7 +79,7 @@ describe('what a gate promises', () => {
     },
     grant: null,
     address: '127.0.0.1',
-    reserveTokens: 10,
+    reserve: { tokens: 10, least: 10 },
     proof: null,
   });
 

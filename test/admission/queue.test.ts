@@ -2,12 +2,13 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { Item } from '#admission/admission.ts';
 import { AdmissionQueue, QUEUE_LIMITS, type QueueLimits, type Waiting } from '#admission/queue.ts';
-import { admit, change, note, settle, type Who } from '../fakes/ledger-items.ts';
+import { admit, change, extend, note, settle, type Who } from '../fakes/ledger-items.ts';
 
 const LIMITS: QueueLimits = { batch: 40, admissions: 120, admissionsPerSubject: 50, refusals: 60 };
 const waiting = (item: Item): Waiting => ({ item, resolve: () => {}, reject: () => {} });
+const actorOf = (item: Item) => ('record' in item ? item.record.actor : '');
 const who = (n: number): Who => ({ account: `usr_${n}`, session: `s${n}` });
-const RANK: Record<Item['op'], number> = { settle: 0, close: 0, void: 0, admit: 1, record: 2, change: 3 };
+const RANK: Record<Item['op'], number> = { settle: 0, close: 0, void: 0, extend: 1, admit: 2, record: 3, change: 4 };
 
 /** A linear congruential generator: the same run for the same seed. */
 function random(seed: number): (n: number) => number {
@@ -23,6 +24,7 @@ describe('the admission queue', () => {
   /** Made once: the queue looks at op and actor only. */
   const make = (kind: number, subject: number): Item => {
     if (kind < 5) return { ...one, id: crypto.randomUUID(), record: { ...one.record, actor: `usr_${subject}` } };
+    if (kind < 6) return extend(one, 512);
     if (kind < 7) return settle(one);
     return kind < 9 ? note() : change('x', {});
   };
@@ -40,7 +42,7 @@ describe('the admission queue', () => {
         for (let n = 0; n < burst; n++) {
           const next = waiting(make(roll(10), subject));
           const own = [...inside].filter(({ item }) => item.op === next.item.op);
-          const mine = own.filter(({ item }) => item.record.actor === next.item.record.actor);
+          const mine = own.filter(({ item }) => actorOf(item) === actorOf(next.item));
           const room =
             next.item.op === 'admit'
               ? own.length < LIMITS.admissions && mine.length < LIMITS.admissionsPerSubject
@@ -104,7 +106,7 @@ describe('the admission queue', () => {
     const queue = new AdmissionQueue(LIMITS);
     for (let n = 0; n < 50; n++) queue.push(waiting(admit(who(0))));
     for (let n = 1; n <= 60; n++) queue.push(waiting(admit(who(n))));
-    const turn = (): string[] => queue.take().map(({ item }) => item.record.actor);
+    const turn = (): string[] => queue.take().map(({ item }) => actorOf(item));
     const [first, second, third] = [turn(), turn(), turn()];
     assert.equal(new Set(first).size, 40);
     // 61 subjects: the rest of the first round comes before the second turn of the busy one.

@@ -4,7 +4,7 @@ import { after, before, describe, it } from 'node:test';
 import type { Item, Verdict } from '#admission/admission.ts';
 import { canonicalJson } from '#kernel/canonical-json.ts';
 import { type Estate, openEstate } from '../fakes/ledger-estate.ts';
-import { admit, change, note, SCOPE, settle } from '../fakes/ledger-items.ts';
+import { admit, change, note, settle } from '../fakes/ledger-items.ts';
 import { type TestCluster, testCluster } from '../harness/postgres.ts';
 
 interface EntryRow {
@@ -49,7 +49,7 @@ describe('commit_batch', () => {
     await commit([closed]);
     await estate.dba.query('ANALYZE');
     const batch: Item[] = [
-      settle(known, { requests_day: 0, tokens_day: 0 }),
+      settle(known, 0, { ran: false }),
       settle(closed),
       known,
       admit(third, { epoch: 7 }),
@@ -71,7 +71,7 @@ describe('commit_batch', () => {
       'duplicate admitted -',
       'stale null -',
       'admitted null 4',
-      'quota requests_day 5',
+      'quota requests_day:user 5',
       'step_up null 6',
       'revoked null 7',
       'stale null -',
@@ -81,10 +81,10 @@ describe('commit_batch', () => {
       'changed null 11',
     ]);
     assert.equal(await sizeOf(estate), 12);
-    assert.ok(verdicts.every(({ resetSeconds }) => resetSeconds > 0 && resetSeconds <= 86_400));
-    assert.deepEqual(verdicts[4]?.quotas, [
-      { kind: 'requests_day', limit: 1, used: 1 },
-      { kind: 'tokens_day', limit: 1_000_000_000, used: 10 },
+    assert.ok(verdicts.every(({ reset: { day, minute } }) => day > 0 && day <= 86_400 && minute > 0 && minute <= 60));
+    assert.deepEqual(verdicts[4]?.quotas.slice(0, 2), [
+      { scope: 'user', kind: 'requests_day', limit: 1, used: 1 },
+      { scope: 'user', kind: 'tokens_day', limit: 1_000_000_000, used: 10 },
     ]);
   });
 
@@ -112,7 +112,10 @@ describe('commit_batch', () => {
     let last = '';
     for (const [index, row] of rows.entries()) {
       const { item, position } = appended[index] ?? assert.fail();
-      assert.equal(row.record, `{"at":"${row.at}","event":${item.record.event},"seq":${index},"v":1}`);
+      assert.equal(
+        row.record,
+        `{"at":"${row.at}","event":${'record' in item && item.record.event},"seq":${index},"v":1}`,
+      );
       assert.equal(row.leaf, createHash('sha256').update('\0').update(row.record, 'utf8').digest('hex'));
       assert.deepEqual(position, { seq: index, at: row.at, leaf: row.leaf });
       assert.equal(Number(row.seq), index);
@@ -150,7 +153,7 @@ describe('commit_batch', () => {
     }
     assert.deepEqual(codes, [
       ['intent', 'admitted', undefined],
-      ['denial', 'denied', 'requests_day'],
+      ['denial', 'denied', 'requests_day:user'],
       ['denial', 'denied', 'revoked'],
       ['outcome', 'completed', undefined],
       ['outcome', 'late_outcome', 'late_outcome'],
@@ -239,11 +242,10 @@ describe('commit_batch', () => {
       [who.session],
     );
     const proof = (n: number, digest = 'digest') => ({ ref: `proof${n}`, digest });
-    const none = [{ subject: 'usr_0', kind: 'tokens_day' as const, amount: 2_000_000_000, scopes: SCOPE(who) }];
     const verdicts = await commit([
       admit(who, { proof: proof(1, 'another digest') }),
       admit(other, { proof: proof(1) }),
-      admit(who, { proof: proof(1), takes: none }),
+      admit(who, { proof: proof(1), tokens: 2_000_000_000 }),
       admit(who, { proof: proof(1) }),
       admit(who, { proof: proof(1) }),
       admit(who, { proof: proof(3) }),
@@ -264,7 +266,7 @@ describe('commit_batch', () => {
     const intent = admit(estate.who);
     await commit([intent]);
     const opening = 'ab'.repeat(32);
-    await commit([settle(intent, {}, { opening }), settle(intent, {}, { opening })]);
+    await commit([settle(intent, null, { opening }), settle(intent, null, { opening })]);
     const kept = await estate.rows("SELECT seq::int, encode(key, 'hex') AS key FROM opening");
     assert.deepEqual(kept, [{ seq: 1, key: opening }]);
   });

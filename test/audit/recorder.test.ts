@@ -20,7 +20,7 @@ const event: AuditEvent = {
   request: 'req_1',
 };
 const key: RefusalKey = { code: 'forbidden', source: '10.0.0.0/24', subject: 'usr_1' };
-const bytes = (item: Item) => JSON.parse(item.record.event);
+const bytes = (item: Item) => JSON.parse('record' in item ? item.record.event : '');
 
 function open() {
   const items: Item[] = [];
@@ -43,7 +43,7 @@ describe('the recorder', () => {
     }
     await turns();
     assert.equal(items.length, 10);
-    assert.ok(items.every(({ record }) => record.kind === 'denial'));
+    assert.ok(items.every((item) => 'record' in item && item.record.kind === 'denial'));
     await recorder.flush();
     assert.equal(items.length, 11);
     const summary = items.at(-1) ?? assert.fail();

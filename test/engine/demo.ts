@@ -9,6 +9,7 @@ import type { LlamaModelSpec } from '#engine/model-spec.ts';
 import { systemClock } from '#kernel/clock.ts';
 import { silentLog } from '#kernel/log.ts';
 import { type DemoModelOptions, demoModel, SCRIPT } from '../../models/demo/make-demo-model.ts';
+import { PAID } from '../fakes/credit.ts';
 
 export const DEMO_FILE = fileURLToPath(new URL('../../models/demo/scripted.gguf', import.meta.url));
 export const TEMPLATE_FILE = fileURLToPath(new URL('../../models/demo/chat-template.jinja', import.meta.url));
@@ -62,6 +63,7 @@ export function request(change: Partial<GenerationRequest> = {}): GenerationRequ
     responseFormat: { type: 'text' },
     subject: 'usr_a',
     stream: true,
+    credit: PAID,
     ...change,
   };
 }

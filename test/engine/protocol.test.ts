@@ -14,12 +14,15 @@ const GENERATE = {
   stop: ['x'],
   grammar: null,
   stream: true,
+  credit: 300,
 };
 
 describe('messages to the child', () => {
   it('are read when they are whole', () => {
     assert.deepEqual(readParentMessage(GENERATE), GENERATE);
     assert.deepEqual(readParentMessage({ t: 'cancel', id: 3 }), { t: 'cancel', id: 3 });
+    const credit = { t: 'credit', id: 3, total: 512, final: false };
+    assert.deepEqual(readParentMessage(credit), credit);
   });
 
   for (const [name, change] of Object.entries({

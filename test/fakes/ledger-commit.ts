@@ -12,6 +12,7 @@ export interface SentBatch {
 
 const WANTED = {
   admit: 'admitted',
+  extend: 'extended',
   settle: 'settled',
   close: 'settled',
   void: 'settled',
@@ -24,8 +25,10 @@ export const wanted = (item: Item): Verdict => ({
   code: null,
   position: null,
   quotas: [],
+  breaches: [],
+  tokens: 0,
   detail: item.id,
-  resetSeconds: 0,
+  reset: { day: 0, minute: 0 },
 });
 
 /** A log whose batches the test answers by hand. */

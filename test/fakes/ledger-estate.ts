@@ -5,6 +5,7 @@ import { systemClock } from '#kernel/clock.ts';
 import { sha256Hex } from '#kernel/id.ts';
 import { silentLog } from '#kernel/log.ts';
 import { type GuardedPool, openPool, type PoolOptions } from '#postgres/pool.ts';
+import type { QuotaKind } from '#quota/limit.ts';
 import type { TestCluster, TestDatabase } from '../harness/postgres.ts';
 import type { Who } from './ledger-items.ts';
 
@@ -23,6 +24,8 @@ export interface EstateOptions {
   readonly analysts?: number;
   readonly requests?: number | null;
   readonly tokens?: number | null;
+  /** Other limits of an analyst; those that are not named are far away. */
+  readonly limits?: Partial<Record<QuotaKind, number>>;
 }
 
 /** A fresh database with analysts who are signed in, policy version 1 and quotas; and gateways on it. */
@@ -38,7 +41,9 @@ export interface Estate extends AsyncDisposable {
   value<T>(sql: string, values?: unknown[]): Promise<T>;
   rows<T extends object>(sql: string, values?: unknown[]): Promise<T[]>;
   /** Used today, of the first analyst or another. */
-  used(kind: 'requests_day' | 'tokens_day', who?: Who): Promise<number>;
+  used(kind: QuotaKind, who?: Who): Promise<number>;
+  /** Sets a limit past all checks; null takes it away. */
+  limit(scope: string, kind: QuotaKind, amount: number | null, dryRun?: boolean): Promise<void>;
 }
 
 export async function openEstate(cluster: TestCluster, options: EstateOptions = {}): Promise<Estate> {
@@ -78,13 +83,26 @@ export async function openEstate(cluster: TestCluster, options: EstateOptions = 
     used: async (kind, of = who) =>
       Number(
         (await value<string | undefined>(
-          'SELECT used FROM quota_usage WHERE subject = $1 AND kind = $2 AND window_start = (clock_timestamp() AT TIME ZONE $3)::date',
-          [of.account, kind, ZONE],
+          `SELECT CASE WHEN $2 NOT LIKE '%_day' OR day = (greatest(last_at, clock_timestamp()) AT TIME ZONE $3)::date
+                    THEN (to_json(c)->>$2)::bigint END FROM quota_counter c, head WHERE subject = $1`,
+          [`user:${of.account}`, kind, ZONE],
         )) ?? 0,
       ),
+    limit: async (scope, kind, amount, dryRun = false) => {
+      await rows('DELETE FROM quota_limit WHERE scope = $1 AND kind = $2', [scope, kind]);
+      if (amount !== null)
+        await rows('INSERT INTO quota_limit (scope, kind, amount, dry_run) VALUES ($1, $2, $3, $4)', [
+          scope,
+          kind,
+          amount,
+          dryRun,
+        ]);
+    },
     [Symbol.asyncDispose]: () => kept.disposeAsync(),
   };
 }
+
+const FAR_AWAY = { requests_minute: 1_000_000, tokens_minute: 1_000_000_000, concurrent: 1_000_000 };
 
 async function seed(dba: GuardedPool, analysts: readonly Who[], options: EstateOptions): Promise<void> {
   const { requests = 1_000_000, tokens = 1_000_000_000 } = options;
@@ -104,7 +122,8 @@ async function seed(dba: GuardedPool, analysts: readonly Who[], options: EstateO
     [LONG_AGO],
   );
   await dba.query('DELETE FROM quota_limit');
-  for (const [kind, amount] of Object.entries({ requests_day: requests, tokens_day: tokens })) {
+  const limits = { ...FAR_AWAY, requests_day: requests, tokens_day: tokens, ...options.limits };
+  for (const [kind, amount] of Object.entries(limits)) {
     if (amount === null) continue;
     await dba.query('INSERT INTO quota_limit (scope, kind, amount) VALUES ($1, $2, $3)', [
       'role:analyst',

@@ -1,5 +1,14 @@
 import { randomUUID } from 'node:crypto';
-import type { AdmitItem, ChangeItem, RecordItem, RecordText, SettleItem, Take } from '#admission/admission.ts';
+import type {
+  AdmitItem,
+  ChangeItem,
+  Counter,
+  ExtendItem,
+  RecordItem,
+  RecordText,
+  SettleItem,
+  Take,
+} from '#admission/admission.ts';
 import { type AuditEvent, recordText, refusalText } from '#audit/event.ts';
 
 /** Whom an item is about: one of the estate's analysts. */
@@ -8,7 +17,11 @@ export interface Who {
   readonly session: string;
 }
 
-export const SCOPE = (who: Who): string[] => [`user:${who.account}`, 'role:analyst'];
+/** A user's own counter, as an analyst. */
+export const userCounter = (who: Who, roles: readonly string[] = ['role:analyst']): Counter => ({
+  subject: `user:${who.account}`,
+  roles,
+});
 
 export function intentEvent(who: Who, request: string, facts: AuditEvent['facts'] = {}): AuditEvent {
   return {
@@ -22,19 +35,19 @@ export function intentEvent(who: Who, request: string, facts: AuditEvent['facts'
   };
 }
 
-export function takes(who: Who, tokens: number, requests = 1): Take[] {
-  return [
-    { subject: who.account, kind: 'requests_day', amount: requests, scopes: SCOPE(who) },
-    { subject: who.account, kind: 'tokens_day', amount: tokens, scopes: SCOPE(who) },
-  ];
-}
+/** One request and so many tokens, all of them or none. */
+export const takeOf = (who: Who, tokens: number, ...shared: readonly string[]): Take => ({
+  counters: [userCounter(who), ...shared.map((subject) => ({ subject, roles: null }))],
+  tokens,
+  least: tokens,
+});
 
 export interface AdmitOptions {
   readonly id?: string;
   readonly epoch?: number;
   readonly policy?: number;
   readonly tokens?: number;
-  readonly takes?: readonly Take[];
+  readonly take?: Take;
   readonly open?: boolean;
   readonly proof?: AdmitItem['proof'];
   readonly request?: string;
@@ -57,7 +70,7 @@ export function admit(who: Who, options: AdmitOptions = {}): AdmitItem {
       epoch: options.epoch ?? 1,
       policyVersion: options.policy ?? 1,
     },
-    takes: options.takes ?? takes(who, options.tokens ?? 10),
+    take: options.take ?? takeOf(who, options.tokens ?? 10),
     open: options.open ?? true,
     proof: options.proof ?? null,
   };
@@ -65,8 +78,8 @@ export function admit(who: Who, options: AdmitOptions = {}): AdmitItem {
 
 export function settle(
   intent: AdmitItem,
-  used: SettleItem['used'] = {},
-  options: { op?: SettleItem['op']; id?: string; outcome?: string; opening?: string } = {},
+  used: SettleItem['used'] = null,
+  options: { ran?: boolean; op?: SettleItem['op']; id?: string; outcome?: string; opening?: string } = {},
 ): SettleItem {
   const { actor, action, resource, request } = intent.record;
   const outcome = options.outcome ?? 'completed';
@@ -86,9 +99,18 @@ export function settle(
     refusal: options.op === undefined ? refusalText(event, 'late_outcome') : null,
     intent: intent.id,
     used,
+    ran: options.ran ?? true,
     opening: options.opening ?? null,
   };
 }
+
+/** Asks for more tokens, or gives some back, for an intent whose counters are those of its admission. */
+export const extend = (intent: AdmitItem, tokens: number, least = Math.min(tokens, 1)): ExtendItem => ({
+  op: 'extend',
+  id: randomUUID(),
+  intent: intent.id,
+  take: { counters: intent.take?.counters ?? [], tokens, least },
+});
 
 export function note(action = 'note', facts: AuditEvent['facts'] = {}): RecordItem {
   const event: AuditEvent = {

@@ -13,6 +13,7 @@ import { MODELS, PortalEstate } from './portal-estate.ts';
 import { PortalLog } from './portal-log.ts';
 import { PASSWORD, PortalPeople } from './portal-people.ts';
 import { PortalPolicies } from './portal-policies.ts';
+import { PortalQuotas } from './portal-quotas.ts';
 import { json, problem } from './portal-reply.ts';
 
 export { CODE, PASSWORD };
@@ -44,6 +45,7 @@ export class PortalServer {
   readonly #people = new PortalPeople(this.#stepUps);
   readonly estate = new PortalEstate(this.#stepUps);
   readonly #policies = new PortalPolicies(this.#stepUps);
+  readonly quotas = new PortalQuotas(this.#stepUps);
   readonly #log = new PortalLog(Date.now());
   #keys: ApiKey[] = [
     {
@@ -125,6 +127,7 @@ export class PortalServer {
     if (path === 'POST /v1/chat/completions') return this.#chat(response, body as ChatRequest);
     if (path === 'POST /auth/step-up') return this.#stepUps.answer(call);
     if (path.startsWith('POST /admin/models/')) return this.estate.change(call);
+    if (/ \/admin\/quotas/.test(path)) return this.quotas.answer(call);
     if (path === 'GET /auth/keys') return json(response, 200, { data: this.#keys });
     if (path === 'POST /auth/keys') return this.#makeKey(call);
     if (path.startsWith('DELETE /auth/keys/')) {
@@ -173,6 +176,18 @@ export class PortalServer {
       resets_at: tomorrow,
       requests: budget(1000, this.#used),
       tokens: budget(2_000_000, this.#used * 1207),
+      limits: [
+        { scope: 'user:usr_1', kind: 'requests_day', ...budget(1000, this.#used), dry_run: false, resets_at: tomorrow },
+        {
+          scope: 'user:usr_1',
+          kind: 'tokens_day',
+          ...budget(2_000_000, this.#used * 1207),
+          dry_run: false,
+          resets_at: tomorrow,
+        },
+        { scope: 'user:usr_1', kind: 'concurrent', ...budget(64, 1), dry_run: false, resets_at: null },
+        { scope: 'model:demo', kind: 'requests_minute', ...budget(600, 87), dry_run: true, resets_at: tomorrow },
+      ],
     };
   }
 }

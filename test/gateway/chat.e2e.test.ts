@@ -36,7 +36,7 @@ describe('chat completions over TLS, as OpenAI’s own client uses them', () => 
     assert.ok(data.usage && data.usage.prompt_tokens > 0);
     assert.equal(data.usage.total_tokens, data.usage.prompt_tokens + data.usage.completion_tokens);
     assert.equal(data.id, `chatcmpl-${response.headers.get('x-request-id')}`);
-    assert.equal(response.headers.get('x-ratelimit-limit-requests'), '1000');
+    assert.equal(response.headers.get('x-ratelimit-limit-requests'), '300', 'of a minute');
     assert.match(response.headers.get('x-ratelimit-reset-requests') ?? '', /^\d+s$/);
   });
 

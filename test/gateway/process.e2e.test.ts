@@ -43,7 +43,7 @@ describe('the process', () => {
     const [intent] = await gateway.database.sql<{ record: string }>('SELECT record FROM entry WHERE request_id = $1', [
       requestId,
     ]);
-    const reserved = JSON.parse(intent?.record ?? '{}').event?.quota?.tokens_day as number | undefined;
+    const reserved = JSON.parse(intent?.record ?? '{}').event?.quota?.tokens as number | undefined;
     assert.ok(reserved);
     const next = await GatewayProcess.start({ models: models() }, gateway.dataDir);
     try {

@@ -19,7 +19,7 @@ describe('promise 13: the quota of a day, through HTTP and over two replicas', (
     analyst = await test.signIn('analyst');
   });
   beforeEach(async () => {
-    await test.database.sql('TRUNCATE quota_usage');
+    await test.database.sql('TRUNCATE quota_counter');
     await limit('requests_day', 1000);
     await limit('tokens_day', 1_000_000);
   });
@@ -82,6 +82,7 @@ describe('promise 13: the quota of a day, through HTTP and over two replicas', (
         {
           ...refused.json<{ error: object }>().error,
           quota: 'tokens_day',
+          scope: 'user',
         },
       ],
     );
@@ -95,7 +96,9 @@ describe('promise 13: the quota of a day, through HTTP and over two replicas', (
       assert.equal(answer.status, 429);
       assert.match(answer.text, /No quota/);
     } finally {
-      await test.database.sql("INSERT INTO quota_limit VALUES ('role:analyst', 'requests_day', 1000)");
+      await test.database.sql(
+        "INSERT INTO quota_limit SELECT 'role:analyst', kind, 1000000 FROM unnest('{requests_day,tokens_day,requests_minute,tokens_minute,concurrent}'::text[]) kind",
+      );
     }
   });
 });

@@ -26,6 +26,7 @@ import { stepUpRoutes } from '#stepup/stepup.routes.ts';
 /** A route declares without running: what its handler would need is not there. */
 const NOTHING = {} as never;
 
+const quotas = { find: async () => null, assertScope: async () => {}, describe: String };
 const users = { nameOf: async () => 'somebody' } as never;
 
 /** In the gateway's order, without what only a configuration adds. */
@@ -44,7 +45,7 @@ const features: Route[] = [
   ...modelRoutes(NOTHING),
   ...scoringRoutes(NOTHING),
   ...installationRoutes(NOTHING),
-  ...quotaRoutes(NOTHING, 'UTC'),
+  ...quotaRoutes({ quotas } as never),
   ...auditRoutes(NOTHING),
   ...proofRoutes(NOTHING),
   ...holdRoutes({ list: async () => [{}] } as never),

@@ -43,6 +43,7 @@ const TEXTS = [
   '2026-01-01T00:00:00Z',
   'a'.repeat(64),
   'https://example.test/',
+  'role:analyst',
 ];
 
 /** The whole table of the running gateway. `known` fills path parameters by the route's id and the parameter's name. */

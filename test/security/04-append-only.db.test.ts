@@ -33,6 +33,7 @@ const GRANTED = [
   'list_keys(text)',
   'list_passkeys(text)',
   'list_policies()',
+  'list_quotas()',
   'list_sessions(text)',
   'log_growth()',
   'model_states()',
@@ -40,6 +41,8 @@ const GRANTED = [
   'own_receipt(text,text)',
   'pending_totp(text)',
   'policy_accounts()',
+  'quota_scope_exists(text)',
+  'quota_usage_of(json,text)',
   'register_signing_key(text,bytea)',
   'renew_lease(text)',
   'return_guess(text,text)',
@@ -49,7 +52,6 @@ const GRANTED = [
   'take_webauthn_challenge(text,text,text)',
   'tree_nodes(integer[],bigint[])',
   'tree_state()',
-  'usage_today(text,text[],text)',
 ];
 /** Of the login that signs, which serves no request, and of the keeper, whom nobody is but a person at the command line. */
 const SIGNS = ['extend_tree(bigint,integer)', 'lead_tree(text)', 'put_checkpoint(bigint,bigint,bytea,text)'];
@@ -80,7 +82,7 @@ describe('promise 4: the application can only append', () => {
     const { commit, pool } = estate.gateway('gw_1');
     const intent = admit(estate.who);
     await commit([intent, admit(estate.who)]);
-    await commit([settle(intent, {}, { opening: '00'.repeat(32) })]);
+    await commit([settle(intent, null, { opening: '00'.repeat(32) })]);
     await registerSigningKey(pool, ORIGIN, SIGNER.publicKey);
     await (await treeOf(estate, 'gw_2')).sign();
     await estate.dba.query("INSERT INTO dropped_range VALUES (0, 1, '2024-01-01T00:00:00Z', 9, now())");
@@ -151,7 +153,7 @@ describe('promise 4: the application can only append', () => {
       "apply_change('session.end', '{}', now())",
       'cover_log(1048576000)',
       "judge_principals('[]', now())",
-      "quota_limit_of('{}', 'x')",
+      "limits_of('[]', now())",
     ]) {
       await assert.rejects(gateway.query(`SELECT * FROM strongroom.${call}`), DENIED, call);
     }

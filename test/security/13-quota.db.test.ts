@@ -3,9 +3,10 @@ import { after, before, describe, it } from 'node:test';
 import type { Item, Verdict } from '#admission/admission.ts';
 import { silentLog } from '#kernel/log.ts';
 import { openPool } from '#postgres/pool.ts';
-import { postgresUsage } from '#quota/quota.postgres.ts';
+import { QUOTA_KINDS } from '#quota/limit.ts';
+import { postgresQuotas } from '#quota/quota.postgres.ts';
 import { type Estate, openEstate, ZONE } from '../fakes/ledger-estate.ts';
-import { admit, SCOPE, settle, type Who } from '../fakes/ledger-items.ts';
+import { admit, settle, userCounter, type Who } from '../fakes/ledger-items.ts';
 import { type TestCluster, testCluster } from '../harness/postgres.ts';
 
 const admitted = (verdicts: readonly Verdict[]): number =>
@@ -42,7 +43,7 @@ describe('promise 13: quotas are exact', () => {
       verdicts.slice(0, 40).map(({ quotas }) => quotas[0]?.used),
       Array.from({ length: 40 }, (_, n) => n + 1),
     );
-    assert.equal(verdicts[63]?.code, 'requests_day');
+    assert.equal(verdicts[63]?.code, 'requests_day:user');
     assert.equal(await estate.used('requests_day'), 40);
     assert.equal(await denials(estate), 24);
   });
@@ -81,43 +82,50 @@ describe('promise 13: quotas are exact', () => {
     const verdicts = await estate
       .gateway('gw_1')
       .commit([admit(estate.who, { tokens: 101 }), ...many(11, estate.who, 10)]);
-    assert.equal(verdicts[0]?.code, 'tokens_day');
+    assert.equal(verdicts[0]?.code, 'tokens_day:user');
     assert.equal(admitted(verdicts), 10);
     assert.equal(await estate.used('requests_day'), 10);
   });
 
   it('refuses where no limit is set, where the limit is 0, and amounts that are no counts', async () => {
-    for (const requests of [null, 0]) {
-      await using estate = await openEstate(cluster, { requests });
-      const [verdict] = await estate.gateway('gw_1').commit(many(1, estate.who));
-      assert.equal(`${verdict?.verdict} ${verdict?.code}`, 'quota requests_day');
+    for (const kind of QUOTA_KINDS) {
+      for (const amount of [null, 0]) {
+        await using estate = await openEstate(cluster);
+        await estate.limit('role:analyst', kind, amount);
+        const [verdict] = await estate.gateway('gw_1').commit(many(1, estate.who));
+        assert.equal(`${verdict?.verdict} ${verdict?.code}`, `quota ${kind}:user`);
+      }
     }
     await using estate = await openEstate(cluster);
-    const amount = (n: number) => [
-      { subject: 'usr_0', kind: 'tokens_day' as const, amount: n, scopes: SCOPE(estate.who) },
-    ];
-    const verdicts = await estate
-      .gateway('gw_1')
-      .commit([admit(estate.who, { takes: amount(-5) }), admit(estate.who, { takes: amount(Number.NaN) })]);
-    assert.deepEqual(
-      verdicts.map(({ verdict }) => verdict),
-      ['quota', 'quota'],
-    );
+    const { commit } = estate.gateway('gw_1');
+    for (const take of [
+      { tokens: -5, least: -5 },
+      { tokens: Number.NaN, least: 1 },
+      { tokens: 1, least: 2 },
+    ]) {
+      const counters = [userCounter(estate.who)];
+      const [verdict] = await commit([admit(estate.who, { take: { counters, ...take } })]);
+      assert.equal(verdict?.verdict, 'quota');
+    }
+    assert.equal(await estate.used('tokens_day'), 0);
   });
 
   it('lets a limit of the user’s own go before those of his roles, and the smallest role count', async () => {
-    await using estate = await openEstate(cluster, { requests: 5 });
-    const scopes = ['user:usr_0', 'role:analyst', 'role:service'];
-    const ask = () => [{ subject: 'usr_0', kind: 'requests_day' as const, amount: 3, scopes }];
+    await using estate = await openEstate(cluster, { tokens: 500 });
+    const counters = [userCounter(estate.who, ['role:analyst', 'role:service'])];
     const { commit } = estate.gateway('gw_1');
-    await estate.dba.query("INSERT INTO quota_limit VALUES ('role:service', 'requests_day', 2)");
-    const [small] = await commit([admit(estate.who, { takes: ask() })]);
-    assert.deepEqual(small?.quotas, [{ kind: 'requests_day', limit: 2, used: 0 }]);
-    await estate.dba.query("INSERT INTO quota_limit VALUES ('user:usr_0', 'requests_day', 4)");
-    const [own] = await commit([admit(estate.who, { takes: ask() })]);
-    assert.deepEqual(own?.quotas, [{ kind: 'requests_day', limit: 4, used: 3 }]);
-    const usage = await postgresUsage(estate.dba, ZONE).usageToday('usr_0', ['analyst', 'service']);
-    assert.deepEqual(usage.requests, { limit: 4, used: 3 });
+    const ask = async (tokens: number) => {
+      const [verdict] = await commit([admit(estate.who, { take: { counters, tokens, least: tokens } })]);
+      const state = verdict?.quotas.find(({ kind }) => kind === 'tokens_day');
+      return [verdict?.verdict, state?.limit, state?.used];
+    };
+    await estate.limit('role:service', 'tokens_day', 200);
+    assert.deepEqual(await ask(201), ['quota', 200, 0]);
+    await estate.limit('user:usr_0', 'tokens_day', 400);
+    assert.deepEqual(await ask(201), ['admitted', 400, 201]);
+    const usage = await postgresQuotas(estate.dba, ZONE).usageOf(counters);
+    const tokens = usage.find(({ kind }) => kind === 'tokens_day');
+    assert.deepEqual([tokens?.scope, tokens?.limit, tokens?.used], ['user:usr_0', 400, 201]);
   });
 
   it('charges what was used, gives back what did not run, and both at once for who asks next', async () => {
@@ -128,43 +136,47 @@ describe('promise 13: quotas are exact', () => {
     assert.equal(admitted(await commit([ran, idle])), 2);
     // In one batch: the settlements free 50 + 9 tokens and one request before the admission is judged.
     const verdicts = await commit([
-      settle(ran, { tokens_day: 41 }),
-      settle(idle, { requests_day: 0, tokens_day: 0 }),
+      settle(ran, 41),
+      settle(idle, 0, { ran: false }),
       admit(estate.who, { tokens: 60 }),
       admit(estate.who, { tokens: 59 }),
     ]);
     assert.deepEqual(
       verdicts.map(({ verdict, code }) => `${verdict} ${code}`),
-      ['settled null', 'settled null', 'quota tokens_day', 'admitted null'],
+      ['settled null', 'settled null', 'quota tokens_day:user', 'admitted null'],
     );
     assert.equal(await estate.used('requests_day'), 2);
     assert.equal(await estate.used('tokens_day'), 100);
   });
 
-  it('lets more than was reserved count too, before the next admission of the same batch', async () => {
+  it('never charges more than was reserved: what was not reserved must not have been computed', async () => {
     await using estate = await openEstate(cluster, { tokens: 100 });
     const { commit } = estate.gateway('gw_1');
     const [intent] = many(1, estate.who, 10);
     assert.ok(intent);
     await commit([intent]);
-    const verdicts = await commit([settle(intent, { tokens_day: 95 }), admit(estate.who, { tokens: 6 })]);
-    assert.equal(verdicts[1]?.verdict, 'quota');
+    await commit([settle(intent, 95)]);
+    assert.equal(await estate.used('tokens_day'), 10);
   });
 
-  it('corrects the day of the reservation, not the day of the settlement', async () => {
+  it('gives back to the windows that gave, and never to the ones after them', async () => {
     await using estate = await openEstate(cluster);
     const { commit } = estate.gateway('gw_1');
     const [intent] = many(1, estate.who, 50);
     assert.ok(intent);
     await commit([intent]);
-    // As if it had been admitted yesterday.
-    await estate.dba.query('UPDATE open_intent SET day = day - 1');
+    // As if it had been admitted yesterday, and 500 been used today.
     await estate.dba.query(
-      "INSERT INTO quota_usage SELECT subject, kind, window_start - 1, 500 FROM quota_usage WHERE kind = 'tokens_day'",
+      `UPDATE open_intent SET day = day - 1, minute = minute - interval '1 day', token_day = token_day - 1, token_minute = token_minute - interval '1 day';
+       UPDATE quota_counter SET tokens_day = 500, tokens_minute = 500`,
     );
-    await commit([settle(intent, { tokens_day: 8 })]);
-    const days = await estate.rows("SELECT used::int FROM quota_usage WHERE kind = 'tokens_day' ORDER BY window_start");
-    assert.deepEqual(days, [{ used: 458 }, { used: 50 }]);
+    await commit([settle(intent, 0, { ran: false })]);
+    assert.deepEqual(
+      await Promise.all(
+        (['requests_day', 'tokens_day', 'tokens_minute', 'concurrent'] as const).map((kind) => estate.used(kind)),
+      ),
+      [1, 500, 500, 0],
+    );
   });
 
   it('begins the day at midnight of the configured zone, by the clock of the database', async () => {
@@ -176,15 +188,26 @@ describe('promise 13: quotas are exact', () => {
     const at = (text: string) => estate.dba.query('UPDATE head SET last_at = $1::timestamptz', [text]);
     const ask = (on: typeof commit) => on(many(1, estate.who, 1)).then(([verdict]) => verdict);
     await at('2199-06-30T15:59:59.5Z');
-    assert.deepEqual([(await ask(commit))?.resetSeconds, (await ask(utc))?.resetSeconds], [1, 8 * 3600 + 1]);
+    assert.deepEqual([(await ask(commit))?.reset.day, (await ask(utc))?.reset.day], [1, 8 * 3600 + 1]);
     await at('2199-06-30T16:00:00Z');
-    assert.equal((await ask(commit))?.resetSeconds, 86_400);
-    const days = await estate.rows(
-      "SELECT window_start::text AS day, used::int FROM quota_usage WHERE kind = 'requests_day' ORDER BY 1",
+    assert.equal(await estate.used('requests_day'), 0, 'nothing is used of the new day');
+    const first = await ask(commit);
+    assert.equal(first?.reset.day, 86_400);
+    assert.equal(first.quotas[0]?.used, 1);
+    // A gateway whose zone is another one can't begin a day anew for everybody.
+    assert.equal((await ask(utc))?.quotas[0]?.used, 2);
+    assert.equal((await ask(commit))?.quotas[0]?.used, 3);
+  });
+
+  it('whatever the clock of the gateway says', async (t) => {
+    await using estate = await openEstate(cluster, { requests: 2 });
+    const { commit } = estate.gateway('gw_1');
+    await commit(many(1, estate.who));
+    t.mock.timers.enable({ apis: ['Date'], now: Date.now() + 86_400_000 });
+    const verdicts = await commit(many(2, estate.who));
+    assert.deepEqual(
+      verdicts.map(({ verdict }) => verdict),
+      ['admitted', 'quota'],
     );
-    assert.deepEqual(days, [
-      { day: '2199-06-30', used: 2 },
-      { day: '2199-07-01', used: 1 },
-    ]);
   });
 });

@@ -6,5 +6,6 @@ export { AuditPage } from './audit.tsx';
 export { KeysPage } from './keys.tsx';
 export { ModelsPage } from './models.tsx';
 export { PolicyPage } from './policy.tsx';
+export { QuotasPage } from './quotas.tsx';
 export { ReceiptPage } from './receipt.tsx';
 export { UsersPage } from './users.tsx';

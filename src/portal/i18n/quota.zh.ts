@@ -1,0 +1,32 @@
+import type { QuotaDictionary } from './quota.en.ts';
+
+export const quotaZh: QuotaDictionary = {
+  usageTitle: '用量',
+  usageLead: '适用于您的每项额度的余量。最严格的一项起决定作用。',
+  quotasTitle: '额度',
+  quotasLead: '每次变更都需要单独的验证码，自下一个请求起生效。本人及其角色均未设置额度者，请求将被拒绝。',
+  quotaScope: '适用对象',
+  quotaKind: '限制项',
+  quotaAmount: '数量',
+  quotaRaise: '临时提高',
+  quotaRaiseTo: '临时提高至（可选）',
+  quotaRaiseUntil: '截止时间',
+  quotaDryRun: '试运行：只计数和报告，不拒绝',
+  quotaIsDryRun: '试运行',
+  quotaLeft: '剩余',
+  quotaUsed: '已用',
+  quotaAnew: '重新计数',
+  quotaSet: '设置额度',
+  quotaClear: '取消',
+  quotaScopeHint: 'user:ID、key:ID、role:名称、department:名称 或 model:ID',
+  quotaShared: '与他人共用',
+  quotaUntil: (amount, until) => `${amount}，至 ${until}`,
+  quotaKinds: {
+    requests_day: '每日请求数',
+    tokens_day: '每日词元数',
+    requests_minute: '每分钟请求数',
+    tokens_minute: '每分钟词元数',
+    concurrent: '同时请求数',
+  },
+  quotaScopes: { user: '您本人', key: '此密钥', department: '部门', model: '模型' },
+};
