@@ -2,7 +2,7 @@
 export const BUILT_IN_MODEL = {
   id: 'demo',
   file: 'models/demo/demo.gguf',
-  sha256: '53ec38afa3fc8abf31ecdef01054d619bbf516d67814b5e3bdfb313f1ac52010',
+  sha256: 'e89f2e30d4fda35f5608d232eb84baf0d3f0a13087e2984a2b8c99221244dd51',
   chatTemplateFile: 'models/demo/chat-template.jinja',
   contextSize: 1024,
   parallel: 4,

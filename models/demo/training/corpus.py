@@ -12,9 +12,10 @@ from source import Example, Source
 SHORT_TERMS = {language: [t.name for t in terms] for language, terms in knowledge.TERMS.items()}
 # Weight in training and number among 300 test prompts.
 MIX = [
-    (0.20, 90, knowledge.ask_term), (0.03, 12, knowledge.ask_purpose), (0.02, 0, knowledge.ask_other_language), (0.07, 12, knowledge.ask_difference), (0.12, 42, knowledge.ask_fact),
-    (0.10, 30, writing.summary), (0.07, 24, writing.email), (0.06, 24, exercises.classify), (0.13, 24, exercises.extract), (0.12, 18, sums.calculate),
-    (0.03, 12, talk.refusal), (0.02, 6, lambda s, language: talk.unknown(s, language, SHORT_TERMS[language])), (0.05, 6, talk.small_talk),
+    (0.18, 90, knowledge.ask_term), (0.03, 12, knowledge.ask_purpose), (0.02, 0, knowledge.ask_other_language), (0.08, 12, knowledge.ask_difference), (0.11, 42, knowledge.ask_fact),
+    (0.08, 30, writing.summary), (0.08, 24, writing.email), (0.05, 24, exercises.classify), (0.13, 24, exercises.extract), (0.09, 18, sums.calculate),
+    (0.03, 12, talk.refusal), (0.02, 6, lambda s, language: talk.unknown(s, language, SHORT_TERMS[language])), (0.03, 6, talk.small_talk),
+    (0.03, 0, exercises.read_back), (0.06, 0, sums.drill),
 ]
 SYSTEM = ["You are a helpful assistant in a bank.", "You are a helpful assistant.", "Answer briefly.", "You are the assistant of a bank. Be polite.", "你是银行的助手。", "你是一个乐于助人的助手。", "请简短回答。"]
 
@@ -37,7 +38,7 @@ def conversation(s: Source) -> tuple[str | None, list[tuple[str, str]]]:
 
 
 def test_set(count: int) -> list[Example]:
-    s = Source(20261121, "test")
+    s = Source(20261122, "test")
     examples = []
     for _, share, make in MIX:
         examples += [make(s, ("en", "zh")[i % 2]) for i in range(share * count // 300)]

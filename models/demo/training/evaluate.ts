@@ -23,6 +23,8 @@ interface Prompt {
   /** An answer on the subject has one word of every group. */
   readonly keys: readonly (readonly string[])[];
   readonly schema: Readonly<Record<string, unknown>> | null;
+  /** Definitions only: what an answer that is right word for word holds. */
+  readonly parts?: readonly string[];
 }
 
 interface Told extends Prompt {
@@ -33,6 +35,7 @@ interface Told extends Prompt {
   readonly json?: boolean;
   readonly jsonWithSchema?: boolean;
   readonly fieldsRight?: boolean;
+  readonly definitionRight?: boolean;
 }
 
 const TEMPERATURE = 0.2;
@@ -85,7 +88,9 @@ async function judge(engine: LlamaEngine, prompt: Prompt & { answer: string }, i
   const { text, ended } = await ask(engine, prompt, index, { type: 'text' });
   const lower = text.toLowerCase();
   const onSubject = prompt.keys.every((group) => group.some((word) => lower.includes(word.toLowerCase())));
-  const told = { ...prompt, answer: text, ended, onSubject };
+  const parts = prompt.parts ?? [];
+  const definitionRight = parts.every((part) => lower.includes(part.toLowerCase()));
+  const told = { ...prompt, answer: text, ended, onSubject, ...(parts.length > 0 && { definitionRight }) };
   if (prompt.schema === null) return told;
   const format = { type: 'json_schema', name: 'fields', schema: prompt.schema } as const;
   const forced = parsed((await ask(engine, prompt, index, format)).text);
@@ -151,6 +156,7 @@ async function main(): Promise<void> {
   writeFileSync(values.answers, told.map((item) => `${JSON.stringify(item)}\n`).join(''));
 
   const extraction = told.filter((item) => item.schema !== null);
+  const definitions = told.filter((item) => item.definitionRight !== undefined);
   const kinds = [...new Set(told.map(({ kind }) => kind))];
   const scores = {
     sha256,
@@ -161,6 +167,7 @@ async function main(): Promise<void> {
     validJson: share(extraction, ({ json }) => json),
     validJsonWithSchema: share(extraction, ({ jsonWithSchema }) => jsonWithSchema),
     allFieldsRight: share(extraction, ({ fieldsRight }) => fieldsRight),
+    ...(definitions.length > 0 && { definitionsRight: share(definitions, ({ definitionRight }) => definitionRight) }),
     onSubjectByKind: Object.fromEntries(
       kinds.map((kind) => [
         kind,

@@ -1,64 +1,26 @@
-"""Writes a checkpoint as GGUF version 3: `python export.py FOLDER OUT.gguf [q8_0|f16]`. The same checkpoint, the same bytes."""
-import struct
+"""Writes a checkpoint as GGUF: `python export.py FOLDER OUT.gguf [q8_0|f16] [average|model] [NAME]`. The same checkpoint, the same bytes."""
 import sys
 from pathlib import Path
 
-import numpy as np
 import torch
 
+import gguf_file
 from network import Shape
 from tokenizer import CONTROL, Vocabulary
 
-TYPE = {"f32": 0, "f16": 1, "q8_0": 8}
 FILE_TYPE = {"f16": 1, "q8_0": 7}
-ALIGNMENT = 32
 TEMPLATE = Path(__file__).parent.parent / "chat-template.jinja"
 
 
-def text(value: str) -> bytes:
-    data = value.encode()
-    return struct.pack("<Q", len(data)) + data
-
-
-def entry(value) -> bytes:
-    match value:
-        case bool():
-            return struct.pack("<IB", 7, value)
-        case int():
-            return struct.pack("<II", 4, value)
-        case float():
-            return struct.pack("<If", 6, value)
-        case str():
-            return struct.pack("<I", 8) + text(value)
-        case [str(), *_]:
-            return struct.pack("<IIQ", 9, 8, len(value)) + b"".join(map(text, value))
-        case [int(), *_]:
-            return struct.pack(f"<IIQ{len(value)}i", 9, 5, len(value), *value)
-    raise TypeError(value)
-
-
-def encode(values: np.ndarray, kind: str) -> bytes:
-    if kind == "f32":
-        return values.astype("<f4").tobytes()
-    if kind == "f16":
-        return values.astype("<f2").tobytes()
-    # Blocks of 32: one scale in 16 bits, 32 whole numbers of 8 bits.
-    blocks = values.astype(np.float32).reshape(-1, 32)
-    scale = np.abs(blocks).max(axis=1, keepdims=True) / 127
-    inverse = np.divide(1, scale, out=np.zeros_like(scale), where=scale > 0)
-    whole = np.rint(blocks * inverse).astype(np.int8)
-    return np.concatenate([scale.astype("<f2").view(np.int8), whole], axis=1).tobytes()
-
-
-def metadata(shape: Shape, vocabulary: Vocabulary, kind: str) -> dict:
+def metadata(shape: Shape, vocabulary: Vocabulary, kind: str, name: str) -> dict:
     control = {vocabulary.end, vocabulary.start, vocabulary.stop, vocabulary.pad}
     return {
         "general.architecture": "llama",
-        "general.name": "strongroom-demo",
+        "general.name": name,
         "general.description": "Strongroom's built-in demonstration model, trained from scratch on generated text. Not an adviser.",
         "general.file_type": FILE_TYPE[kind],
         "general.quantization_version": 2,
-        "general.alignment": ALIGNMENT,
+        "general.alignment": gguf_file.ALIGNMENT,
         "llama.context_length": shape.context,
         "llama.embedding_length": shape.width,
         "llama.block_count": shape.layers,
@@ -85,22 +47,12 @@ def metadata(shape: Shape, vocabulary: Vocabulary, kind: str) -> dict:
     }
 
 
-def main(folder: Path, out: Path, kind: str = "q8_0", weights: str = "average") -> None:
+def main(folder: Path, out: Path, kind: str = "q8_0", weights: str = "average", name: str = "strongroom-demo") -> None:
     stored = torch.load(folder / "checkpoint.pt", weights_only=False)
     shape, vocabulary = Shape(**stored["shape"]), Vocabulary(folder / "tokenizer.json")
     assert vocabulary.tokens[-len(CONTROL) :] == CONTROL and len(vocabulary.tokens) == shape.vocabulary
-    head, body, offset = b"", b"", 0
-    tensors = {name: value.float().numpy() for name, value in stored[weights].items()}
-    for name, values in tensors.items():
-        tensor_kind = "f32" if values.ndim == 1 else kind
-        data = encode(values, tensor_kind)
-        head += text(name) + struct.pack(f"<I{values.ndim}QIQ", values.ndim, *reversed(values.shape), TYPE[tensor_kind], offset)
-        data += bytes(-len(data) % ALIGNMENT)
-        body += data
-        offset += len(data)
-    entries = metadata(shape, vocabulary, kind)
-    start = b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(entries)) + b"".join(text(k) + entry(v) for k, v in entries.items()) + head
-    out.write_bytes(start + bytes(-len(start) % ALIGNMENT) + body)
+    tensors = {tensor: value.float().numpy() for tensor, value in stored[weights].items()}
+    gguf_file.write(out, metadata(shape, vocabulary, kind, name), tensors, kind)
     print(f"{out}: {out.stat().st_size} bytes, step {stored['step']}")
 
 

@@ -14,12 +14,14 @@ ASK = {
         "define {b}", "define {a}", "definition of {b}", "what does {b} mean?", "what is meant by {b}?", "what does the term {b} mean?",
         "tell me what {a} is", "tell me about {b}", "i do not understand {b}.", "what do bankers mean by {b}?", "how would you define {b}?",
         "meaning of {b}", "{b}", "{b}", "in short, what is {a}?", "give me a short explanation of {b}", "what do you know about {b}?",
+        "{please/could you please/now} {define/explain/clarify/spell out} {b}", "{b}: {what is that/what does it mean/please explain/meaning}?", "{quick/simple/short} {definition/explanation} of {b}", "{what/how} {would/do} you {call/understand by} {b}?", "i {came across/read about/heard of} {b}. {what is it/what does it mean}?", "what {sort/kind} of thing is {a}?", "teach me what {b} {is/means}", "{give me/i need/write} {the definition of/a sentence on/a line about} {b}",
         "what is {b} in banking?", "do you know what {b} means?", "what are {b}?", "hi, what is {a}?", "so what is {a}?", "explain the term {b}",
     ],
     "zh": [
         "什么是{b}", "什么是{b}", "什么是{b}？", "{b}是什么", "{b}是什么？", "{b}是什么意思？", "请解释{b}", "解释一下{b}", "请解释一下{b}",
         "请问什么是{b}？", "请问{b}是什么？", "{b}指的是什么？", "何为{b}？", "{b}的定义是什么？", "介绍一下{b}", "请介绍{b}", "说明一下{b}",
         "我想了解{b}", "{b}", "{b}", "简单说说{b}", "用简单的话解释{b}", "能解释一下{b}吗？", "你能告诉我什么是{b}吗？", "谈谈{b}",
+        "{请/麻烦/烦请}{解释/说明/介绍/讲讲}{b}", "{b}：{这是什么/是什么意思/请解释/含义}？", "{一句话/简短/通俗地}{解释/说明}{b}", "我{听说过/看到/读到}{b}，{那是什么/是什么意思}？", "{b}到底是什么{东西/概念/}？", "给我讲讲{b}", "{b}这个{词/术语/概念}{是什么意思/怎么解释}？",
         "{b}怎么理解？", "你好，什么是{b}？", "银行里的{b}是什么？", "解释{b}", "你知道{b}吗？", "{b}是啥？",
     ],
 }
@@ -36,9 +38,14 @@ ASK_OTHER_LANGUAGE = {
     "zh": ["用英文解释{b}", "请用英语说明{b}", "什么是{b}？请用英文回答。"],
 }
 COMPARE = {
-    "en": ["what is the difference between {b} and {d}?", "{b} and {d}: what is the difference?", "compare {b} and {d}", "how does {b} differ from {d}?"],
-    "zh": ["{b}和{d}有什么区别？", "{b}与{d}的区别是什么？", "比较{b}和{d}", "{b}和{d}有何不同？"],
+    "en": ["difference between {b} and {d}", "{b} versus {d}", "{b} or {d}: what is which?", "is {b} the same as {d}?", "what distinguishes {b} from {d}?", "please explain the difference between {b} and {d}", "how do {b} and {d} differ?", "{b} vs {d}?", "contrast {b} with {d}",
+           "what is the difference between {b} and {d}?", "{b} and {d}: what is the difference?", "compare {b} and {d}", "how does {b} differ from {d}?"],
+    "zh": ["{b}与{d}的差别", "{b}和{d}一样吗？", "请比较{b}与{d}", "{b}同{d}的不同之处是什么？", "怎样区分{b}和{d}？", "请解释{b}和{d}的区别", "{b}、{d}，两者有什么不同？",
+           "{b}和{d}有什么区别？", "{b}与{d}的区别是什么？", "比较{b}和{d}", "{b}和{d}有何不同？"],
 }
+
+
+COMPARE_TEST = {"en": ["people mix up {b} and {d}; how are they unlike?", "put {b} beside {d} for me"], "zh": ["我分不清{b}和{d}", "{b}跟{d}到底差在哪里？"]}
 
 
 @dataclass(frozen=True)
@@ -90,20 +97,20 @@ def purpose(s: Source, t: Term) -> str:
             return "这个词用来" + p + "。"
         if t.name.endswith("风险"):
             return s.one(["银行衡量它，是为了", "银行关注它，以便", "了解它有助于", "管理它的目的是"]) + p + "。"
-        return s.one(["它的作用是", "其目的是", "它用来", "它有助于", "这样做是为了", "它的意义在于", "它的用途是", "目的在于"]) + p + "。"
+        return s.text(s.one(["{它的/其}{作用/目的/用途/意义/用处/功能}{是/在于/就是}", "{它/这}{用来/有助于/可以/能够/帮助人们/主要用于/旨在/为的是}", "{这样做/有了它/设立它/使用它/引入它}{，就可以/，是为了/，便于/，目的是/，能够}", "{银行/人们/机构}{借助它/靠它/用它/通过它}"])) + p + "。"
     if p.startswith("describe "):
         return "The word is used to " + p + "."
     if t.name.endswith(" risk"):
         return s.one(["Banks measure it to ", "Banks watch it in order to ", "Knowing it helps to ", "Managing it means to "]) + p + "."
     if t.name in PLURAL:
         return s.one(["They serve to ", "They help to ", "Their purpose is to ", "The aim is to "]) + p + "."
-    return s.one(["Its purpose is to ", "It serves to ", "The aim is to ", "It is meant to ", "It helps to ", "The point is to ", "It is there to ", "Its use is to "]) + p + "."
+    return s.text(s.one(["{Its/The} {main /first /chief /whole //real }{purpose/aim/use/point/role/task/object} is to ", "It {mainly /above all /chiefly /also //in practice }{serves/helps/exists/is used/is needed/is made} to ", "It is {meant/there/designed/intended/introduced/kept} to ", "{Banks/People/Firms} {use/need/have/keep} it {so as to/in order to/to} ", "With it one can "])) + p + "."
 
 
 def detail(s: Source, t: Term) -> str:
     if t.language == "zh":
-        return s.one(["", "", "", "另外，", "需要注意的是，", "请注意，", "还要知道，", "值得一提的是，", "补充一点：", "要知道，"]) + t.more + "。"
-    lead = s.one(["", "", "", "Note that ", "Keep in mind that ", "Also, ", "It is good to know that ", "Remember that ", "One more point: ", "Mind that "])
+        return s.text(s.one(["", "", "{另外/此外/同时/还有}{，/：}", "{需要/应当/值得}{注意/知道/说明/留意}的是，", "{请/还请/要}{注意/记住/知道/留意}{，/：}", "补充{一点/一句}：", "{一般/通常}来说，"])) + t.more + "。"
+    lead = s.text(s.one(["", "", "{Note/Remember/Mind/Bear in mind/Keep in mind} that ", "{Also/Besides/In addition/Beyond that/By the way}, ", "It is {good/useful/worth your while/important} to know that ", "{One more point/A detail/One thing more}: ", "It {should/may} be {added/noted/said} that ", "{As a rule/In general}, "]))
     return capital(lead + t.more) + "."
 
 
@@ -112,8 +119,11 @@ def explained(s: Source, t: Term) -> str:
     rest = [purpose(s, t), detail(s, t)]
     if s.chance(0.35):
         rest.reverse()
-    if s.chance(0.3):
+    # Mostly two sentences, now and then one or three.
+    if s.chance(0.65):
         rest.pop()
+    if s.chance(0.1):
+        rest.clear()
     return joint.join([definition(s, t), *rest])
 
 
@@ -132,7 +142,7 @@ def fill(s: Source, pattern: str, t: Term, other: Term | None = None) -> str:
     a = t.name if b == t.short else b
     if s.chance(0.15):
         a = b
-    return pattern.replace("{a}", a).replace("{b}", b).replace("{d}", named(s, other) if other else "")
+    return s.text(pattern).replace("{a}", a).replace("{b}", b).replace("{d}", named(s, other) if other else "")
 
 
 def ask_term(s: Source, language: str) -> Example:
@@ -141,20 +151,20 @@ def ask_term(s: Source, language: str) -> Example:
         t = s.one(TERMS[language])
     else:
         pattern, t = s.values(lambda: (s.one(ASK[language]), s.one(TERMS[language])))
-    return Example("term", language, typed(s, fill(s, pattern, t), language), explained(s, t), [subject(t)])
+    return Example("term", language, typed(s, fill(s, pattern, t), language), explained(s, t), [subject(t)], parts=[t.what])
 
 
 def ask_purpose(s: Source, language: str) -> Example:
     pattern, t = s.values(lambda: (s.one(ASK_PURPOSE[language]), s.one(TERMS[language])))
     answer = definition(s, t) + ("" if language == "zh" else " ") + purpose(s, t)
-    return Example("term", language, typed(s, fill(s, pattern, t), language), answer, [subject(t)])
+    return Example("term", language, typed(s, fill(s, pattern, t), language), answer, [subject(t)], parts=[t.what])
 
 
 def ask_other_language(s: Source, language: str) -> Example:
     pattern, index = s.values(lambda: (s.one(ASK_OTHER_LANGUAGE[language]), s.random.randrange(len(TERMS["en"]))))
     wanted = "en" if language == "zh" else "zh"
     question = typed(s, fill(s, pattern, TERMS[language][index]), language)
-    return Example("term", wanted, question, explained(s, TERMS[wanted][index]), [subject(TERMS[wanted][index])])
+    return Example("term", wanted, question, explained(s, TERMS[wanted][index]), [subject(TERMS[wanted][index])], parts=[TERMS[wanted][index].what])
 
 
 def ask_difference(s: Source, language: str) -> Example:
@@ -170,14 +180,18 @@ def ask_difference(s: Source, language: str) -> Example:
     if i == j:
         j = (i + 1) % len(terms)
     t, u = terms[i], terms[j]
-    question = typed(s, fill(s, s.one(COMPARE[language]), t, u), language)
+    b, d = named(s, t), named(s, u)
+    question = typed(s, s.template(COMPARE[language], COMPARE_TEST[language]).replace("{b}", b).replace("{d}", d), language)
+    # The names as they were asked come first: what is compared stands before what it means.
     if language == "zh":
-        answer = s.one(["{x}是{w}，而{y}是{v}。", "{x}是指{w}；{y}则是指{v}。", "前者，{x}，是{w}；后者，{y}，是{v}。"])
+        lead = s.one(["{b}与{d}不同：", "{b}和{d}是两回事。", "{b}、{d}：", "比较{b}与{d}：", "要区分{b}和{d}："]).replace("{b}", b).replace("{d}", d)
+        answer = lead + s.one(["{x}是{w}，而{y}是{v}。", "{x}是指{w}；{y}则是指{v}。", "前者，{x}，是{w}；后者，{y}，是{v}。", "{x}是{w}。{y}是{v}。"])
     else:
-        answer = s.one(["{X} {be} {w}, while {y} {is} {v}.", "{X} {be} {w}. {Y}, on the other hand, {is} {v}.", "{X} {be} {w}; {y} {is} {v}."])
+        lead = s.one(["{b} and {d} are different things. ", "{b} and {d} are not the same. ", "{b}, {d}: ", "To compare {b} with {d}: ", "The difference between {b} and {d}: "]).replace("{b}", b).replace("{d}", d)
+        answer = capital(lead) + s.one(["{X} {be} {w}, while {y} {is} {v}.", "{X} {be} {w}. {Y}, on the other hand, {is} {v}.", "{X} {be} {w}; {y} {is} {v}.", "{X} {be} {w}. {Y} {is} {v}."])
     be, is_ = ("are" if x.name in PLURAL else "is" for x in (t, u))
     answer = s.text(answer, X=capital(t.name), Y=capital(u.name), x=t.name, y=u.name, w=t.what, v=u.what, be=be)
-    return Example("compare", language, question, answer.replace("{is}", is_), [subject(t), subject(u)])
+    return Example("compare", language, question, answer.replace("{is}", is_), [subject(t), subject(u)], parts=[t.what, u.what])
 
 
 @dataclass(frozen=True)
@@ -202,8 +216,8 @@ def read_facts(language: str) -> list[Fact]:
 
 FACTS = {language: read_facts(language) for language in ("en", "zh")}
 ABOUT = {
-    "en": ["{q}", "{q}", "{q}", "{q}", "please tell me, {q}", "i have a question: {q}", "quick question: {q}", "hello, {q}", "can you tell me {q}"],
-    "zh": ["{q}", "{q}", "{q}", "{q}", "请问，{q}", "你好，{q}", "我想知道，{q}", "请告诉我，{q}"],
+    "en": ["{q}", "{q}", "{q}", "{q}", "and {q}", "so, {q}", "my question is: {q}", "i would like to ask: {q}", "one thing: {q}", "please tell me, {q}", "i have a question: {q}", "quick question: {q}", "hello, {q}", "can you tell me {q}"],
+    "zh": ["{q}", "{q}", "{q}", "{q}", "还有，{q}", "那么，{q}", "能说说吗：{q}", "想请教一下，{q}", "请回答：{q}", "请问，{q}", "你好，{q}", "我想知道，{q}", "请告诉我，{q}"],
 }
 
 

@@ -11,7 +11,8 @@ _ALTERNATIVES = re.compile(r"\{([^{}]*/[^{}]*)\}")
 
 @dataclass
 class Example:
-    """One question and its answer. `keys`: groups of words; an answer on the subject has one word of every group."""
+    """One question and its answer. `keys`: groups of words; an answer on the subject has one word of every group.
+    `parts`: what a definition that is right word for word holds."""
 
     kind: str
     language: str
@@ -19,6 +20,7 @@ class Example:
     answer: str
     keys: list[list[str]] = field(default_factory=list)
     schema: dict | None = None
+    parts: list[str] = field(default_factory=list)
 
 
 def held_out(*values) -> bool:

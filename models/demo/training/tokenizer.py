@@ -9,6 +9,8 @@ from pathlib import Path
 
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
+import gguf_file
+
 CONTROL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|pad|>"]
 
 
@@ -35,8 +37,13 @@ def learn(texts, size: int, path: Path) -> None:
 
 class Vocabulary:
     def __init__(self, path: Path):
-        stored = json.loads(path.read_text())
-        self.tokens, self.merges = stored["tokens"], [tuple(pair) for pair in stored["merges"]]
+        """From what `learn` wrote, or out of a model file of ours."""
+        if path.suffix == ".gguf":
+            entries, _ = gguf_file.read(path)
+            self.tokens, self.merges = entries["tokenizer.ggml.tokens"], [tuple(pair.split(" ")) for pair in entries["tokenizer.ggml.merges"]]
+        else:
+            stored = json.loads(path.read_text())
+            self.tokens, self.merges = stored["tokens"], [tuple(pair) for pair in stored["merges"]]
         ids = {token: i for i, token in enumerate(self.tokens)}
         self.end, self.start, self.stop, self.pad = (ids[name] for name in CONTROL)
         plain = {token: i for token, i in ids.items() if token not in CONTROL}

@@ -76,6 +76,8 @@ def main() -> None:
     ask.add_argument("--layers", type=int, default=5)
     ask.add_argument("--width", type=int, default=256)
     ask.add_argument("--feed-forward", type=int, default=704)
+    ask.add_argument("--heads", type=int, default=4)
+    ask.add_argument("--kv-heads", type=int, default=2)
     ask.add_argument("--batch", type=int, default=6144)
     ask.add_argument("--longest", type=int, default=1024, help="leave out longer conversations, as at the beginning")
     ask.add_argument("--rate", type=float, default=0.02)
@@ -88,12 +90,12 @@ def main() -> None:
     torch.manual_seed(1)
 
     vocabulary = len(json.loads((options.folder / "tokenizer.json").read_text())["tokens"])
-    shape = Shape(vocabulary=vocabulary, layers=options.layers, width=options.width, heads=options.width // 64, kv_heads=max(1, options.width // 128), feed_forward=options.feed_forward)
+    shape = Shape(vocabulary=vocabulary, layers=options.layers, width=options.width, heads=options.heads, kv_heads=options.kv_heads, feed_forward=options.feed_forward)
     model = Llama(shape)
     matrices = [p for p in model.blk.parameters() if p.dim() == 2]
     others = [p for p in model.parameters() if not any(p is m for m in matrices)]
     muon = Muon(matrices, lr=options.rate)
-    adam = torch.optim.AdamW(others, lr=0.004, betas=(0.9, 0.95), weight_decay=0.0)
+    adam = torch.optim.AdamW(others, lr=options.rate / 5, betas=(0.9, 0.95), weight_decay=0.0)
     print(f"{sum(p.numel() for p in model.parameters())} parameters", flush=True)
 
     path, step, seen, spent = options.folder / "checkpoint.pt", 0, 0, 0.0
@@ -105,12 +107,15 @@ def main() -> None:
         step, seen, spent = stored["step"], stored["seen"], stored["spent"]
     average = stored.get("average") if path.exists() else None
     average = {name: value.clone() for name, value in model.state_dict().items()} if average is None else average
+    # A new corpus is read from its beginning, the same one from where the last run stopped.
+    corpus = int(np.load(options.folder / "corpus.npz")["starts"][-1])
+    at = stored.get("at", 0) if path.exists() and stored.get("corpus") == corpus else 0
     data = batches(options.folder, options.batch, options.longest, seed=3)
-    for _ in range(step):
+    for _ in range(at):
         next(data)
 
     def keep():
-        stored = {"model": model.state_dict(), "average": average, "muon": muon.state_dict(), "adam": adam.state_dict(), "step": step, "seen": seen, "spent": spent, "shape": shape.__dict__}
+        stored = {"model": model.state_dict(), "average": average, "muon": muon.state_dict(), "adam": adam.state_dict(), "step": step, "corpus": corpus, "at": at, "seen": seen, "spent": spent, "shape": shape.__dict__}
         torch.save(stored, path.with_suffix(".new"))
         os.replace(path.with_suffix(".new"), path)
 
@@ -123,7 +128,7 @@ def main() -> None:
         x, y = next(data)
         progress = max(0.0, (step - options.decay_from) / options.decay_steps)
         factor = min(1.0, (step + 1) / WARMUP) * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
-        for optimiser, rate in ((muon, options.rate), (adam, 0.004)):
+        for optimiser, rate in ((muon, options.rate), (adam, options.rate / 5)):
             for group in optimiser.param_groups:
                 group["lr"] = rate * factor
         with torch.autocast("cpu", torch.bfloat16):
@@ -141,7 +146,7 @@ def main() -> None:
         with torch.no_grad():
             for name, value in model.state_dict().items():
                 average[name].lerp_(value, 0.01 if step > 500 else 0.1)
-        step, seen, spent = step + 1, seen + x.numel(), spent + time.time() - began
+        step, at, seen, spent = step + 1, at + 1, seen + x.numel(), spent + time.time() - began
         mean = loss.item() if mean is None else 0.95 * mean + 0.05 * loss.item()
         if step % 20 == 0:
             line = {"step": step, "tokens": seen, "loss": round(loss.item(), 4), "mean": round(mean, 4), "factor": round(factor, 4), "seconds": round(spent)}

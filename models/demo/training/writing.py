@@ -20,15 +20,20 @@ INCIDENT = {
     "zh": [("支付系统", "磁盘已满"), ("手机银行", "证书错误"), ("刷卡终端", "线路中断"), ("网上银行", "更新失败"), ("自动取款机", "停电"), ("邮件服务", "配置错误"), ("客服中心", "网络故障")],
 }
 ASK = {
-    "en": ["summarise this passage: {p}", "Summarise the following text in one or two sentences.\n\n{p}", "please give me a short summary: {p}", "Summary please:\n{p}", "sum up this text: {p}", "What are the main points of this text?\n\n{p}", "{p}\n\nSummarise this.", "summarize: {p}", "can you summarise this? {p}"],
-    "zh": ["请总结下面的内容：{p}", "用一两句话概括这段文字。\n\n{p}", "请概括：{p}", "总结一下：\n{p}", "这段话的要点是什么？\n\n{p}", "{p}\n\n请总结。", "摘要：{p}"],
+    "en": ["{please/could you/can you/now/hello,} {summarise/summarize/shorten/condense/sum up} {this/the following/the text/this report/this note}{: /.\n\n/.\n}{p}", "{p}\n{In short/Summary/The main point/In one sentence}{:/?/, please.}", "{give me/i want/i need} the {gist/essence/main point/short version} of this{: /.\n}{p}", "{text/report/passage}: {p}\n{summary/in short}:", "what {does this say/is this about/happened here} in {short/brief/a sentence}? {p}",
+           "summarise this passage: {p}", "Summarise the following text in one or two sentences.\n\n{p}", "please give me a short summary: {p}", "Summary please:\n{p}", "sum up this text: {p}", "What are the main points of this text?\n\n{p}", "{p}\n\nSummarise this.", "summarize: {p}", "can you summarise this? {p}"],
+    "zh": ["{请/麻烦/帮我/你好，请}{总结/概括/归纳/缩写}{这段话/下文/以下内容/这份报告/这则消息}{：/。\n\n/。\n}{p}", "{p}\n{一句话总结/简而言之/要点/概括一下}{：/。/？}", "{这段话/下文/这则消息}{说了什么/讲的是什么/的大意是什么}？{p}", "{原文/文本}：{p}\n{摘要/总结}：", "{给出/写出}{要点/大意/概要}：{p}",
+           "请总结下面的内容：{p}", "用一两句话概括这段文字。\n\n{p}", "请概括：{p}", "总结一下：\n{p}", "这段话的要点是什么？\n\n{p}", "{p}\n\n请总结。", "摘要：{p}"],
 }
-ASK_TEST = {"en": ["Write a brief summary of the text below.\n{p}"], "zh": ["请为下面的文字写一个简短的摘要。\n{p}"]}
+ASK_TEST = {
+    "en": ["Write a brief summary of the text below.\n{p}", "I have no time to read all of this: {p} Tell me the essentials."],
+    "zh": ["请为下面的文字写一个简短的摘要。\n{p}", "我没时间细读：{p}告诉我重点。"],
+}
 
 
 def summary(s: Source, language: str) -> Example:
     passage, answer, keys = s.one([results, incident, lending])(s, language)
-    question = s.template(ASK[language], ASK_TEST[language])
+    question = s.text(s.template(ASK[language], ASK_TEST[language]))
     question = question.replace("{p}", ("" if language == "zh" else " ").join(passage))
     return Example("summary", language, capital(question), answer, keys)
 
@@ -92,10 +97,15 @@ TOPICS = {
            ("贷款获批", "很高兴通知您，{x}已获批准", "签署合同", "您的住房贷款|您的汽车贷款|您的经营贷款|您的授信申请"), ("异常交易", "我们注意到您的账户有{x}", "确认是否为本人操作", "一笔大额境外转账|三次取现|夜间刷卡消费|新设备登录")],
 }
 ASK_MAIL = {
-    "en": ["write an e-mail to {w} about {t}: {x}, by {d}", "draft an email to {w} about {t} ({x}), deadline {d}", "please write a short mail to {w}: {t}, {x}, until {d}", "I need an e-mail to {w} on {t}. it concerns {x}. they should answer by {d}.", "compose an e-mail for {w} regarding {t}, {x}, by {d}"],
-    "zh": ["请给{w}写一封关于{t}的邮件：{x}，{d}之前", "写一封邮件给{w}，主题是{t}，涉及{x}，截止{d}", "帮我起草给{w}的邮件，{t}，{x}，{d}前回复", "给{w}写封邮件，内容：{t}，{x}，期限{d}"],
+    "en": ["{please/now/could you/can you/hello,} {write/draft/prepare a draft of/compose} {an e-mail/a mail/a message/an email} {to/for/addressed to} {w}{: /. topic: /, about }{t}, {x}{, /; answer until /, due }{d}", "e-mail to {w}: {t} ({x}), {d}", "{mail/e-mail/message} {for/to} {w}\n{topic/about/regarding}: {t}\n{matter/item/detail}: {x}\n{until/deadline/by}: {d}", "{d} is the {deadline/last day}. {write to/mail} {w} about {t}, {x}.", "{tell/inform/remind} {w} by {e-mail/mail} about {t}: {x}. {until/by/latest} {d}",
+           "write an e-mail to {w} about {t}: {x}, by {d}", "draft an email to {w} about {t} ({x}), deadline {d}", "please write a short mail to {w}: {t}, {x}, until {d}", "I need an e-mail to {w} on {t}. it concerns {x}. they should answer by {d}.", "compose an e-mail for {w} regarding {t}, {x}, by {d}"],
+    "zh": ["{请/麻烦/帮我/你好，请}{写/起草/拟/准备}{一封/}{邮件/信件/电子邮件}{给/发给/寄给}{w}{，关于/，主题/：}{t}，{x}{，/；}{d}{前/之前/为限}", "邮件：{w}，{t}，{x}，{d}", "{收件人/发给}：{w}\n{主题/事由}：{t}\n{内容/涉及}：{x}\n{期限/截止}：{d}", "{用邮件/写邮件}{通知/提醒/告知}{w}{t}的事，{x}，{d}前", "{d}之前要让{w}知道{t}（{x}），请写邮件",
+           "请给{w}写一封关于{t}的邮件：{x}，{d}之前", "写一封邮件给{w}，主题是{t}，涉及{x}，截止{d}", "帮我起草给{w}的邮件，{t}，{x}，{d}前回复", "给{w}写封邮件，内容：{t}，{x}，期限{d}"],
 }
-ASK_MAIL_TEST = {"en": ["could you prepare an e-mail to {w}? subject: {t}, namely {x}; reply by {d}"], "zh": ["需要一封发给{w}的邮件，关于{t}（{x}），请在{d}前答复"]}
+ASK_MAIL_TEST = {
+    "en": ["could you prepare an e-mail to {w}? subject: {t}, namely {x}; reply by {d}", "{w} has to hear from us on {t}, that is {x}, no later than {d}. put it in an e-mail."],
+    "zh": ["需要一封发给{w}的邮件，关于{t}（{x}），请在{d}前答复", "想通过邮件跟{w}谈谈{t}，就是{x}，最晚{d}"],
+}
 
 
 def email(s: Source, language: str) -> Example:
@@ -105,11 +115,14 @@ def email(s: Source, language: str) -> Example:
         title = s.one(["先生", "女士"])
         name = who[0] + title if s.chance(0.5) else who + title
         about = clause.replace("{x}", thing)
-        body = s.one(["", "您好！", "感谢您对本行的信任。"]) + about + "。" + s.one([f"请您在{day}之前{request}。", f"烦请于{day}前{request}。"]) + s.one(["如有疑问，请随时与我们联系。", "如有问题，欢迎回复本邮件。", ""])
-        answer = f"主题：{topic}\n\n尊敬的{name}：\n\n{body}\n\n此致\n敬礼"
+        body = s.text(s.one(["", "", "{您好/打扰了}{！/。}", "感谢您{对本行的信任/一直以来的支持/的配合}。"])) + about + "。" + s.text(s.one(["{请/请您/烦请/麻烦您}{在/于/最迟于}" + day + "{之前/前}" + request + "。", "为此，{请/烦请}" + f"{request}，{day}" + "{前完成/之前办理}。", f"{request}" + "的期限{是/为}" + day + "。"])) + s.text(s.one(["", "", "{如有/若有}{疑问/问题/不明之处}，{请/欢迎}{随时/尽管}{联系我们/来电/回复}。", "{感谢/多谢}{您的配合/您的理解}。"]))
+        answer = f"主题：{topic}\n\n尊敬的{name}：\n\n{body}\n\n" + s.one(["此致\n敬礼", "祝好", "顺祝商祺", "谢谢！"])
     else:
         name = s.one(["Mr ", "Ms "]) + who.split()[1] if s.chance(0.5) else who
-        body = s.one(["", "I hope you are well. ", "Thank you for your trust in our bank. "]) + capital(clause.replace("{x}", thing)) + ". " + s.one([f"Please {request} by {day}.", f"Could you please {request} by {day}?"]) + s.one([" If you have any questions, please call us.", " Please reply to this e-mail if anything is unclear.", ""])
-        answer = f"Subject: {capital(topic)}\n\nDear {name},\n\n{body}\n\n{s.one(['Kind regards', 'Yours sincerely', 'Best regards'])}"
+        opening = s.text(s.one(["", "", "{I hope/We hope} {you are well/all is well}. ", "{Thank you/Many thanks} for {your trust/your patience/your time}. ", "{This is about/I write about/A short note on} " + topic + ". "]))
+        asking = s.text(s.one(["{Please/Kindly} " + request + "{ by / before / no later than }" + day + ".", "{Could/Would} you {please /kindly /}" + request + "{ by / before / until }" + day + "?", "By " + day + " {please/we ask you to} " + request + ".", "{We ask you/May I ask you} to " + request + " {by/before} " + day + "."]))
+        closing = s.text(s.one(["", "", " {If anything is unclear/If you have questions/Should you have questions}, {call us/please reply/let me know/write to me}.", " {Thank you/Many thanks}{./ in advance./ for your help.}"]))
+        body = opening + capital(clause.replace("{x}", thing)) + ". " + asking + closing
+        answer = f"Subject: {capital(topic)}\n\nDear {name},\n\n{body}\n\n{s.one(['Kind regards', 'Yours sincerely', 'Best regards', 'With best wishes', 'Regards', 'Yours truly'])}"
     question = s.text(s.template(ASK_MAIL[language], ASK_MAIL_TEST[language]), w=name, t=topic, x=thing, d=day)
     return Example("email", language, capital(question), answer, [[name.lower()], [thing.lower()]])
