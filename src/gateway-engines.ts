@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { processEnvironment } from '#config/load.ts';
@@ -8,6 +8,8 @@ import { EngineRegistry } from '#engine/catalogue.ts';
 import type { Engine } from '#engine/engine.ts';
 import { openLlamaModel } from '#engine/model.llama.ts';
 import { openUpstreamModel } from '#engine/model.upstream.ts';
+import { openSandbox, type Sandbox } from '#engine/sandbox.system.ts';
+import type { SandboxChoice } from '#engine/sandbox.ts';
 import type { Clock } from '#kernel/clock.ts';
 import type { Log } from '#kernel/log.ts';
 import { BUILT_IN_MODEL } from '#models/built-in.ts';
@@ -17,6 +19,8 @@ export interface Catalogue {
   readonly engines: EngineRegistry;
   /** Null for a model that is not in the catalogue. */
   readonly classificationOf: (model: string) => number | null;
+  /** Null where no model runs on this machine. */
+  readonly sandbox: SandboxChoice | null;
 }
 
 interface EngineDeps {
@@ -25,25 +29,44 @@ interface EngineDeps {
 }
 
 /** Opens every model of the catalogue behind its engine. Nothing is loaded yet. @throws Error for an unreadable file. */
-export async function openCatalogue({ models }: Config, base: string, deps: EngineDeps): Promise<Catalogue> {
+export async function openCatalogue(config: Config, base: string, deps: EngineDeps): Promise<Catalogue> {
+  const { models } = config;
+  const hasOwn = models === undefined || Object.values(models).some((model) => !('upstream' in model));
+  const sandbox = hasOwn ? await findSandbox(config, base, deps.log) : null;
   const classifications = new Map<string, number>();
   const engines: [string, Engine][] = [];
-  if (models === undefined) {
-    const { id, ...builtIn } = BUILT_IN_MODEL;
-    classifications.set(id, 0);
-    engines.push([id, await localEngine(id, { ...builtIn, classification: 0, gpu: 'auto' }, PROGRAM, deps)]);
-  }
-  for (const [id, model] of Object.entries(models ?? {})) {
+  for (const [id, model, folder] of entriesOf(models, base)) {
     classifications.set(id, model.classification);
-    engines.push([
-      id,
-      'upstream' in model ? await upstreamEngine(id, model, base, deps) : await localEngine(id, model, base, deps),
-    ]);
+    if ('upstream' in model) engines.push([id, await upstreamEngine(id, model, folder, deps)]);
+    else if (sandbox !== null) engines.push([id, await localEngine(id, model, folder, deps, sandbox)]);
   }
-  return { engines: new EngineRegistry(engines), classificationOf: (model) => classifications.get(model) ?? null };
+  const classificationOf = (model: string) => classifications.get(model) ?? null;
+  return { engines: new EngineRegistry(engines), classificationOf, sandbox };
 }
 
-async function localEngine(id: string, model: LocalModelConfig, base: string, deps: EngineDeps): Promise<Engine> {
+/** Each model with the folder that its paths refer to. */
+function entriesOf(models: Config['models'], base: string): [string, LocalModelConfig | UpstreamModelConfig, string][] {
+  if (models !== undefined) return Object.entries(models).map(([id, model]) => [id, model, base]);
+  const { id, ...builtIn } = BUILT_IN_MODEL;
+  return [[id, { ...builtIn, classification: 0, gpu: 'auto' }, PROGRAM]];
+}
+
+/** The best sandbox of this machine, or of those that the configuration accepts. Also what `doctor` shows. */
+export async function findSandbox(config: Config, base: string, log: Log): Promise<Sandbox> {
+  const folder = resolve(base, config.dataDir);
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  const own = config.database.url ?? config.database.urlFile;
+  const policy = config.engine.sandbox ?? (own === undefined ? 'preferred' : 'required');
+  return openSandbox(policy, processEnvironment(), folder, log);
+}
+
+async function localEngine(
+  id: string,
+  model: LocalModelConfig,
+  base: string,
+  deps: EngineDeps,
+  sandbox: Sandbox,
+): Promise<Engine> {
   return openLlamaModel(
     {
       id,
@@ -56,7 +79,7 @@ async function localEngine(id: string, model: LocalModelConfig, base: string, de
       threads: model.threads ?? availableParallelism(),
       gpu: model.gpu,
     },
-    { ...deps, environment: processEnvironment() },
+    { ...deps, sandbox },
   );
 }
 

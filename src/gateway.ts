@@ -95,7 +95,7 @@ export async function openGateway({ config, base, log }: GatewayOptions): Promis
   );
   const standings = stack.use(new Standings({ checkAll: standingChecker(pools.read), clock }));
 
-  const { engines, classificationOf } = await openCatalogue(config, base, { log, clock });
+  const { engines, classificationOf, sandbox } = await openCatalogue(config, base, { log, clock });
   stack.defer(() => engines.close());
   const residency = stack.use(new Residency({ engines, store: postgresDesiredStates(pools.read), recorder, log }));
 
@@ -239,6 +239,7 @@ export async function openGateway({ config, base, log }: GatewayOptions): Promis
       audit_key: await tree.verifierKey(),
       audit_memory: tree.guard.firstUse ? 'first use' : `size ${tree.guard.known.size}`,
       node: process.version,
+      sandbox: sandbox === null ? 'none' : `${sandbox.level}, network ${sandbox.network}`,
       models: engines.list().map(({ id, digest }) => `${id} ${digest ?? 'upstream'}`),
     },
   });

@@ -6,6 +6,7 @@ import { checkConfig } from './config.ts';
 import { migrateCommand } from './db.ts';
 import { addHold, listHolds, releaseHold } from './hold.ts';
 import { retainCommand, rotateCheckpointKey } from './keeper.ts';
+import { doctor } from './doctor.ts';
 import { createKey, listKeys, revokeKey } from './key.ts';
 import { initKeys, rotateKeys } from './keys.ts';
 import { login, logout } from './login.ts';
@@ -87,6 +88,7 @@ const VERBS: readonly Verb[] = [
     'Bring the database up to date, or print the SQL a DBA runs first.',
     migrateCommand,
   ),
+  verb('doctor', '', 'Try what this machine offers: the sandbox of the engine.', doctor),
   verb('keys init', 'DIR', 'Make the keys that a gateway with a database of its own needs.', initKeys),
   verb(
     'keys rotate checkpoint',

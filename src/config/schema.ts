@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { Audit } from './audit.ts';
+import { EngineSettings } from './engine.ts';
 import { Identity } from './identity.ts';
 import { Models } from './models.ts';
 
@@ -109,6 +110,7 @@ export const Config = z.strictObject({
       level: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info').describe('Least level of log lines.'),
     })
     .prefault({}),
+  engine: EngineSettings,
   models: Models,
 });
 export type Config = z.infer<typeof Config>;

@@ -3,7 +3,7 @@
  * a hostile file, template or grammar can break ends here.
  */
 import { createHash } from 'node:crypto';
-import { type FileHandle, open, writeFile } from 'node:fs/promises';
+import { type FileHandle, open } from 'node:fs/promises';
 import {
   getLlama,
   type Llama,
@@ -88,9 +88,8 @@ async function load(message: LoadMessage): Promise<Loaded> {
   await checkHeader(file);
 
   const llama = await openBackend(message);
-  // By descriptor, so that the bytes parsed are those of the file that was verified, wherever its name points by now.
-  const modelPath = process.platform === 'linux' ? `/proc/self/fd/${file.fd}` : message.file;
-  const model = await llama.loadModel({ modelPath });
+  // The parent's open file, so that the bytes parsed are those that were verified, wherever its name points by now.
+  const model = await llama.loadModel({ modelPath: message.file });
   if (message.contextSize > model.trainContextSize) {
     throw new LoadError('context_too_large', `the model was trained for ${model.trainContextSize} tokens`);
   }
@@ -174,9 +173,6 @@ async function receive(value: unknown): Promise<void> {
     send({ t: 'failed', id: message.id, code: refused ? error.code : 'invalid_parameter', message: text });
   }
 }
-
-// Memory runs out: this process goes before the gateway and before Postgres.
-writeFile('/proc/self/oom_score_adj', '1000').catch(() => {});
 
 process.on('message', (value) => {
   receive(value).catch((error: unknown) => {

@@ -22,6 +22,8 @@ export interface LlamaModelSpec {
   /** CPU threads for the arithmetic. */
   readonly threads: number;
   readonly gpu: GpuChoice;
+  /** GPUs that it may use, as `CUDA_VISIBLE_DEVICES` names them; absent: all. */
+  readonly devices?: string;
 }
 
 /** A model behind any OpenAI-compatible server. */

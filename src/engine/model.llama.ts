@@ -1,41 +1,15 @@
 import { randomInt } from 'node:crypto';
-import type { Clock } from '#kernel/clock.ts';
-import type { Log } from '#kernel/log.ts';
 import { Problem } from '#kernel/problem.ts';
-import type { Engine, GenerationEvent, GenerationRequest, ModelState, ModelStatus } from './engine.ts';
+import type { GenerationEvent, GenerationRequest, ModelState, ModelStatus } from './engine.ts';
 import { GenerationTable } from './generation-table.ts';
 import { grammarFor } from './json-grammar.ts';
 import { type LlamaModelSpec, specFaults, templateDigest } from './model-spec.ts';
+import type { LlamaDeps, LlamaEngine, LlamaMeasurements } from './port.llama.ts';
 import { EngineProcess, LLAMA_LIMITS, type LlamaLimits, LOAD_FAILURES } from './process.llama.ts';
 import type { ChildMessage } from './protocol.contract.ts';
 import { engineFailed, notLoaded, refuseHugePrompt } from './refusal.ts';
 import { RestartPolicy } from './restart-policy.ts';
 import { Turnstile } from './turnstile.ts';
-
-export interface LlamaDeps {
-  readonly log: Log;
-  readonly clock: Clock;
-  /** The child gets a few named variables of it (where libraries and GPUs are), nothing else. */
-  readonly environment?: Readonly<Record<string, string | undefined>>;
-  /** Puts a sandbox in front of the child's command line, such as bubblewrap. It must pass on file descriptor 3. */
-  readonly launcher?: (command: readonly string[]) => readonly string[];
-  readonly limits?: Partial<LlamaLimits>;
-}
-
-/** What the engine did since its child started; for metrics. */
-export interface LlamaMeasurements {
-  /** Rounds of the lock-step driver. */
-  readonly steps: number;
-  readonly batches: number;
-  /** Sum over all batches of the sequences in them. */
-  readonly sequences: number;
-  readonly largestBatch: number;
-}
-
-export interface LlamaEngine extends Engine {
-  /** At most a second old. */
-  measurements(): LlamaMeasurements;
-}
 
 /** Opens a model that runs under llama.cpp in a child process of its own. Nothing is loaded before `load()`. */
 export function openLlamaModel(spec: LlamaModelSpec, deps: LlamaDeps): LlamaEngine {
@@ -105,14 +79,15 @@ class ChildEngine implements LlamaEngine {
 
   async load(): Promise<void> {
     if (this.#state === 'ready') return;
+    this.#loading ??= Promise.withResolvers();
+    const { promise } = this.#loading;
     if (this.#state !== 'loading') {
       this.#state = 'loading';
       this.#failure = null;
       this.#restarts.forgive();
       this.#start();
     }
-    this.#loading ??= Promise.withResolvers();
-    return this.#loading.promise;
+    return promise;
   }
 
   async close(): Promise<void> {
@@ -182,22 +157,34 @@ class ChildEngine implements LlamaEngine {
 
   #start(): void {
     this.#measured = { steps: 0, batches: 0, sequences: 0, largestBatch: 0 };
-    const process: EngineProcess = new EngineProcess({
-      spec: this.#spec,
-      limits: this.#limits,
-      clock: this.#deps.clock,
-      log: this.#deps.log,
-      environment: this.#deps.environment ?? {},
-      launcher: this.#deps.launcher ?? ((command) => command),
-      onMessage: (message) => {
-        if (this.#process === process) this.#receive(message);
-      },
-      onExit: () => {
-        if (this.#process === process) this.#died(process);
-      },
-    });
+    const process = this.#open();
+    if (process === null) return;
     this.#process = process;
     this.#watch ??= setInterval(() => this.#checkDeadlines(), WATCH_MS).unref();
+  }
+
+  /** Null where there is no file to hand over; that is then the failure. */
+  #open(): EngineProcess | null {
+    let process: EngineProcess;
+    try {
+      process = new EngineProcess({
+        spec: this.#spec,
+        limits: this.#limits,
+        clock: this.#deps.clock,
+        log: this.#deps.log,
+        sandbox: this.#deps.sandbox,
+        onMessage: (message) => {
+          if (this.#process === process) this.#receive(message);
+        },
+        onExit: () => {
+          if (this.#process === process) this.#died(process);
+        },
+      });
+    } catch (error) {
+      this.#giveUp(`Model '${this.#spec.id}' can not be loaded: ${LOAD_FAILURES.unreadable}.`, error);
+      return null;
+    }
+    return process;
   }
 
   #receive(message: ChildMessage): void {

@@ -1,10 +1,14 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { closeSync, openSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { Clock } from '#kernel/clock.ts';
 import type { Log } from '#kernel/log.ts';
 import type { GenerationDeadlines } from './generation-table.ts';
 import type { LlamaModelSpec } from './model-spec.ts';
+import { innermost } from './process-tree.system.ts';
 import { type ChildMessage, type LoadFailure, type ParentMessage, readChildMessage } from './protocol.contract.ts';
+import type { Sandbox } from './sandbox.system.ts';
+import { MODEL_PATH } from './sandbox.ts';
 
 /** How long the parts of a child's life may take, in milliseconds. Whoever exceeds one is killed. */
 export interface LlamaLimits extends GenerationDeadlines {
@@ -49,16 +53,12 @@ export interface ProcessOptions {
   readonly limits: LlamaLimits;
   readonly clock: Clock;
   readonly log: Log;
-  readonly environment: Readonly<Record<string, string | undefined>>;
-  readonly launcher: (command: readonly string[]) => readonly string[];
+  readonly sandbox: Sandbox;
   readonly onMessage: (message: ChildMessage) => void;
   /** Called once, when the process is gone for whatever reason. */
   readonly onExit: () => void;
 }
 
-/** What a child may know of our environment: where to find libraries and processors, and no secret. */
-const ENVIRONMENT = ['PATH', 'HOME', 'TMPDIR', 'LANG', 'LD_LIBRARY_PATH', 'CUDA_VISIBLE_DEVICES', 'CUDA_CACHE_PATH'];
-const FLAGS = ['--disallow-code-generation-from-strings', '--disable-proto=throw'];
 const CHILD = fileURLToPath(new URL('./child.llama.ts', import.meta.url));
 const STDERR_KEPT = 4000;
 const WATCH_MS = 250;
@@ -76,18 +76,30 @@ export class EngineProcess {
   #checked: number;
   #readyAt: number | null = null;
   #timedOut = false;
+  #innerPid: number | undefined;
   #stderr = '';
 
   constructor(options: ProcessOptions) {
     this.#options = options;
     this.#phaseSince = this.#heard = this.#checked = options.clock.monotonic();
-    const command = [process.execPath, ...FLAGS, CHILD];
-    const [file = process.execPath, ...args] = options.launcher(command);
-    this.#child = spawn(file, args, {
-      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
-      serialization: 'json',
-      env: environment(options),
-    });
+    const { spec, sandbox } = options;
+    const [file = process.execPath, ...args] = sandbox.command(CHILD, spec.id);
+    // Opened by us and handed over: the child sees no other file, and what it verifies is what it parses.
+    const model = openSync(spec.file, 'r');
+    try {
+      this.#child = spawn(file, args, {
+        stdio: ['ignore', 'ignore', 'pipe', 'ipc', model],
+        serialization: 'json',
+        env: {
+          ...sandbox.environment,
+          // Each decode and each sample is a job of libuv's pool.
+          UV_THREADPOOL_SIZE: String(spec.parallel + 4),
+          ...(spec.devices === undefined ? {} : { CUDA_VISIBLE_DEVICES: spec.devices }),
+        },
+      });
+    } finally {
+      closeSync(model);
+    }
     this.#child.stderr?.setEncoding('utf8');
     this.#child.stderr?.on('data', (text: string) => {
       this.#stderr = (this.#stderr + text).slice(-STDERR_KEPT);
@@ -98,13 +110,17 @@ export class EngineProcess {
     this.#child.on('close', (code, signal) => this.#gone(signal ?? `exit code ${code}`));
     this.#watch = setInterval(() => this.#checkDeadlines(), WATCH_MS);
     this.#watch.unref();
-    const { file: path, sha256, chatTemplate, contextSize, parallel, threads, gpu } = options.spec;
+    const { sha256, chatTemplate, contextSize, parallel, threads, gpu } = spec;
     const { prefillChunk } = options.limits;
-    this.send({ t: 'load', file: path, sha256, chatTemplate, contextSize, parallel, threads, gpu, prefillChunk });
+    this.send({ t: 'load', file: MODEL_PATH, sha256, chatTemplate, contextSize, parallel, threads, gpu, prefillChunk });
   }
 
   get pid(): number | null {
-    return this.#phase === 'gone' ? null : (this.#child.pid ?? null);
+    if (this.#phase === 'gone' || this.#child.pid === undefined) return null;
+    // A sandbox may stand around it: what uses memory and takes signals is the process inside.
+    if (this.#phase === 'verifying') return this.#child.pid;
+    this.#innerPid ??= innermost(this.#child.pid);
+    return this.#innerPid;
   }
 
   /** How long it has been ready, in milliseconds; null if it never was. */
@@ -180,19 +196,4 @@ export class EngineProcess {
     this.#ended.resolve();
     this.#options.onExit();
   }
-}
-
-function environment(options: ProcessOptions): Record<string, string> {
-  const passed: Record<string, string> = {
-    // One arena: memory that a model used returns to the system (engine.md, section 3.3).
-    MALLOC_ARENA_MAX: '1',
-    // Each decode and each sample is a job of libuv's pool.
-    UV_THREADPOOL_SIZE: String(options.spec.parallel + 4),
-    NODE_LLAMA_CPP_SKIP_DOWNLOAD: 'true',
-  };
-  for (const name of ENVIRONMENT) {
-    const value = options.environment[name];
-    if (value !== undefined) passed[name] = value;
-  }
-  return passed;
 }

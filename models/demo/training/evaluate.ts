@@ -11,8 +11,11 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { processEnvironment } from '#config/load.ts';
 import type { ResponseFormat } from '#engine/engine.ts';
-import { type LlamaEngine, openLlamaModel } from '#engine/model.llama.ts';
+import { openLlamaModel } from '#engine/model.llama.ts';
+import type { LlamaEngine } from '#engine/port.llama.ts';
+import { openSandbox } from '#engine/sandbox.system.ts';
 import { systemClock } from '#kernel/clock.ts';
 import { silentLog } from '#kernel/log.ts';
 
@@ -131,7 +134,11 @@ async function main(): Promise<void> {
       threads: 1,
       gpu: 'cpu',
     },
-    { log: silentLog, clock: systemClock },
+    {
+      log: silentLog,
+      clock: systemClock,
+      sandbox: await openSandbox('preferred', processEnvironment(), tmpdir(), silentLog),
+    },
   );
   await engine.load();
   const told = await inParallel(prompts, 8, (prompt, index) => judge(engine, prompt, index));
