@@ -1,6 +1,6 @@
 import { loadConfig } from '#config/load.ts';
+import { findSandbox } from '#gateway-engines.ts';
 import { silentLog } from '#kernel/log.ts';
-import { findSandbox } from '../gateway-engines.ts';
 import type { Invocation } from './command.ts';
 
 /** What this machine offers, found by trying it. Fails where the configuration asks for more. */

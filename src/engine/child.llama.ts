@@ -15,7 +15,8 @@ import {
 } from 'node-llama-cpp';
 import { BatchFigures, Driver } from './driver.llama.ts';
 import { Generation, type GenerationTools, Refusal } from './generation.llama.ts';
-import { checkGguf, GgufFault } from './gguf-header.ts';
+import { GgufFault } from './gguf-figures.ts';
+import { checkGguf } from './gguf-header.ts';
 import { openPromptRenderer } from './prompt.llama.ts';
 import { type ChildMessage, type LoadFailure, type LoadMessage, readParentMessage } from './protocol.contract.ts';
 
