@@ -1,16 +1,22 @@
 import { mkdir, readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
+import { SYSTEM } from '#audit/event.ts';
+import type { Recorder } from '#audit/recorder.ts';
 import { processEnvironment } from '#config/load.ts';
 import type { LocalModelConfig, UpstreamModelConfig } from '#config/models.ts';
 import type { Config } from '#config/schema.ts';
 import { EngineRegistry } from '#engine/catalogue.ts';
 import type { Engine } from '#engine/engine.ts';
+import { openFileMemory } from '#engine/file-memory.files.ts';
+import type { FileMemory } from '#engine/file-memory.ts';
 import { openLlamaModel } from '#engine/model.llama.ts';
 import { openUpstreamModel } from '#engine/model.upstream.ts';
+import type { EngineEvent } from '#engine/port.llama.ts';
 import { openSandbox, type Sandbox } from '#engine/sandbox.system.ts';
 import type { SandboxChoice } from '#engine/sandbox.ts';
 import type { Clock } from '#kernel/clock.ts';
+import { sha256Hex } from '#kernel/id.ts';
 import type { Log } from '#kernel/log.ts';
 import { BUILT_IN_MODEL } from '#models/built-in.ts';
 import { PROGRAM } from './gateway-database.ts';
@@ -26,29 +32,47 @@ export interface Catalogue {
 interface EngineDeps {
   readonly log: Log;
   readonly clock: Clock;
+  readonly onEvent: (event: EngineEvent) => void;
+}
+
+/** What an engine's child needs beside its model. */
+interface LocalDeps extends EngineDeps {
+  readonly sandbox: Sandbox;
+  readonly files: FileMemory;
 }
 
 /** Opens every model of the catalogue behind its engine. Nothing is loaded yet. @throws Error for an unreadable file. */
 export async function openCatalogue(config: Config, base: string, deps: EngineDeps): Promise<Catalogue> {
   const { models } = config;
   const hasOwn = models === undefined || Object.values(models).some((model) => !('upstream' in model));
-  const sandbox = hasOwn ? await findSandbox(config, base, deps.log) : null;
+  const local = hasOwn ? await localDeps(config, base, deps) : null;
   const classifications = new Map<string, number>();
   const engines: [string, Engine][] = [];
   for (const [id, model, folder] of entriesOf(models, base)) {
     classifications.set(id, model.classification);
     if ('upstream' in model) engines.push([id, await upstreamEngine(id, model, folder, deps)]);
-    else if (sandbox !== null) engines.push([id, await localEngine(id, model, folder, deps, sandbox)]);
+    else if (local !== null) engines.push([id, await localEngine(id, model, folder, local)]);
   }
   const classificationOf = (model: string) => classifications.get(model) ?? null;
-  return { engines: new EngineRegistry(engines), classificationOf, sandbox };
+  return { engines: new EngineRegistry(engines), classificationOf, sandbox: local?.sandbox ?? null };
+}
+
+const BUILT_IN_HABITS = { classification: 0, gpu: 'auto', kvType: 'f16', flashAttention: 'auto' } as const;
+
+async function localDeps(config: Config, base: string, deps: EngineDeps): Promise<LocalDeps> {
+  const catalogue = sha256Hex(JSON.stringify(config.models ?? BUILT_IN_MODEL));
+  return {
+    ...deps,
+    sandbox: await findSandbox(config, base, deps.log),
+    files: await openFileMemory(resolve(base, config.dataDir), catalogue, deps.clock, deps.log),
+  };
 }
 
 /** Each model with the folder that its paths refer to. */
 function entriesOf(models: Config['models'], base: string): [string, LocalModelConfig | UpstreamModelConfig, string][] {
   if (models !== undefined) return Object.entries(models).map(([id, model]) => [id, model, base]);
   const { id, ...builtIn } = BUILT_IN_MODEL;
-  return [[id, { ...builtIn, classification: 0, gpu: 'auto' }, PROGRAM]];
+  return [[id, { ...builtIn, ...BUILT_IN_HABITS }, PROGRAM]];
 }
 
 /** The best sandbox of this machine, or of those that the configuration accepts. Also what `doctor` shows. */
@@ -60,26 +84,28 @@ export async function findSandbox(config: Config, base: string, log: Log): Promi
   return openSandbox(policy, processEnvironment(), folder, log);
 }
 
-async function localEngine(
-  id: string,
-  model: LocalModelConfig,
-  base: string,
-  deps: EngineDeps,
-  sandbox: Sandbox,
-): Promise<Engine> {
+async function localEngine(id: string, model: LocalModelConfig, base: string, deps: LocalDeps): Promise<Engine> {
+  const { chatTemplateFile, chatTemplateSha256, approvedTemplateSha256 } = model;
+  const chatTemplate = chatTemplateFile === undefined ? null : await readFile(resolve(base, chatTemplateFile), 'utf8');
+  if (chatTemplate !== null && chatTemplateSha256 !== undefined && sha256Hex(chatTemplate) !== chatTemplateSha256)
+    throw new Error(`model '${id}': the chat template is not the one that chatTemplateSha256 names`);
   return openLlamaModel(
     {
       id,
       file: resolve(base, model.file),
       sha256: model.sha256,
-      chatTemplate: await readFile(resolve(base, model.chatTemplateFile), 'utf8'),
+      chatTemplate,
+      ...(approvedTemplateSha256 === undefined ? {} : { approvedTemplateSha256 }),
       contextSize: model.contextSize,
       parallel: model.parallel,
       maxOutputTokens: Math.min(model.maxOutputTokens, model.contextSize),
       threads: model.threads ?? availableParallelism(),
       gpu: model.gpu,
+      ...(model.cudaDevices === undefined ? {} : { devices: model.cudaDevices }),
+      kvType: model.kvType,
+      flashAttention: model.flashAttention,
     },
-    { ...deps, sandbox },
+    deps,
   );
 }
 
@@ -99,3 +125,20 @@ async function upstreamEngine(id: string, model: UpstreamModelConfig, base: stri
     deps,
   );
 }
+
+/** A crash or a quarantine is nobody's act: on the record as the gateway's own. */
+export const engineEvents = (recorder: Recorder, log: Log) => (event: EngineEvent) => {
+  const facts =
+    event.type === 'crashed' ? { how: event.how, deaths: event.deaths } : { how: event.how, sha256: event.digest };
+  recorder
+    .record({
+      kind: 'system',
+      actor: SYSTEM,
+      action: `model.${event.type}`,
+      resource: `model:${event.model}`,
+      outcome: 'completed',
+      request: null,
+      facts,
+    })
+    .catch((error: unknown) => log.warn('not recorded', { model: event.model, error }));
+};

@@ -42,8 +42,8 @@ import { postgresUsage } from '#quota/quota.postgres.ts';
 import { quotaRoutes } from '#quota/quota.routes.ts';
 import { openAuditTree } from './gateway-audit.ts';
 import { openDatabase, openPools, orUnavailable, PROGRAM } from './gateway-database.ts';
-import { openCatalogue } from './gateway-engines.ts';
 import { watchGrowth } from './gateway-growth.ts';
+import { engineEvents, openCatalogue } from './gateway-engines.ts';
 import { openIdentity } from './gateway-identity.ts';
 import { openListener } from './gateway-listener.ts';
 import { startRetention } from './gateway-retention.ts';
@@ -95,7 +95,11 @@ export async function openGateway({ config, base, log }: GatewayOptions): Promis
   );
   const standings = stack.use(new Standings({ checkAll: standingChecker(pools.read), clock }));
 
-  const { engines, classificationOf, sandbox } = await openCatalogue(config, base, { log, clock });
+  const { engines, classificationOf, sandbox } = await openCatalogue(config, base, {
+    log,
+    clock,
+    onEvent: engineEvents(recorder, log),
+  });
   stack.defer(() => engines.close());
   const residency = stack.use(new Residency({ engines, store: postgresDesiredStates(pools.read), recorder, log }));
 

@@ -16,7 +16,7 @@ import {
 import { BatchFigures, Driver } from './driver.llama.ts';
 import { Generation, type GenerationTools, Refusal } from './generation.llama.ts';
 import { GgufFault } from './gguf-figures.ts';
-import { checkGguf } from './gguf-header.ts';
+import { checkGguf, type GgufFacts } from './gguf-header.ts';
 import { openPromptRenderer } from './prompt.llama.ts';
 import { type ChildMessage, type LoadFailure, type LoadMessage, readParentMessage } from './protocol.contract.ts';
 
@@ -44,22 +44,40 @@ interface Loaded {
   readonly backend: string;
 }
 
+/** Often enough for a bar, seldom enough to cost nothing. */
+const PROGRESS_MS = 200;
+
 /** @throws LoadError when the bytes are not the approved ones */
 async function verify(file: FileHandle, sha256: string): Promise<void> {
   const hash = createHash('sha256');
+  const { size } = await file.stat();
+  let [read, told] = [0, now()];
   for await (const chunk of file.createReadStream({ start: 0, autoClose: false, highWaterMark: 1 << 20 })) {
     hash.update(chunk);
+    read += chunk.length;
+    if (now() - told < PROGRESS_MS) continue;
+    told = now();
+    send({ t: 'progress', phase: 'verify', done: Math.min(1, read / size) });
   }
   const found = hash.digest('hex');
   if (found !== sha256) throw new LoadError('digest_mismatch', `the file's SHA-256 is ${found}`);
 }
 
-async function checkHeader(file: FileHandle): Promise<void> {
+async function checkHeader(file: FileHandle): Promise<GgufFacts> {
   const readAt = async (offset: number, length: number) => {
     const { buffer, bytesRead } = await file.read(Buffer.allocUnsafe(length), 0, length, offset);
     return buffer.subarray(0, bytesRead);
   };
-  await checkGguf(readAt, (await file.stat()).size);
+  return checkGguf(readAt, (await file.stat()).size);
+}
+
+/** The pinned one, or the file's own where an admin approved exactly that. */
+function templateOf({ chatTemplate, approvedTemplateSha256 }: LoadMessage, own: string | null): string {
+  if (chatTemplate !== null) return chatTemplate;
+  const found = own === null ? 'none' : createHash('sha256').update(own).digest('hex');
+  if (own === null || found !== approvedTemplateSha256)
+    throw new LoadError('template', `the SHA-256 of the file's own template is ${found}`);
+  return own;
 }
 
 async function openBackend(message: LoadMessage): Promise<Llama> {
@@ -84,13 +102,18 @@ async function load(message: LoadMessage): Promise<Loaded> {
   await using file = await open(message.file).catch((error: Error) => {
     throw new LoadError('unreadable', error.message);
   });
-  await verify(file, message.sha256);
+  if (!message.verified) await verify(file, message.sha256);
   send({ t: 'verified' });
-  await checkHeader(file);
+  const facts = await checkHeader(file);
+  const template = templateOf(message, facts.chatTemplate);
 
   const llama = await openBackend(message);
   // The parent's open file, so that the bytes parsed are those that were verified, wherever its name points by now.
-  const model = await llama.loadModel({ modelPath: message.file });
+  const model = await llama.loadModel({
+    modelPath: message.file,
+    checkTensors: message.probe,
+    onLoadProgress: throttled((done) => send({ t: 'progress', phase: 'load', done })),
+  });
   if (message.contextSize > model.trainContextSize) {
     throw new LoadError('context_too_large', `the model was trained for ${model.trainContextSize} tokens`);
   }
@@ -101,14 +124,18 @@ async function load(message: LoadMessage): Promise<Loaded> {
     batchSize: BATCH_SIZE,
     threads: message.threads,
     batching: { itemPrioritizationStrategy: figures.inOrder },
+    flashAttention: message.flashAttention,
+    experimentalKvCacheKeyType: KV_TYPES[message.kvType],
+    experimentalKvCacheValueType: KV_TYPES[message.kvType],
     failedCreationRemedy: false,
   });
-  const prompts = openPromptRenderer(model, message.chatTemplate);
+  const prompts = openPromptRenderer(model, template);
+  let outlet = send;
   const driver = new Driver({
     sequences: sequencesOf(context, message.parallel),
     prefillChunk: message.prefillChunk,
     batchSize: BATCH_SIZE,
-    send,
+    send: (words) => outlet(words),
     now,
     report,
   });
@@ -116,8 +143,46 @@ async function load(message: LoadMessage): Promise<Loaded> {
     const { batches, sequences, largestBatch } = figures;
     send({ t: 'beat', steps: driver.steps, batches, sequences, largestBatch });
   }, BEAT_MS);
-  const tools = { model, prompts, contextSize: message.contextSize, grammar: grammarCache(llama), send, now };
+  const grammar = grammarCache(llama);
+  const tools = {
+    model,
+    prompts,
+    contextSize: message.contextSize,
+    grammar,
+    send: (words: ChildMessage) => outlet(words),
+    now,
+  };
+  if (message.probe) {
+    await makeOneToken(driver, tools, (listener) => {
+      outlet = listener;
+    });
+  }
   return { driver, tools, backend: llama.gpu || 'cpu' };
+}
+
+/** The library's names for what keys and values are kept as. */
+const KV_TYPES = { f16: 'F16', q8_0: 'Q8_0', q4_0: 'Q4_0' } as const;
+
+function throttled(tell: (done: number) => void): (done: number) => void {
+  let told = now();
+  return (done) => {
+    if (now() - told < PROGRESS_MS) return;
+    told = now();
+    tell(Math.min(1, Math.max(0, done)));
+  };
+}
+
+/** One token, through everything that an answer goes through. What is wrong with the weights shows here or never. */
+function makeOneToken(driver: Driver, tools: GenerationTools, hear: (listener: typeof send) => void): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  hear((message) => {
+    if (message.t === 'finished') resolve();
+    if (message.t === 'failed') reject(new Error(message.message));
+  });
+  const sampling = { maxTokens: 1, temperature: 0, topP: 1, seed: 0, stop: [], grammar: null, stream: false };
+  const messages = [{ role: 'user' as const, content: 'x' }];
+  driver.add(new Generation({ t: 'generate', id: 1, subject: '', messages, ...sampling }, tools));
+  return promise;
 }
 
 /** Handed out in ascending order of their ids. */
@@ -152,7 +217,7 @@ async function receive(value: unknown): Promise<void> {
   if (message.t === 'load') {
     try {
       loaded = await load(message);
-      send({ t: 'ready', backend: loaded.backend });
+      send(message.probe ? { t: 'probed' } : { t: 'ready', backend: loaded.backend });
     } catch (error) {
       report(error);
       // The parent ends this process when it has read why.

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Engine, GenerationEvent, GenerationRequest, Usage } from '#engine/engine.ts';
+import { type FileMemory, forgetfulMemory } from '#engine/file-memory.ts';
 import { openLlamaModel } from '#engine/model.llama.ts';
 import type { LlamaModelSpec } from '#engine/model-spec.ts';
 import type { LlamaDeps, LlamaEngine } from '#engine/port.llama.ts';
@@ -56,8 +57,17 @@ export const TEST_SANDBOX = sandboxAt(
   environmentFor(process.env),
 );
 
+/** The committed model has been probed in tests of that; the others need not wait for it. */
+export const TEST_FILES: FileMemory = { ...forgetfulMemory(), isProbed: () => true };
+
 export function openLlama(spec: LlamaModelSpec, deps: Partial<LlamaDeps> = {}): LlamaEngine {
-  return openLlamaModel(spec, { log: silentLog, clock: systemClock, sandbox: TEST_SANDBOX, ...deps });
+  return openLlamaModel(spec, {
+    log: silentLog,
+    clock: systemClock,
+    sandbox: TEST_SANDBOX,
+    files: TEST_FILES,
+    ...deps,
+  });
 }
 
 export const NEVER = new AbortController().signal;

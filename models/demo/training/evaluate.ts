@@ -13,6 +13,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { processEnvironment } from '#config/load.ts';
 import type { ResponseFormat } from '#engine/engine.ts';
+import { forgetfulMemory } from '#engine/file-memory.ts';
 import { openLlamaModel } from '#engine/model.llama.ts';
 import type { LlamaEngine } from '#engine/port.llama.ts';
 import { openSandbox } from '#engine/sandbox.system.ts';
@@ -122,6 +123,7 @@ async function main(): Promise<void> {
     .split('\n')
     .map((line) => JSON.parse(line) as Prompt & { answer: string });
   const chatTemplate = readFileSync(here('../chat-template.jinja'), 'utf8');
+  const sandbox = await openSandbox('preferred', processEnvironment(), tmpdir(), silentLog);
   const engine = openLlamaModel(
     {
       id: 'demo',
@@ -137,7 +139,8 @@ async function main(): Promise<void> {
     {
       log: silentLog,
       clock: systemClock,
-      sandbox: await openSandbox('preferred', processEnvironment(), tmpdir(), silentLog),
+      sandbox,
+      files: forgetfulMemory(),
     },
   );
   await engine.load();
