@@ -10,8 +10,11 @@ import { EngineRegistry } from '#engine/catalogue.ts';
 import type { Engine } from '#engine/engine.ts';
 import { openFileMemory } from '#engine/file-memory.files.ts';
 import type { FileMemory } from '#engine/file-memory.ts';
+import { estimateFile } from '#engine/gguf-file.files.ts';
+import type { MemoryEstimate } from '#engine/memory-estimate.ts';
 import { openLlamaModel } from '#engine/model.llama.ts';
 import { openUpstreamModel } from '#engine/model.upstream.ts';
+import type { LlamaModelSpec } from '#engine/model-spec.ts';
 import type { EngineEvent } from '#engine/port.llama.ts';
 import { openSandbox, type Sandbox } from '#engine/sandbox.system.ts';
 import type { SandboxChoice } from '#engine/sandbox.ts';
@@ -25,6 +28,9 @@ export interface Catalogue {
   readonly engines: EngineRegistry;
   /** Null for a model that is not in the catalogue. */
   readonly classificationOf: (model: string) => number | null;
+  /** What a model of ours will take, from its header; null for one that runs elsewhere or can't be read. */
+  readonly estimate: (model: string) => Promise<MemoryEstimate | null>;
+  readonly usesGpu: (model: string) => boolean;
   /** Null where no model runs on this machine. */
   readonly sandbox: SandboxChoice | null;
 }
@@ -48,13 +54,29 @@ export async function openCatalogue(config: Config, base: string, deps: EngineDe
   const local = hasOwn ? await localDeps(config, base, deps) : null;
   const classifications = new Map<string, number>();
   const engines: [string, Engine][] = [];
+  const specs = new Map<string, LlamaModelSpec>();
   for (const [id, model, folder] of entriesOf(models, base)) {
     classifications.set(id, model.classification);
     if ('upstream' in model) engines.push([id, await upstreamEngine(id, model, folder, deps)]);
-    else if (local !== null) engines.push([id, await localEngine(id, model, folder, local)]);
+    else if (local !== null) {
+      const spec = await localSpec(id, model, folder);
+      specs.set(id, spec);
+      engines.push([id, openLlamaModel(spec, local)]);
+    }
   }
   const classificationOf = (model: string) => classifications.get(model) ?? null;
-  return { engines: new EngineRegistry(engines), classificationOf, sandbox: local?.sandbox ?? null };
+  const estimate = async (model: string) => {
+    const spec = specs.get(model);
+    return spec === undefined ? null : estimateFile(spec);
+  };
+  const usesGpu = (model: string) => !['cpu', undefined].includes(specs.get(model)?.gpu);
+  return {
+    estimate,
+    usesGpu,
+    engines: new EngineRegistry(engines),
+    classificationOf,
+    sandbox: local?.sandbox ?? null,
+  };
 }
 
 const BUILT_IN_HABITS = { classification: 0, gpu: 'auto', kvType: 'f16', flashAttention: 'auto' } as const;
@@ -84,29 +106,26 @@ export async function findSandbox(config: Config, base: string, log: Log): Promi
   return openSandbox(policy, processEnvironment(), folder, log);
 }
 
-async function localEngine(id: string, model: LocalModelConfig, base: string, deps: LocalDeps): Promise<Engine> {
+async function localSpec(id: string, model: LocalModelConfig, base: string): Promise<LlamaModelSpec> {
   const { chatTemplateFile, chatTemplateSha256, approvedTemplateSha256 } = model;
   const chatTemplate = chatTemplateFile === undefined ? null : await readFile(resolve(base, chatTemplateFile), 'utf8');
   if (chatTemplate !== null && chatTemplateSha256 !== undefined && sha256Hex(chatTemplate) !== chatTemplateSha256)
     throw new Error(`model '${id}': the chat template is not the one that chatTemplateSha256 names`);
-  return openLlamaModel(
-    {
-      id,
-      file: resolve(base, model.file),
-      sha256: model.sha256,
-      chatTemplate,
-      ...(approvedTemplateSha256 === undefined ? {} : { approvedTemplateSha256 }),
-      contextSize: model.contextSize,
-      parallel: model.parallel,
-      maxOutputTokens: Math.min(model.maxOutputTokens, model.contextSize),
-      threads: model.threads ?? availableParallelism(),
-      gpu: model.gpu,
-      ...(model.cudaDevices === undefined ? {} : { devices: model.cudaDevices }),
-      kvType: model.kvType,
-      flashAttention: model.flashAttention,
-    },
-    deps,
-  );
+  return {
+    id,
+    file: resolve(base, model.file),
+    sha256: model.sha256,
+    chatTemplate,
+    ...(approvedTemplateSha256 === undefined ? {} : { approvedTemplateSha256 }),
+    contextSize: model.contextSize,
+    parallel: model.parallel,
+    maxOutputTokens: Math.min(model.maxOutputTokens, model.contextSize),
+    threads: model.threads ?? availableParallelism(),
+    gpu: model.gpu,
+    ...(model.cudaDevices === undefined ? {} : { devices: model.cudaDevices }),
+    kvType: model.kvType,
+    flashAttention: model.flashAttention,
+  };
 }
 
 async function upstreamEngine(id: string, model: UpstreamModelConfig, base: string, deps: EngineDeps): Promise<Engine> {

@@ -37,7 +37,6 @@ import { Problem } from '#kernel/problem.ts';
 import { prometheusMetrics } from '#metrics/metrics.prometheus.ts';
 import { postgresDesiredStates } from '#models/model-state.postgres.ts';
 import { modelRoutes } from '#models/models.routes.ts';
-import { Residency } from '#models/residency.service.ts';
 import { postgresUsage } from '#quota/quota.postgres.ts';
 import { quotaRoutes } from '#quota/quota.routes.ts';
 import { openAuditTree } from './gateway-audit.ts';
@@ -47,6 +46,7 @@ import { engineEvents, openCatalogue } from './gateway-engines.ts';
 import { openIdentity } from './gateway-identity.ts';
 import { openListener } from './gateway-listener.ts';
 import { startRetention } from './gateway-retention.ts';
+import { openModels } from './gateway-models.ts';
 import { type OpenScoring, openScoring } from './gateway-scoring.ts';
 
 export interface GatewayOptions {
@@ -95,13 +95,11 @@ export async function openGateway({ config, base, log }: GatewayOptions): Promis
   );
   const standings = stack.use(new Standings({ checkAll: standingChecker(pools.read), clock }));
 
-  const { engines, classificationOf, sandbox } = await openCatalogue(config, base, {
-    log,
-    clock,
-    onEvent: engineEvents(recorder, log),
-  });
+  const catalogue = await openCatalogue(config, base, { log, clock, onEvent: engineEvents(recorder, log) });
+  const { engines, classificationOf, sandbox } = catalogue;
   stack.defer(() => engines.close());
-  const residency = stack.use(new Residency({ engines, store: postgresDesiredStates(pools.read), recorder, log }));
+  const store = postgresDesiredStates(pools.read);
+  const { residency, tenancy, gpus } = stack.use(await openModels({ config, catalogue, store, recorder, clock, log }));
 
   let scoring: OpenScoring | null = null;
   const access = new AccessControl({
@@ -167,6 +165,8 @@ export async function openGateway({ config, base, log }: GatewayOptions): Promis
     ...chatRoutes({ engine: residency.engine.bind(residency), clock, bodyLimit: config.http.bodyLimit }),
     ...modelRoutes({
       list: () => engines.list(),
+      machine: () => ({ ...tenancy.usage(), sandbox: sandbox?.level ?? null, gpus: gpus.gpus() }),
+      estimateOf: tenancy.estimateOf.bind(tenancy),
       mayUse: (principal: Principal, id) => access.decide(principal, 'infer', { type: 'model', id }).allowed,
       classificationOf: (id) => classificationOf(id) ?? 0,
       desiredOf: residency.desiredOf.bind(residency),
