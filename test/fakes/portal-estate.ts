@@ -87,6 +87,20 @@ export class PortalEstate {
     };
   }
 
+  /** `GET /admin/models/events`: the whole, whenever it is different. */
+  follow(response: Call['response']): void {
+    response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-store' });
+    let told = '';
+    const tell = () => {
+      const text = JSON.stringify(this.list());
+      if (text !== told) response.write(`data: ${text}\n\n`);
+      told = text;
+    };
+    tell();
+    const timer = setInterval(tell, 100);
+    response.on('close', () => clearInterval(timer));
+  }
+
   /** `POST /admin/models/{id}/{verb}` */
   change(call: Call) {
     const [, id = '', verb = ''] = /^\/admin\/models\/([^/]+)\/(\w+)$/.exec(call.url.pathname) ?? [];
