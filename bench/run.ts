@@ -16,6 +16,11 @@ const BENCHMARKS: Readonly<Record<string, { readonly about: string; readonly loa
     about: '`audit verify` of a million records, or of as many as are named: records a second and memory (3 minutes)',
     load: async () => (await import('./audit-verify.ts')).runAuditVerify,
   },
+  'gguf-mutations': {
+    about:
+      '10,000 spoilt model files, or as many as are named: refused, loaded, or the end of a disposable process (10 minutes)',
+    load: async () => (await import('./gguf-mutations.ts')).runGgufMutations,
+  },
 };
 
 const [name, ...rest] = process.argv.slice(2);
