@@ -61,7 +61,7 @@ export async function openCatalogue(config: Config, base: string, deps: EngineDe
     else if (local !== null) {
       const spec = await localSpec(id, model, folder);
       specs.set(id, spec);
-      engines.push([id, openLlamaModel(spec, local)]);
+      engines.push([id, openLlamaModel(spec, { ...local, limits: { maxQueue: model.maxQueue } })]);
     }
   }
   const classificationOf = (model: string) => classifications.get(model) ?? null;
@@ -79,7 +79,13 @@ export async function openCatalogue(config: Config, base: string, deps: EngineDe
   };
 }
 
-const BUILT_IN_HABITS = { classification: 0, gpu: 'auto', kvType: 'f16', flashAttention: 'auto' } as const;
+const BUILT_IN_HABITS = {
+  classification: 0,
+  maxQueue: 64,
+  gpu: 'auto',
+  kvType: 'f16',
+  flashAttention: 'auto',
+} as const;
 
 async function localDeps(config: Config, base: string, deps: EngineDeps): Promise<LocalDeps> {
   const catalogue = sha256Hex(JSON.stringify(config.models ?? BUILT_IN_MODEL));
@@ -141,7 +147,7 @@ async function upstreamEngine(id: string, model: UpstreamModelConfig, base: stri
       ...(apiKeyFile === undefined ? {} : { apiKey: (await readFile(resolve(base, apiKeyFile), 'utf8')).trim() }),
       ...(caFile === undefined ? {} : { ca: await readFile(resolve(base, caFile), 'utf8') }),
     },
-    deps,
+    { ...deps, limits: { maxQueue: model.maxQueue } },
   );
 }
 

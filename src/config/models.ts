@@ -17,6 +17,13 @@ const common = {
     .max(1_048_576)
     .default(1024)
     .describe('Longest answer when the caller names no limit.'),
+  maxQueue: z
+    .number()
+    .int()
+    .min(0)
+    .max(10_000)
+    .default(64)
+    .describe('Requests that may wait for a place; the next one is told to come back later.'),
 };
 
 const Digest = z.string().regex(/^[0-9a-f]{64}$/);
