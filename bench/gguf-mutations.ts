@@ -28,6 +28,8 @@ class Loader {
   #child: ChildProcess | null = null;
 
   async attempt(file: string): Promise<'loaded' | 'refused' | 'killed' | 'stuck'> {
+    // One that ended after its answer, while it tidied up, is replaced like any other.
+    if (this.#child !== null && isGone(this.#child)) this.#child = null;
     this.#child ??= await this.#start();
     const child = this.#child;
     const { promise, resolve } = Promise.withResolvers<'loaded' | 'refused' | 'killed' | 'stuck'>();
@@ -35,7 +37,7 @@ class Loader {
     const hear = (said: unknown) => resolve(said === 'loaded' ? 'loaded' : 'refused');
     const gone = () => resolve('killed');
     child.once('message', hear).once('exit', gone);
-    child.send(file);
+    child.send(file, () => {});
     const found = await promise;
     clearTimeout(timer);
     child.off('message', hear).off('exit', gone);
@@ -47,9 +49,12 @@ class Loader {
   }
 
   async #start(): Promise<ChildProcess> {
-    const child = fork(LOADER, [], { stdio: ['ignore', 'ignore', 'ignore', 'ipc'] });
-    await once(child, 'message');
-    return child;
+    for (let tries = 0; tries < 3; tries++) {
+      const child = fork(LOADER, [], { stdio: ['ignore', 'ignore', 'ignore', 'ipc'] });
+      await Promise.race([once(child, 'message'), once(child, 'exit')]);
+      if (!isGone(child)) return child;
+    }
+    throw new Error('the loader does not start');
   }
 
   close(): void {
@@ -57,8 +62,15 @@ class Loader {
   }
 }
 
+const isGone = ({ exitCode, signalCode }: ChildProcess): boolean => exitCode !== null || signalCode !== null;
+
 /** @param engineEvery of what our check lets through, each so manieth is loaded by the real engine */
-export async function tryMutations(seed: number, count: number, engineEvery: number): Promise<MutationFigures> {
+export async function tryMutations(
+  seed: number,
+  count: number,
+  engineEvery: number,
+  tell: () => void = () => undefined,
+): Promise<MutationFigures> {
   const sound = await readFile(SOUND);
   const folder = await mkdtemp(join(tmpdir(), 'strongroom-mutations-'));
   const figures: MutationFigures = { refusedByUs: 0, refusedByEngine: 0, loaded: 0, killed: [], stuck: [], broke: [] };
@@ -66,6 +78,7 @@ export async function tryMutations(seed: number, count: number, engineEvery: num
   let passed = 0;
   try {
     for (const mutation of mutations(sound, headerOf(sound, 'blk.0.ffn_down.weight'), seed, count)) {
+      tell();
       if (!(await passes(mutation, figures))) continue;
       if (passed++ % engineEvery !== 0) continue;
       const file = join(folder, 'spoilt.gguf');
@@ -96,7 +109,10 @@ async function passes({ name, bytes }: Mutation, figures: MutationFigures): Prom
 }
 
 export async function runGgufMutations([count = '10000', seed = '7']: readonly string[]): Promise<void> {
-  const figures = await tryMutations(Number(seed), Number(count), 1);
+  let done = 0;
+  const figures = await tryMutations(Number(seed), Number(count), 1, () => {
+    if (++done % 1000 === 0) process.stderr.write(`${done}\n`);
+  });
   const { killed, stuck, broke, ...numbers } = figures;
   process.stdout.write(
     `${JSON.stringify({ count: Number(count), seed: Number(seed), ...numbers, killed: killed.length, stuck: stuck.length, broke: broke.length })}\n`,
