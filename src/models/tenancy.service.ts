@@ -185,7 +185,7 @@ export class Tenancy implements AsyncDisposable {
   #bring(occupant: Occupant): void {
     const engine = this.#deps.engines.get(occupant.id);
     if (engine === undefined) return;
-    const action = occupant.waiting > 0 && occupant.called === 'no' ? 'model.woken' : 'model.loaded';
+    const action = occupant.waiting > 0 && occupant.called !== 'room' ? 'model.woken' : 'model.loaded';
     occupant.residence = 'coming';
     occupant.called = 'no';
     occupant.failure = null;

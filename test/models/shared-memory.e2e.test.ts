@@ -9,6 +9,8 @@ import { firstAdmin, type Person, stepped } from '../identity/people.ts';
 const ROOM_FOR_ONE = 240_000_000;
 const CLIENTS = 32;
 const LONG = 300;
+/** So long that nobody hears its end. */
+const ENDLESS = 3900;
 
 interface Heard {
   readonly id: string;
@@ -30,7 +32,7 @@ describe('two models share memory for one', () => {
       engine: { ramBytes: ROOM_FOR_ONE, drainSeconds: 5, maxWaitMs: 120_000 },
       models: {
         says: await demoEntry({ parallel: 4 }),
-        endless: await madeEntry(folder, 'endless', { loop: true }, { parallel: 4 }),
+        endless: await madeEntry(folder, 'endless', { loop: true }, { parallel: 4, contextSize: 4096 }),
         third: await madeEntry(folder, 'third', { say: ['A third ', 'model.'] }),
       },
     }));
@@ -55,7 +57,7 @@ describe('two models share memory for one', () => {
         messages: [{ role: 'user', content: 'What are you?' }],
         stream: true,
         stream_options: { include_usage: true },
-        max_tokens: model === 'endless' ? LONG : 100,
+        max_tokens: model !== 'endless' ? 100 : hangUpAfter < LONG ? ENDLESS : LONG,
         temperature: 0,
       },
     });
@@ -119,7 +121,8 @@ describe('two models share memory for one', () => {
 
     for (const heard of all) {
       const { outcome, event } = await gateway.outcome(heard.id);
-      assert.equal(outcome, heard.error === null ? 'completed' : 'failed');
+      // Whoever was still on his way into the child that died has cost nothing, and gets his request back.
+      assert.equal(outcome, heard.error === null ? 'completed' : heard.status === 200 ? 'failed' : 'not_run');
       const recorded = Number(event['completion_tokens'] ?? 0);
       if (heard.error === null) assert.equal(recorded, heard.tokens);
       else assert.ok(recorded >= heard.pieces, `${recorded} recorded, ${heard.pieces} pieces were shown`);
@@ -127,8 +130,8 @@ describe('two models share memory for one', () => {
     if (left.error === null) {
       const { outcome, event } = await gateway.outcome(left.id);
       assert.equal(outcome, 'client_closed');
-      assert.ok(Number(event['completion_tokens']) >= left.pieces && Number(event['completion_tokens']) < LONG);
-    } else assert.equal((await gateway.outcome(left.id)).outcome, 'failed');
+      assert.ok(Number(event['completion_tokens']) >= left.pieces && Number(event['completion_tokens']) < ENDLESS);
+    } else assert.equal((await gateway.outcome(left.id)).outcome, left.status === 200 ? 'failed' : 'not_run');
 
     await eventually(async () => (await modelOf('third')).state === 'ready');
     const answer = await client('third');
