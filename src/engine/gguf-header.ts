@@ -151,7 +151,8 @@ async function readEntry(reader: HeaderReader, key: string, found: Metadata, lim
   const items = await reader.count(key, limits.arrayItems);
   if (key === 'tokenizer.ggml.tokens') found.vocabulary = items;
   if (itemType === STRING) {
-    for (let i = 0; i < items; i++) await reader.skip(await reader.count(key, limits.stringBytes));
+    if (key === 'tokenizer.ggml.tokens') await readTokens(reader, items);
+    else for (let i = 0; i < items; i++) await reader.skip(await reader.count(key, limits.stringBytes));
     return;
   }
   const bytes = SCALAR_BYTES[itemType];
@@ -166,6 +167,21 @@ async function readEntry(reader: HeaderReader, key: string, found: Metadata, lim
     Array.from({ length: items }, (_, at) => scalar(view, itemType, at * bytes)),
   );
 }
+
+/** llama.cpp asserts that no two tokens are spelt alike. */
+async function readTokens(reader: HeaderReader, items: number): Promise<void> {
+  const known = new Set<string>();
+  for (let i = 0; i < items; i++) {
+    const view = await reader.take(await reader.count('tokenizer.ggml.tokens', MOST_TOKEN_BYTES));
+    // Byte for byte: many tokens are no UTF-8, and must not be taken for each other.
+    const token = bytewise.decode(view);
+    if (known.has(token)) throw new GgufFault(`token ${i}: spelt like another`);
+    known.add(token);
+  }
+}
+
+const MOST_TOKEN_BYTES = 16 * 1024;
+const bytewise = new TextDecoder('latin1');
 
 /** The types 0 to 12 of the format, in its order. */
 const SCALARS: readonly (((view: DataView, at: number) => number) | undefined)[] = [

@@ -94,6 +94,13 @@ describe('checkGguf', () => {
     await assert.rejects(check(foreign), /1024 of 1024 tokens/);
   });
 
+  it('refuses two tokens that are spelt alike', async () => {
+    const bytes = Buffer.from(demo);
+    const letter = bytes.indexOf(Buffer.of(1, 0, 0, 0, 0, 0, 0, 0, 0x61), bytes.indexOf('tokenizer.ggml.tokens'));
+    bytes.write('b', letter + 8);
+    await assert.rejects(check(bytes), /spelt like another/);
+  });
+
   it('refuses tensors of unknown types, askew, or past the end', async () => {
     const name = 'blk.0.ffn_down.weight';
     const behind = demo.indexOf(name) + name.length + 4 + 16;

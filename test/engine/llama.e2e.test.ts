@@ -260,6 +260,8 @@ describe('an engine that runs for ever', () => {
       await until(() => engine.status().state !== 'loading');
     }
     await assert.rejects(answer(engine), failure('engine_failed', /again and again/));
+    await assert.rejects(engine.load(), failure('engine_failed', /in quarantine/));
+    engine.pardon();
     await engine.load();
     assert.equal((await answer(engine, { maxTokens: 2 })).reason, 'length');
   });
