@@ -41,12 +41,12 @@ import { postgresUsage } from '#quota/quota.postgres.ts';
 import { quotaRoutes } from '#quota/quota.routes.ts';
 import { openAuditTree } from './gateway-audit.ts';
 import { openDatabase, openPools, orUnavailable, PROGRAM } from './gateway-database.ts';
-import { watchGrowth } from './gateway-growth.ts';
 import { engineEvents, openCatalogue } from './gateway-engines.ts';
+import { watchGrowth } from './gateway-growth.ts';
 import { openIdentity } from './gateway-identity.ts';
 import { openListener } from './gateway-listener.ts';
-import { startRetention } from './gateway-retention.ts';
 import { openModels } from './gateway-models.ts';
+import { startRetention } from './gateway-retention.ts';
 import { type OpenScoring, openScoring } from './gateway-scoring.ts';
 
 export interface GatewayOptions {
