@@ -29,6 +29,11 @@ const BENCHMARKS: Readonly<Record<string, { readonly about: string; readonly loa
     about: 'a day of 500,000 requests by 1,000 users with quotas, a gateway killed in the middle, then `audit verify`',
     load: async () => (await import('./day.ts')).runDay,
   },
+  'gguf-mutations': {
+    about:
+      '10,000 spoilt model files, or as many as are named: refused, loaded, or the end of a disposable process (10 minutes)',
+    load: async () => (await import('./gguf-mutations.ts')).runGgufMutations,
+  },
 };
 
 const [name, ...rest] = process.argv.slice(2);

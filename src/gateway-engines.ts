@@ -1,15 +1,26 @@
-import { readFile } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import type { ResourceAttributes } from '#access/access.ts';
+import { SYSTEM } from '#audit/event.ts';
+import type { Recorder } from '#audit/recorder.ts';
 import { processEnvironment } from '#config/load.ts';
 import type { LocalModelConfig, UpstreamModelConfig } from '#config/models.ts';
 import type { Config } from '#config/schema.ts';
 import { EngineRegistry } from '#engine/catalogue.ts';
 import type { Engine } from '#engine/engine.ts';
+import { openFileMemory } from '#engine/file-memory.files.ts';
+import type { FileMemory } from '#engine/file-memory.ts';
+import { estimateFile } from '#engine/gguf-file.files.ts';
+import type { MemoryEstimate } from '#engine/memory-estimate.ts';
 import { openLlamaModel } from '#engine/model.llama.ts';
 import { openUpstreamModel } from '#engine/model.upstream.ts';
+import type { LlamaModelSpec } from '#engine/model-spec.ts';
+import type { EngineEvent } from '#engine/port.llama.ts';
+import { openSandbox, type Sandbox } from '#engine/sandbox.system.ts';
+import type { SandboxChoice } from '#engine/sandbox.ts';
 import type { Clock } from '#kernel/clock.ts';
+import { sha256Hex } from '#kernel/id.ts';
 import type { Log } from '#kernel/log.ts';
 import { BUILT_IN_MODEL } from '#models/built-in.ts';
 import { PROGRAM } from './gateway-database.ts';
@@ -18,48 +29,110 @@ export interface Catalogue {
   readonly engines: EngineRegistry;
   /** Null for a model that is not in the catalogue. */
   readonly attributesOf: (model: string) => ResourceAttributes | null;
+  /** What a model of ours will take, from its header; null for one that runs elsewhere or can't be read. */
+  readonly estimate: (model: string) => Promise<MemoryEstimate | null>;
+  readonly usesGpu: (model: string) => boolean;
+  /** Null where no model runs on this machine. */
+  readonly sandbox: SandboxChoice | null;
 }
 
 interface EngineDeps {
   readonly log: Log;
   readonly clock: Clock;
+  readonly onEvent: (event: EngineEvent) => void;
+}
+
+/** What an engine's child needs beside its model. */
+interface LocalDeps extends EngineDeps {
+  readonly sandbox: Sandbox;
+  readonly files: FileMemory;
 }
 
 /** Opens every model of the catalogue behind its engine. Nothing is loaded yet. @throws Error for an unreadable file. */
-export async function openCatalogue({ models }: Config, base: string, deps: EngineDeps): Promise<Catalogue> {
+export async function openCatalogue(config: Config, base: string, deps: EngineDeps): Promise<Catalogue> {
+  const { models } = config;
+  const hasOwn = models === undefined || Object.values(models).some((model) => !('upstream' in model));
+  const local = hasOwn ? await localDeps(config, base, deps) : null;
   const attributes = new Map<string, ResourceAttributes>();
   const engines: [string, Engine][] = [];
-  if (models === undefined) {
-    const { id, ...builtIn } = BUILT_IN_MODEL;
-    attributes.set(id, { classification: 0, owner: '' });
-    const model = { ...builtIn, classification: 0, ownerDepartment: '', gpu: 'auto' } as const;
-    engines.push([id, await localEngine(id, model, PROGRAM, deps)]);
-  }
-  for (const [id, model] of Object.entries(models ?? {})) {
+  const specs = new Map<string, LlamaModelSpec>();
+  for (const [id, model, folder] of entriesOf(models, base)) {
     attributes.set(id, { classification: model.classification, owner: model.ownerDepartment });
-    engines.push([
-      id,
-      'upstream' in model ? await upstreamEngine(id, model, base, deps) : await localEngine(id, model, base, deps),
-    ]);
+    if ('upstream' in model) engines.push([id, await upstreamEngine(id, model, folder, deps)]);
+    else if (local !== null) {
+      const spec = await localSpec(id, model, folder);
+      specs.set(id, spec);
+      engines.push([id, openLlamaModel(spec, { ...local, limits: { maxQueue: model.maxQueue } })]);
+    }
   }
-  return { engines: new EngineRegistry(engines), attributesOf: (model) => attributes.get(model) ?? null };
+  const estimate = async (model: string) => {
+    const spec = specs.get(model);
+    return spec === undefined ? null : estimateFile(spec);
+  };
+  const usesGpu = (model: string) => !['cpu', undefined].includes(specs.get(model)?.gpu);
+  return {
+    estimate,
+    usesGpu,
+    engines: new EngineRegistry(engines),
+    attributesOf: (model) => attributes.get(model) ?? null,
+    sandbox: local?.sandbox ?? null,
+  };
 }
 
-async function localEngine(id: string, model: LocalModelConfig, base: string, deps: EngineDeps): Promise<Engine> {
-  return openLlamaModel(
-    {
-      id,
-      file: resolve(base, model.file),
-      sha256: model.sha256,
-      chatTemplate: await readFile(resolve(base, model.chatTemplateFile), 'utf8'),
-      contextSize: model.contextSize,
-      parallel: model.parallel,
-      maxOutputTokens: Math.min(model.maxOutputTokens, model.contextSize),
-      threads: model.threads ?? availableParallelism(),
-      gpu: model.gpu,
-    },
-    { ...deps, environment: processEnvironment() },
-  );
+const BUILT_IN_HABITS = {
+  classification: 0,
+  ownerDepartment: '',
+  maxQueue: 64,
+  gpu: 'auto',
+  kvType: 'f16',
+  flashAttention: 'auto',
+} as const;
+
+async function localDeps(config: Config, base: string, deps: EngineDeps): Promise<LocalDeps> {
+  const catalogue = sha256Hex(JSON.stringify(config.models ?? BUILT_IN_MODEL));
+  return {
+    ...deps,
+    sandbox: await findSandbox(config, base, deps.log),
+    files: await openFileMemory(resolve(base, config.dataDir), catalogue, deps.clock, deps.log),
+  };
+}
+
+/** Each model with the folder that its paths refer to. */
+function entriesOf(models: Config['models'], base: string): [string, LocalModelConfig | UpstreamModelConfig, string][] {
+  if (models !== undefined) return Object.entries(models).map(([id, model]) => [id, model, base]);
+  const { id, ...builtIn } = BUILT_IN_MODEL;
+  return [[id, { ...builtIn, ...BUILT_IN_HABITS }, PROGRAM]];
+}
+
+/** The best sandbox of this machine, or of those that the configuration accepts. Also what `doctor` shows. */
+export async function findSandbox(config: Config, base: string, log: Log): Promise<Sandbox> {
+  const folder = resolve(base, config.dataDir);
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  const own = config.database.url ?? config.database.urlFile;
+  const policy = config.engine.sandbox ?? (own === undefined ? 'preferred' : 'required');
+  return openSandbox(policy, processEnvironment(), folder, log);
+}
+
+async function localSpec(id: string, model: LocalModelConfig, base: string): Promise<LlamaModelSpec> {
+  const { chatTemplateFile, chatTemplateSha256, approvedTemplateSha256 } = model;
+  const chatTemplate = chatTemplateFile === undefined ? null : await readFile(resolve(base, chatTemplateFile), 'utf8');
+  if (chatTemplate !== null && chatTemplateSha256 !== undefined && sha256Hex(chatTemplate) !== chatTemplateSha256)
+    throw new Error(`model '${id}': the chat template is not the one that chatTemplateSha256 names`);
+  return {
+    id,
+    file: resolve(base, model.file),
+    sha256: model.sha256,
+    chatTemplate,
+    ...(approvedTemplateSha256 === undefined ? {} : { approvedTemplateSha256 }),
+    contextSize: model.contextSize,
+    parallel: model.parallel,
+    maxOutputTokens: Math.min(model.maxOutputTokens, model.contextSize),
+    threads: model.threads ?? availableParallelism(),
+    gpu: model.gpu,
+    ...(model.cudaDevices === undefined ? {} : { devices: model.cudaDevices }),
+    kvType: model.kvType,
+    flashAttention: model.flashAttention,
+  };
 }
 
 async function upstreamEngine(id: string, model: UpstreamModelConfig, base: string, deps: EngineDeps): Promise<Engine> {
@@ -75,6 +148,23 @@ async function upstreamEngine(id: string, model: UpstreamModelConfig, base: stri
       ...(apiKeyFile === undefined ? {} : { apiKey: (await readFile(resolve(base, apiKeyFile), 'utf8')).trim() }),
       ...(caFile === undefined ? {} : { ca: await readFile(resolve(base, caFile), 'utf8') }),
     },
-    deps,
+    { ...deps, limits: { maxQueue: model.maxQueue } },
   );
 }
+
+/** A crash or a quarantine is nobody's act: on the record as the gateway's own. */
+export const engineEvents = (recorder: Recorder, log: Log) => (event: EngineEvent) => {
+  const facts =
+    event.type === 'crashed' ? { how: event.how, deaths: event.deaths } : { how: event.how, sha256: event.digest };
+  recorder
+    .record({
+      kind: 'system',
+      actor: SYSTEM,
+      action: `model.${event.type}`,
+      resource: `model:${event.model}`,
+      outcome: 'completed',
+      request: null,
+      facts,
+    })
+    .catch((error: unknown) => log.warn('not recorded', { model: event.model, error }));
+};

@@ -33,14 +33,14 @@ import { Problem } from '#kernel/problem.ts';
 import { prometheusMetrics } from '#metrics/metrics.prometheus.ts';
 import { postgresDesiredStates } from '#models/model-state.postgres.ts';
 import { modelRoutes } from '#models/models.routes.ts';
-import { Residency } from '#models/residency.service.ts';
 import { openAccess } from './gateway-access.ts';
 import { openAuditTree } from './gateway-audit.ts';
 import { openDatabase, openPools, orUnavailable } from './gateway-database.ts';
-import { openCatalogue } from './gateway-engines.ts';
+import { engineEvents, openCatalogue } from './gateway-engines.ts';
 import { watchGrowth } from './gateway-growth.ts';
 import { openIdentity } from './gateway-identity.ts';
 import { openListener } from './gateway-listener.ts';
+import { openModels } from './gateway-models.ts';
 import { openQuotas } from './gateway-quota.ts';
 import { startRetention } from './gateway-retention.ts';
 import { type OpenScoring, openScoring } from './gateway-scoring.ts';
@@ -91,9 +91,11 @@ export async function openGateway({ config, base, log }: GatewayOptions): Promis
   );
   const standings = stack.use(new Standings({ checkAll: standingChecker(pools.read), clock }));
 
-  const { engines, attributesOf } = await openCatalogue(config, base, { log, clock });
+  const catalogue = await openCatalogue(config, base, { log, clock, onEvent: engineEvents(recorder, log) });
+  const { engines, attributesOf, sandbox } = catalogue;
   stack.defer(() => engines.close());
-  const residency = stack.use(new Residency({ engines, store: postgresDesiredStates(pools.read), recorder, log }));
+  const store = postgresDesiredStates(pools.read);
+  const { residency, tenancy, gpus } = stack.use(await openModels({ config, catalogue, store, recorder, clock, log }));
 
   let scoring: OpenScoring | null = null;
   const policy = await openAccess({
@@ -164,6 +166,8 @@ export async function openGateway({ config, base, log }: GatewayOptions): Promis
     ...chatRoutes({ engine: residency.engine.bind(residency), clock, bodyLimit: config.http.bodyLimit }),
     ...modelRoutes({
       list: () => engines.list(),
+      machine: () => ({ ...tenancy.usage(), sandbox: sandbox?.level ?? null, gpus: gpus.gpus() }),
+      estimateOf: tenancy.estimateOf.bind(tenancy),
       mayUse: (principal: Principal, id, address) =>
         access.decide(principal, 'infer', { type: 'model', id }, address).allowed,
       classificationOf: (id) => attributesOf(id)?.classification ?? 0,
@@ -256,6 +260,7 @@ export async function openGateway({ config, base, log }: GatewayOptions): Promis
       audit_key: await tree.verifierKey(),
       audit_memory: tree.guard.firstUse ? 'first use' : `size ${tree.guard.known.size}`,
       node: process.version,
+      sandbox: sandbox === null ? 'none' : `${sandbox.level}, network ${sandbox.network}`,
       models: engines.list().map(({ id, digest }) => `${id} ${digest ?? 'upstream'}`),
     },
   });

@@ -4,6 +4,7 @@ import { acknowledge } from './acknowledge.ts';
 import { exportCommand, keyCommand, receiptCommand, verifyCommand } from './audit.ts';
 import { checkConfig } from './config.ts';
 import { migrateCommand } from './db.ts';
+import { doctor } from './doctor.ts';
 import { followCommand } from './follow.ts';
 import { addHold, listHolds, releaseHold } from './hold.ts';
 import { retainCommand, rotateCheckpointKey } from './keeper.ts';
@@ -104,6 +105,7 @@ const VERBS: readonly Verb[] = [
     'Bring the database up to date, or print the SQL a DBA runs first.',
     migrateCommand,
   ),
+  verb('doctor', '', 'Try what this machine offers: the sandbox of the engine.', doctor),
   verb('keys init', 'DIR', 'Make the keys that a gateway with a database of its own needs.', initKeys),
   verb(
     'keys rotate checkpoint',

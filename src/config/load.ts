@@ -127,8 +127,14 @@ const isUnknown = (issue: z.core.$ZodIssue, key: string): boolean =>
   issue.code === 'unrecognized_keys' && issue.keys.includes(key);
 
 /** What each key allows and the whole does not. */
-function contradictions({ tls, database, keys, identity }: Config): string[] {
+function contradictions({ tls, database, keys, identity, models }: Config): string[] {
   const faults: string[] = [];
+  for (const [id, model] of Object.entries(models ?? {}))
+    if (
+      !('upstream' in model) &&
+      (model.chatTemplateFile === undefined) === (model.approvedTemplateSha256 === undefined)
+    )
+      faults.push(`models.${id}: needs either chatTemplateFile or approvedTemplateSha256`);
   if ((tls.certFile === undefined) !== (tls.keyFile === undefined))
     faults.push('tls: certFile and keyFile belong together');
   if (database.url !== undefined && database.urlFile !== undefined)

@@ -23,20 +23,42 @@ const common = {
     .max(1_048_576)
     .default(1024)
     .describe('Longest answer when the caller names no limit.'),
+  maxQueue: z
+    .number()
+    .int()
+    .min(0)
+    .max(10_000)
+    .default(64)
+    .describe('Requests that may wait for a place; the next one is told to come back later.'),
 };
+
+const Digest = z.string().regex(/^[0-9a-f]{64}$/);
 
 const LocalModel = z.strictObject({
   ...common,
   file: File.describe('GGUF file.'),
-  sha256: z
-    .string()
-    .regex(/^[0-9a-f]{64}$/)
-    .describe('Approved digest of the file; another file is never parsed.'),
-  chatTemplateFile: File.describe('Pinned Jinja chat template; the one inside the model file is not trusted.'),
+  sha256: Digest.describe('Approved digest of the file; another file is never parsed.'),
+  chatTemplateFile: File.optional().describe(
+    'Pinned Jinja chat template; the one inside the model file is not trusted.',
+  ),
+  chatTemplateSha256: Digest.optional().describe('Digest of that file; another one stops the start.'),
+  approvedTemplateSha256: Digest.optional().describe(
+    'In place of chatTemplateFile: the template inside the model file, if its digest is this one.',
+  ),
   contextSize: z.number().int().min(16).max(1_048_576).default(4096).describe('Tokens per conversation.'),
   parallel: z.number().int().min(1).max(64).default(4).describe('Conversations that run at once.'),
   threads: z.number().int().min(1).max(512).optional().describe('CPU threads; default: the cores of this machine.'),
   gpu: z.enum(['auto', 'cuda', 'vulkan', 'cpu']).default('auto').describe('Which processor does the arithmetic.'),
+  cudaDevices: z
+    .string()
+    .regex(/^[\w-]+(,[\w-]+)*$/)
+    .optional()
+    .describe('GPUs that it may use, as CUDA_VISIBLE_DEVICES names them; default: all.'),
+  kvType: z.enum(['f16', 'q8_0', 'q4_0']).default('f16').describe('What keys and values of a context are kept as.'),
+  flashAttention: z
+    .union([z.boolean(), z.literal('auto')])
+    .default('auto')
+    .describe('Whether attention is computed in tiles; a quantised kvType needs it.'),
 });
 
 const UpstreamModel = z.strictObject({

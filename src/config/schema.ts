@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { Access } from './access.ts';
 import { Audit } from './audit.ts';
+import { EngineSettings } from './engine.ts';
 import { Identity } from './identity.ts';
 import { Models } from './models.ts';
 
@@ -111,6 +112,7 @@ export const Config = z.strictObject({
       level: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info').describe('Least level of log lines.'),
     })
     .prefault({}),
+  engine: EngineSettings,
   models: Models,
 });
 export type Config = z.infer<typeof Config>;

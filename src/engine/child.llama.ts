@@ -3,7 +3,7 @@
  * a hostile file, template or grammar can break ends here.
  */
 import { createHash } from 'node:crypto';
-import { type FileHandle, open, writeFile } from 'node:fs/promises';
+import { type FileHandle, open } from 'node:fs/promises';
 import {
   getLlama,
   type Llama,
@@ -15,7 +15,8 @@ import {
 } from 'node-llama-cpp';
 import { BatchFigures, Driver } from './driver.llama.ts';
 import { Generation, type GenerationTools, Refusal } from './generation.llama.ts';
-import { checkGguf, GgufFault } from './gguf-header.ts';
+import { GgufFault } from './gguf-figures.ts';
+import { checkGguf, type GgufFacts } from './gguf-header.ts';
 import { openPromptRenderer } from './prompt.llama.ts';
 import { type ChildMessage, type LoadFailure, type LoadMessage, readParentMessage } from './protocol.contract.ts';
 
@@ -45,22 +46,40 @@ interface Loaded {
   readonly build: string;
 }
 
+/** Often enough for a bar, seldom enough to cost nothing. */
+const PROGRESS_MS = 200;
+
 /** @throws LoadError when the bytes are not the approved ones */
 async function verify(file: FileHandle, sha256: string): Promise<void> {
   const hash = createHash('sha256');
+  const { size } = await file.stat();
+  let [read, told] = [0, now()];
   for await (const chunk of file.createReadStream({ start: 0, autoClose: false, highWaterMark: 1 << 20 })) {
     hash.update(chunk);
+    read += chunk.length;
+    if (now() - told < PROGRESS_MS) continue;
+    told = now();
+    send({ t: 'progress', phase: 'verify', done: Math.min(1, read / size) });
   }
   const found = hash.digest('hex');
   if (found !== sha256) throw new LoadError('digest_mismatch', `the file's SHA-256 is ${found}`);
 }
 
-async function checkHeader(file: FileHandle): Promise<void> {
+async function checkHeader(file: FileHandle): Promise<GgufFacts> {
   const readAt = async (offset: number, length: number) => {
     const { buffer, bytesRead } = await file.read(Buffer.allocUnsafe(length), 0, length, offset);
     return buffer.subarray(0, bytesRead);
   };
-  await checkGguf(readAt, (await file.stat()).size);
+  return checkGguf(readAt, (await file.stat()).size);
+}
+
+/** The pinned one, or the file's own where an admin approved exactly that. */
+function templateOf({ chatTemplate, approvedTemplateSha256 }: LoadMessage, own: string | null): string {
+  if (chatTemplate !== null) return chatTemplate;
+  const found = own === null ? 'none' : createHash('sha256').update(own).digest('hex');
+  if (own === null || found !== approvedTemplateSha256)
+    throw new LoadError('template', `the SHA-256 of the file's own template is ${found}`);
+  return own;
 }
 
 async function openBackend(message: LoadMessage): Promise<Llama> {
@@ -85,14 +104,18 @@ async function load(message: LoadMessage): Promise<Loaded> {
   await using file = await open(message.file).catch((error: Error) => {
     throw new LoadError('unreadable', error.message);
   });
-  await verify(file, message.sha256);
+  if (!message.verified) await verify(file, message.sha256);
   send({ t: 'verified' });
-  await checkHeader(file);
+  const facts = await checkHeader(file);
+  const template = templateOf(message, facts.chatTemplate);
 
   const llama = await openBackend(message);
-  // By descriptor, so that the bytes parsed are those of the file that was verified, wherever its name points by now.
-  const modelPath = process.platform === 'linux' ? `/proc/self/fd/${file.fd}` : message.file;
-  const model = await llama.loadModel({ modelPath });
+  // The parent's open file, so that the bytes parsed are those that were verified, wherever its name points by now.
+  const model = await llama.loadModel({
+    modelPath: message.file,
+    checkTensors: message.probe,
+    onLoadProgress: throttled((done) => send({ t: 'progress', phase: 'load', done })),
+  });
   if (message.contextSize > model.trainContextSize) {
     throw new LoadError('context_too_large', `the model was trained for ${model.trainContextSize} tokens`);
   }
@@ -103,14 +126,18 @@ async function load(message: LoadMessage): Promise<Loaded> {
     batchSize: BATCH_SIZE,
     threads: message.threads,
     batching: { itemPrioritizationStrategy: figures.inOrder },
+    flashAttention: message.flashAttention,
+    experimentalKvCacheKeyType: KV_TYPES[message.kvType],
+    experimentalKvCacheValueType: KV_TYPES[message.kvType],
     failedCreationRemedy: false,
   });
-  const prompts = openPromptRenderer(model, message.chatTemplate);
+  const prompts = openPromptRenderer(model, template);
+  let outlet = send;
   const driver = new Driver({
     sequences: sequencesOf(context, message.parallel),
     prefillChunk: message.prefillChunk,
     batchSize: BATCH_SIZE,
-    send,
+    send: (words) => outlet(words),
     now,
     report,
   });
@@ -118,8 +145,48 @@ async function load(message: LoadMessage): Promise<Loaded> {
     const { batches, sequences, largestBatch } = figures;
     send({ t: 'beat', steps: driver.steps, batches, sequences, largestBatch });
   }, BEAT_MS);
-  const tools = { model, prompts, contextSize: message.contextSize, grammar: grammarCache(llama), send, now };
+  const grammar = grammarCache(llama);
+  const tools = {
+    model,
+    prompts,
+    contextSize: message.contextSize,
+    grammar,
+    send: (words: ChildMessage) => outlet(words),
+    now,
+  };
+  if (message.probe) {
+    await makeOneToken(driver, tools, (listener) => {
+      outlet = listener;
+    });
+  }
   return { driver, tools, backend: llama.gpu || 'cpu', build: llama.llamaCppRelease.release };
+}
+
+/** The library's names for what keys and values are kept as. */
+const KV_TYPES = { f16: 'F16', q8_0: 'Q8_0', q4_0: 'Q4_0' } as const;
+
+function throttled(tell: (done: number) => void): (done: number) => void {
+  let told = now();
+  return (done) => {
+    if (now() - told < PROGRESS_MS) return;
+    told = now();
+    tell(Math.min(1, Math.max(0, done)));
+  };
+}
+
+/** One token, through everything that an answer goes through. What is wrong with the weights shows here or never. */
+function makeOneToken(driver: Driver, tools: GenerationTools, hear: (listener: typeof send) => void): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  hear((message) => {
+    if (message.t === 'finished') resolve();
+    if (message.t === 'failed') reject(new Error(message.message));
+  });
+  const sampling = { maxTokens: 1, temperature: 0, topP: 1, seed: 0, stop: [], grammar: null, stream: false };
+  const messages = [{ role: 'user' as const, content: 'x' }];
+  driver.add(
+    new Generation({ t: 'generate', id: 1, subject: '', messages, ...sampling, credit: tools.contextSize }, tools),
+  );
+  return promise;
 }
 
 /** Handed out in ascending order of their ids. */
@@ -154,7 +221,7 @@ async function receive(value: unknown): Promise<void> {
   if (message.t === 'load') {
     try {
       loaded = await load(message);
-      send({ t: 'ready', backend: loaded.backend, build: loaded.build });
+      send(message.probe ? { t: 'probed' } : { t: 'ready', backend: loaded.backend, build: loaded.build });
     } catch (error) {
       report(error);
       // The parent ends this process when it has read why.
@@ -180,9 +247,6 @@ async function receive(value: unknown): Promise<void> {
     send({ t: 'failed', id: message.id, code: refused ? error.code : 'invalid_parameter', message: text });
   }
 }
-
-// Memory runs out: this process goes before the gateway and before Postgres.
-writeFile('/proc/self/oom_score_adj', '1000').catch(() => {});
 
 process.on('message', (value) => {
   receive(value).catch((error: unknown) => {

@@ -94,6 +94,12 @@ export type GenerationEvent =
 
 export type ModelState = 'unloaded' | 'loading' | 'ready' | 'failed';
 
+/** How far a load is; `done` from 0 to 1. */
+export interface LoadProgress {
+  readonly phase: 'verify' | 'probe' | 'load';
+  readonly done: number;
+}
+
 /** What is known of a model at this moment. No path, no URL: an analyst may see this. */
 export interface ModelStatus {
   readonly id: string;
@@ -115,6 +121,11 @@ export interface ModelStatus {
   readonly pid: number | null;
   /** How often the child has died since the gateway started. */
   readonly restarts: number;
+  readonly progress: LoadProgress | null;
+  /** Why its file is not loaded until an admin says so; null while it is not in quarantine. */
+  readonly quarantine: string | null;
+  /** Bytes of memory that its child was measured to take, the last time it ran; null where it never did. */
+  readonly memory: number | null;
 }
 
 /**
@@ -133,6 +144,8 @@ export interface Engine {
   status(): ModelStatus;
   /** Brings the model into memory. Resolves when it is ready; rejects with a Problem when it can't be. */
   load(): Promise<void>;
+  /** Lifts the quarantine of its file, if there is one: an admin wants it tried again. */
+  pardon(): void;
   /** Ends running generations with `engine_failed` and frees everything. Idempotent. */
   close(): Promise<void>;
 }

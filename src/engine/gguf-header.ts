@@ -1,3 +1,5 @@
+import { checkFigures, GgufFault, TENSOR_TYPES } from './gguf-figures.ts';
+
 /**
  * A bounded reader of GGUF headers. It runs in the child before any other parser sees the file: the library's own reader
  * takes any count and any length at its word and can be made to allocate or loop without end (engine.md, section 4).
@@ -22,28 +24,13 @@ export const GGUF_LIMITS: GgufLimits = {
 /** Reads exactly so many bytes from the file's place, or fewer at its end. */
 export type ReadAt = (offset: number, length: number) => Promise<Uint8Array>;
 
-export class GgufFault extends Error {}
-
 const STRING = 8;
 const ARRAY = 9;
 /** Bytes of the scalar types 0 to 12; strings and arrays have none. */
 const SCALAR_BYTES: readonly (number | undefined)[] = [1, 1, 2, 2, 4, 4, 4, 1, undefined, undefined, 8, 8, 8];
 const WINDOW = 256 * 1024;
-
-/**
- * Figures that llama.cpp asserts on instead of checking: with a value outside, or with none, the process would abort.
- */
-const REQUIRED_FIGURES: Readonly<Record<string, readonly [least: number, most: number]>> = {
-  block_count: [1, 4096],
-  embedding_length: [1, 1_048_576],
-  context_length: [1, 1 << 30],
-};
-/** May be one figure or one per layer; checked where it is one. */
-const OPTIONAL_FIGURES: Readonly<Record<string, readonly [least: number, most: number]>> = {
-  'attention.head_count': [1, 65_536],
-  'attention.head_count_kv': [1, 65_536],
-  feed_forward_length: [1, 16_777_216],
-};
+/** Figures are kept of arrays up to this length: one value a layer. */
+const MOST_LAYERS = 4096;
 
 class HeaderReader {
   readonly #readAt: ReadAt;
@@ -75,6 +62,11 @@ class HeaderReader {
     for (let left = length; left > 0; left -= WINDOW) await this.take(Math.min(left, WINDOW));
   }
 
+  /** Where the next byte is read. */
+  get offset(): number {
+    return this.#offset;
+  }
+
   async u32(): Promise<number> {
     return (await this.take(4)).getUint32(0, true);
   }
@@ -91,12 +83,31 @@ class HeaderReader {
   }
 }
 
+/** What the header says, as far as we need it. */
+export interface GgufFacts {
+  readonly architecture: string;
+  /** Numbers and short arrays of numbers by name, without the architecture's prefix where they have it. */
+  readonly figures: ReadonlyMap<string, readonly number[]>;
+  /** The template inside the file, if any. It is not trusted; an admin may have approved its digest. */
+  readonly chatTemplate: string | null;
+  readonly vocabulary: number;
+  /** Bytes of all tensors together. */
+  readonly tensorBytes: number;
+}
+
+interface Metadata {
+  architecture: string;
+  chatTemplate: string | null;
+  vocabulary: number;
+  readonly values: Map<string, readonly number[]>;
+}
+
 /**
  * Checks header, metadata and tensor table.
  *
  * @throws GgufFault that says what is wrong
  */
-export async function checkGguf(readAt: ReadAt, size: number, limits: GgufLimits = GGUF_LIMITS): Promise<void> {
+export async function checkGguf(readAt: ReadAt, size: number, limits: GgufLimits = GGUF_LIMITS): Promise<GgufFacts> {
   const reader = new HeaderReader(readAt, limits);
   if ((await reader.u32()) !== 0x46554747) throw new GgufFault('not a GGUF file');
   const version = await reader.u32();
@@ -105,60 +116,136 @@ export async function checkGguf(readAt: ReadAt, size: number, limits: GgufLimits
   const entries = await reader.count('metadata entries', limits.entries);
   if (tensors === 0) throw new GgufFault('no tensors');
 
-  let architecture = '';
-  const figures = new Map<string, number>();
+  const found: Metadata = { architecture: '', chatTemplate: null, vocabulary: 0, values: new Map() };
+  const keys = new Set<string>();
   for (let i = 0; i < entries; i++) {
     const key = await reader.string('key', 512);
-    const type = await reader.u32();
-    if (type === STRING && key === 'general.architecture') architecture = await reader.string(key, 64);
-    else if (type === 4) figures.set(key, await reader.u32());
-    else await skipValue(reader, type, key, limits);
+    if (keys.has(key)) throw new GgufFault(`${key}: stands there twice`);
+    keys.add(key);
+    await readEntry(reader, key, found, limits);
   }
+  const { architecture, chatTemplate, vocabulary } = found;
   if (!/^[a-z0-9_-]+$/.test(architecture)) throw new GgufFault('no architecture');
-  checkFigures(architecture, figures);
-  for (let i = 0; i < tensors; i++) await checkTensor(reader, size);
+  const figures = new Map<string, readonly number[]>();
+  for (const [key, values] of found.values) figures.set(key.replace(`${architecture}.`, ''), values);
+  checkFigures(figures, tensors, vocabulary);
+  const tensorBytes = await readTensors(reader, tensors, figures, size);
+  return { architecture, figures, chatTemplate, vocabulary, tensorBytes };
 }
 
-async function skipValue(reader: HeaderReader, type: number, key: string, limits: GgufLimits): Promise<void> {
+async function readEntry(reader: HeaderReader, key: string, found: Metadata, limits: GgufLimits): Promise<void> {
+  const type = await reader.u32();
   if (type === STRING) {
-    await reader.skip(await reader.count(key, limits.stringBytes));
+    if (key === 'general.architecture') found.architecture = await reader.string(key, 64);
+    else if (key === 'tokenizer.chat_template') found.chatTemplate = await reader.string(key, MOST_TEMPLATE_BYTES);
+    else await reader.skip(await reader.count(key, limits.stringBytes));
     return;
   }
   if (type !== ARRAY) {
     const bytes = SCALAR_BYTES[type];
     if (bytes === undefined) throw new GgufFault(`${key}: unknown type ${type}`);
-    await reader.skip(bytes);
+    found.values.set(key, [scalar(await reader.take(bytes), type, 0)]);
     return;
   }
   const itemType = await reader.u32();
   const items = await reader.count(key, limits.arrayItems);
+  if (key === 'tokenizer.ggml.tokens') found.vocabulary = items;
   if (itemType === STRING) {
-    for (let i = 0; i < items; i++) await reader.skip(await reader.count(key, limits.stringBytes));
+    if (key === 'tokenizer.ggml.tokens') await readTokens(reader, items);
+    else for (let i = 0; i < items; i++) await reader.skip(await reader.count(key, limits.stringBytes));
     return;
   }
   const bytes = SCALAR_BYTES[itemType];
   if (bytes === undefined) throw new GgufFault(`${key}: array of type ${itemType}`);
-  await reader.skip(bytes * items);
+  if (items > MOST_LAYERS) {
+    await reader.skip(bytes * items);
+    return;
+  }
+  const view = await reader.take(bytes * items);
+  found.values.set(
+    key,
+    Array.from({ length: items }, (_, at) => scalar(view, itemType, at * bytes)),
+  );
 }
 
-function checkFigures(architecture: string, figures: ReadonlyMap<string, number>): void {
-  const within = (name: string, [least, most]: readonly [number, number], required: boolean) => {
-    const value = figures.get(`${architecture}.${name}`);
-    if (value === undefined && !required) return;
-    if (value === undefined || value < least || value > most) throw new GgufFault(`${name}: ${value ?? 'missing'}`);
-  };
-  for (const [name, range] of Object.entries(REQUIRED_FIGURES)) within(name, range, true);
-  for (const [name, range] of Object.entries(OPTIONAL_FIGURES)) within(name, range, false);
+/** llama.cpp asserts that no two tokens are spelt alike. */
+async function readTokens(reader: HeaderReader, items: number): Promise<void> {
+  const known = new Set<string>();
+  for (let i = 0; i < items; i++) {
+    const view = await reader.take(await reader.count('tokenizer.ggml.tokens', MOST_TOKEN_BYTES));
+    // Byte for byte: many tokens are no UTF-8, and must not be taken for each other.
+    const token = bytewise.decode(view);
+    if (known.has(token)) throw new GgufFault(`token ${i}: spelt like another`);
+    known.add(token);
+  }
 }
 
-async function checkTensor(reader: HeaderReader, size: number): Promise<void> {
-  const name = await reader.string('tensor name', 512);
+const MOST_TOKEN_BYTES = 16 * 1024;
+const bytewise = new TextDecoder('latin1');
+
+/** The types 0 to 12 of the format, in its order. */
+const SCALARS: readonly (((view: DataView, at: number) => number) | undefined)[] = [
+  (view, at) => view.getUint8(at),
+  (view, at) => view.getInt8(at),
+  (view, at) => view.getUint16(at, true),
+  (view, at) => view.getInt16(at, true),
+  (view, at) => view.getUint32(at, true),
+  (view, at) => view.getInt32(at, true),
+  (view, at) => view.getFloat32(at, true),
+  (view, at) => view.getUint8(at),
+  undefined,
+  undefined,
+  (view, at) => Number(view.getBigUint64(at, true)),
+  (view, at) => Number(view.getBigInt64(at, true)),
+  (view, at) => view.getFloat64(at, true),
+];
+const scalar = (view: DataView, type: number, at: number): number => SCALARS[type]?.(view, at) ?? Number.NaN;
+const MOST_TEMPLATE_BYTES = 1024 * 1024;
+
+/** Every tensor lies inside the file, aligned, of a known type. @returns bytes of all of them */
+async function readTensors(
+  reader: HeaderReader,
+  tensors: number,
+  figures: ReadonlyMap<string, readonly number[]>,
+  size: number,
+): Promise<number> {
+  const alignment = figures.get('general.alignment')?.[0] ?? 32;
+  const names = new Set<string>();
+  let total = 0;
+  let end = 0;
+  for (let i = 0; i < tensors; i++) {
+    const name = await reader.string('tensor name', 512);
+    if (names.has(name)) throw new GgufFault(`${name}: stands there twice`);
+    names.add(name);
+    const bytes = await readTensor(reader, name, size);
+    const offset = await reader.count(name, size);
+    if (offset % alignment !== 0) throw new GgufFault(`${name}: offset ${offset}`);
+    total += bytes;
+    end = Math.max(end, offset + bytes);
+  }
+  const data = Math.ceil(reader.offset / alignment) * alignment;
+  if (data + end > size) throw new GgufFault(`tensors end at ${data + end} of ${size} bytes`);
+  // Tensors that share bytes would be more than the file holds.
+  if (total > size) throw new GgufFault('tensors overlap');
+  return total;
+}
+
+async function readTensor(reader: HeaderReader, name: string, size: number): Promise<number> {
   const dimensions = await reader.u32();
   if (dimensions < 1 || dimensions > 4) throw new GgufFault(`${name}: ${dimensions} dimensions`);
   let elements = 1;
-  for (let i = 0; i < dimensions; i++) elements *= await reader.count(name, Number.MAX_SAFE_INTEGER);
+  let first = 1;
+  for (let i = 0; i < dimensions; i++) {
+    const length = await reader.count(name, Number.MAX_SAFE_INTEGER);
+    if (i === 0) first = length;
+    elements *= length;
+  }
   // The densest type there is has about one bit an element.
   if (elements === 0 || elements > size * 16) throw new GgufFault(`${name}: ${elements} elements in ${size} bytes`);
-  await reader.skip(4);
-  await reader.count(name, size);
+  const type = await reader.u32();
+  const block = TENSOR_TYPES.get(type);
+  if (block === undefined) throw new GgufFault(`${name}: unknown tensor type ${type}`);
+  const [bytes, length] = block;
+  if (first % length !== 0) throw new GgufFault(`${name}: rows of ${first} in blocks of ${length}`);
+  return (elements / length) * bytes;
 }

@@ -11,8 +11,13 @@ export interface LlamaModelSpec {
   readonly file: string;
   /** Approved SHA-256 of the file's bytes, hex. A file with another digest is never parsed. */
   readonly sha256: string;
-  /** Text of the pinned Jinja chat template. The template inside the model file is not trusted and not used. */
-  readonly chatTemplate: string;
+  /**
+   * Text of the pinned Jinja chat template. Null: the one inside the model file, which is used only if its SHA-256 is the
+   * one that an admin approved.
+   */
+  readonly chatTemplate: string | null;
+  /** Hex; needed where `chatTemplate` is null. */
+  readonly approvedTemplateSha256?: string;
   /** Tokens per conversation, prompt and answer together. */
   readonly contextSize: number;
   /** Conversations that run at once, 1 to 64. */
@@ -22,6 +27,12 @@ export interface LlamaModelSpec {
   /** CPU threads for the arithmetic. */
   readonly threads: number;
   readonly gpu: GpuChoice;
+  /** GPUs that it may use, as `CUDA_VISIBLE_DEVICES` names them; absent: all. */
+  readonly devices?: string;
+  /** What keys and values are kept as. Default f16. */
+  readonly kvType?: 'f16' | 'q8_0' | 'q4_0';
+  /** Default `auto`. */
+  readonly flashAttention?: boolean | 'auto';
 }
 
 /** A model behind any OpenAI-compatible server. */
@@ -47,7 +58,8 @@ export interface UpstreamModelSpec {
 }
 
 /** SHA-256 of the pinned template in hex, as `GET /admin/models` and the record show it. */
-export const templateDigest = (spec: LlamaModelSpec): string => sha256Hex(spec.chatTemplate);
+export const templateDigest = ({ chatTemplate, approvedTemplateSha256 }: LlamaModelSpec): string =>
+  chatTemplate === null ? (approvedTemplateSha256 ?? '') : sha256Hex(chatTemplate);
 
 /**
  * What the engine could not survive, found in the figures: a huge context ends in the kernel's out-of-memory killer,
@@ -65,6 +77,8 @@ export function specFaults(spec: LlamaModelSpec): string[] {
   integer('threads', spec.threads, 1, 512);
   if (spec.contextSize * spec.parallel > 16_777_216) faults.push('contextSize times parallel must be at most 16777216');
   if (!/^[0-9a-f]{64}$/.test(spec.sha256)) faults.push('sha256 must be 64 lower-case hex digits');
+  if (spec.chatTemplate === null && spec.approvedTemplateSha256 === undefined)
+    faults.push('chatTemplate or approvedTemplateSha256 is needed');
   if (!spec.file.startsWith('/')) faults.push('file must be an absolute path');
   return faults;
 }

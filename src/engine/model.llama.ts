@@ -1,41 +1,15 @@
-import type { Clock } from '#kernel/clock.ts';
-import type { Log } from '#kernel/log.ts';
 import { Problem } from '#kernel/problem.ts';
-import type { Engine, GenerationEvent, GenerationRequest, ModelState, ModelStatus } from './engine.ts';
+import type { GenerationEvent, GenerationRequest, ModelStatus } from './engine.ts';
 import { type CreditNews, GenerationTable } from './generation-table.ts';
 import { grammarFor } from './json-grammar.ts';
+import { ChildLives } from './lives.llama.ts';
 import { makingOf } from './making.ts';
 import { type LlamaModelSpec, specFaults, templateDigest } from './model-spec.ts';
-import { EngineProcess, LLAMA_LIMITS, type LlamaLimits, LOAD_FAILURES } from './process.llama.ts';
+import type { LlamaDeps, LlamaEngine, LlamaMeasurements } from './port.llama.ts';
+import { LLAMA_LIMITS, type LlamaLimits } from './process.llama.ts';
 import type { ChildMessage } from './protocol.contract.ts';
-import { childRefusal, ended, engineFailed, notLoaded, refuseHugePrompt } from './refusal.ts';
-import { RestartPolicy } from './restart-policy.ts';
+import { childRefusal, ended, notLoaded, refuseHugePrompt } from './refusal.ts';
 import { Turnstile } from './turnstile.ts';
-
-export interface LlamaDeps {
-  readonly log: Log;
-  readonly clock: Clock;
-  /** The child gets a few named variables of it (where libraries and GPUs are), nothing else. */
-  readonly environment?: Readonly<Record<string, string | undefined>>;
-  /** Puts a sandbox in front of the child's command line, such as bubblewrap. It must pass on file descriptor 3. */
-  readonly launcher?: (command: readonly string[]) => readonly string[];
-  readonly limits?: Partial<LlamaLimits>;
-}
-
-/** What the engine did since its child started; for metrics. */
-export interface LlamaMeasurements {
-  /** Rounds of the lock-step driver. */
-  readonly steps: number;
-  readonly batches: number;
-  /** Sum over all batches of the sequences in them. */
-  readonly sequences: number;
-  readonly largestBatch: number;
-}
-
-export interface LlamaEngine extends Engine {
-  /** At most a second old. */
-  measurements(): LlamaMeasurements;
-}
 
 /** Opens a model that runs under llama.cpp in a child process of its own. Nothing is loaded before `load()`. */
 export function openLlamaModel(spec: LlamaModelSpec, deps: LlamaDeps): LlamaEngine {
@@ -52,14 +26,11 @@ class ChildEngine implements LlamaEngine {
   readonly #limits: LlamaLimits;
   readonly #templateDigest: string;
   readonly #turnstile: Turnstile;
-  readonly #restarts = new RestartPolicy();
   readonly #running = new GenerationTable();
-  #build: string | null = null;
-  #state: ModelState = 'unloaded';
-  #process: EngineProcess | null = null;
+  readonly #lives: ChildLives;
   #loading: PromiseWithResolvers<void> | null = null;
   #failure: Problem | null = null;
-  #restart: NodeJS.Timeout | undefined;
+  #build: string | null = null;
   #watch: NodeJS.Timeout | undefined;
   #measured: LlamaMeasurements = { steps: 0, batches: 0, sequences: 0, largestBatch: 0 };
 
@@ -68,6 +39,26 @@ class ChildEngine implements LlamaEngine {
     this.#deps = deps;
     this.#limits = { ...LLAMA_LIMITS, ...deps.limits };
     this.#templateDigest = templateDigest(spec);
+    this.#lives = new ChildLives({
+      spec,
+      limits: this.#limits,
+      deps,
+      onReady: (build) => {
+        this.#build = build;
+        this.#turnstile.open();
+        this.#settleLoad(null);
+      },
+      onMessage: (message) => this.#receive(message),
+      onLost: () => {
+        this.#turnstile.close();
+        this.#running.endAll(ended());
+      },
+      onFailed: (failure) => {
+        this.#failure = failure;
+        this.#turnstile.refuseAll(failure);
+        this.#settleLoad(failure);
+      },
+    });
     this.#turnstile = new Turnstile({
       slots: spec.parallel,
       maxQueue: this.#limits.maxQueue,
@@ -84,7 +75,7 @@ class ChildEngine implements LlamaEngine {
     return {
       id: this.#spec.id,
       engine: 'llama',
-      state: this.#state,
+      state: this.#lives.state,
       contextSize: this.#spec.contextSize,
       maxOutputTokens: this.#spec.maxOutputTokens,
       digest: this.#spec.sha256,
@@ -92,8 +83,11 @@ class ChildEngine implements LlamaEngine {
       slots: this.#spec.parallel,
       busy: this.#turnstile.busy,
       queued: this.#turnstile.queued,
-      pid: this.#process?.pid ?? null,
-      restarts: this.#restarts.deaths,
+      pid: this.#lives.pid,
+      restarts: this.#lives.deaths,
+      progress: this.#lives.progress,
+      quarantine: this.#deps.files.quarantineOf(this.#spec.sha256)?.reason ?? null,
+      memory: this.#lives.memory,
     };
   }
 
@@ -102,29 +96,31 @@ class ChildEngine implements LlamaEngine {
   }
 
   async load(): Promise<void> {
-    if (this.#state === 'ready') return;
-    if (this.#state !== 'loading') {
-      this.#state = 'loading';
-      this.#failure = null;
-      this.#restarts.forgive();
-      this.#start();
-    }
+    if (this.#lives.state === 'ready') return;
     this.#loading ??= Promise.withResolvers();
-    return this.#loading.promise;
+    const { promise } = this.#loading;
+    if (this.#lives.state !== 'loading') {
+      this.#failure = null;
+      this.#measured = { steps: 0, batches: 0, sequences: 0, largestBatch: 0 };
+      this.#watch ??= setInterval(() => this.#checkDeadlines(), WATCH_MS).unref();
+      this.#lives.start();
+    }
+    return promise;
+  }
+
+  pardon(): void {
+    this.#deps.files.pardon(this.#spec.sha256);
   }
 
   async close(): Promise<void> {
-    clearTimeout(this.#restart);
     clearInterval(this.#watch);
     this.#watch = undefined;
-    const process = this.#process;
-    this.#process = null;
-    this.#state = 'unloaded';
+    const stopped = this.#lives.stop();
     this.#turnstile.close();
     this.#running.endAll(ended());
     this.#turnstile.refuseAll(notLoaded());
     this.#settleLoad(notLoaded());
-    await process?.kill('closed');
+    await stopped;
   }
 
   async *generate(request: GenerationRequest, signal: AbortSignal): AsyncGenerator<GenerationEvent, void, undefined> {
@@ -137,8 +133,8 @@ class ChildEngine implements LlamaEngine {
 
     const askedAt = this.#now();
     const leave = await this.#turnstile.enter(request.subject, signal);
-    const process = this.#process;
-    if (process === null || this.#state !== 'ready') {
+    const lives = this.#lives;
+    if (lives.state !== 'ready') {
       leave();
       throw this.#failure ?? ended();
     }
@@ -147,12 +143,12 @@ class ChildEngine implements LlamaEngine {
     const cost = {
       credit: request.credit,
       most,
-      send: (message: CreditNews) => process.send(message),
+      send: (message: CreditNews) => lives.send(message),
       now: () => this.#now(),
     };
     const { id, channel } = this.#running.open(leave, this.#now(), cost, making);
     const cancel = () => {
-      if (this.#running.abandon(id, this.#now())) process.send({ t: 'cancel', id });
+      if (this.#running.abandon(id, this.#now())) lives.send({ t: 'cancel', id });
     };
     // At once, not when the reader comes back: he may be waiting for his own client.
     const abort = () => {
@@ -160,7 +156,7 @@ class ChildEngine implements LlamaEngine {
       cancel();
     };
     signal.addEventListener('abort', abort, { once: true });
-    process.send({
+    lives.send({
       t: 'generate',
       id,
       subject: request.subject,
@@ -184,28 +180,8 @@ class ChildEngine implements LlamaEngine {
   }
 
   #assertServing(): void {
-    if (this.#state === 'unloaded') throw notLoaded();
-    if (this.#state === 'failed') throw this.#failure ?? ended();
-  }
-
-  #start(): void {
-    this.#measured = { steps: 0, batches: 0, sequences: 0, largestBatch: 0 };
-    const process: EngineProcess = new EngineProcess({
-      spec: this.#spec,
-      limits: this.#limits,
-      clock: this.#deps.clock,
-      log: this.#deps.log,
-      environment: this.#deps.environment ?? {},
-      launcher: this.#deps.launcher ?? ((command) => command),
-      onMessage: (message) => {
-        if (this.#process === process) this.#receive(message);
-      },
-      onExit: () => {
-        if (this.#process === process) this.#died(process);
-      },
-    });
-    this.#process = process;
-    this.#watch ??= setInterval(() => this.#checkDeadlines(), WATCH_MS).unref();
+    if (this.#lives.state === 'unloaded') throw notLoaded();
+    if (this.#lives.state === 'failed') throw this.#failure ?? ended();
   }
 
   #receive(message: ChildMessage): void {
@@ -232,50 +208,10 @@ class ChildEngine implements LlamaEngine {
         running.end(message.id);
         return;
       case 'beat':
-        this.#measured = message;
+        this.#measured = pickMeasurements(message);
         return;
-      case 'ready':
-        this.#deps.log.info('model is ready', { model: this.#spec.id, state: message.backend });
-        this.#build = message.build === undefined ? null : `llama.cpp ${message.build} ${message.backend}`;
-        this.#state = 'ready';
-        this.#turnstile.open();
-        this.#settleLoad(null);
-        return;
-      case 'load_failed':
-        this.#giveUp(`Model '${this.#spec.id}' can not be loaded: ${LOAD_FAILURES[message.reason]}.`, message.detail);
-        return;
-      case 'verified':
+      default:
     }
-  }
-
-  #died(process: EngineProcess): void {
-    this.#process = null;
-    this.#turnstile.close();
-    this.#running.endAll(ended());
-    const delay = this.#restarts.died(process.readyFor());
-    if (process.timedOut) {
-      this.#giveUp(`Model '${this.#spec.id}' can not be loaded in time.`, undefined);
-      return;
-    }
-    if (delay === null) {
-      this.#giveUp(`Model '${this.#spec.id}' is out of service: its engine died again and again.`, undefined);
-      return;
-    }
-    this.#state = 'loading';
-    this.#restart = setTimeout(() => this.#start(), delay);
-  }
-
-  /** Stays as it is until somebody calls `load` again. */
-  #giveUp(message: string, cause: unknown): void {
-    this.#deps.log.error(message, { model: this.#spec.id, ...(cause === undefined ? {} : { error: cause }) });
-    const failure = engineFailed(message, cause);
-    const process = this.#process;
-    this.#process = null;
-    this.#state = 'failed';
-    this.#failure = failure;
-    void process?.kill('load failed');
-    this.#turnstile.refuseAll(failure);
-    this.#settleLoad(failure);
   }
 
   #settleLoad(failure: Problem | null): void {
@@ -287,10 +223,17 @@ class ChildEngine implements LlamaEngine {
 
   #checkDeadlines(): void {
     const missed = this.#running.overdue(this.#now(), this.#limits);
-    if (missed !== null) void this.#process?.kill(`generation exceeded ${missed}`);
+    if (missed !== null) this.#lives.kill(`generation exceeded ${missed}`);
   }
 
   #now(): number {
     return this.#deps.clock.monotonic();
   }
 }
+
+const pickMeasurements = ({ steps, batches, sequences, largestBatch }: LlamaMeasurements): LlamaMeasurements => ({
+  steps,
+  batches,
+  sequences,
+  largestBatch,
+});

@@ -68,6 +68,9 @@ class UpstreamEngine implements Engine {
       queued: this.#turnstile.queued,
       pid: null,
       restarts: 0,
+      progress: null,
+      quarantine: null,
+      memory: null,
     };
   }
 
@@ -93,6 +96,8 @@ class UpstreamEngine implements Engine {
     this.#state = 'ready';
     this.#turnstile.open();
   }
+
+  pardon(): void {}
 
   async close(): Promise<void> {
     this.#state = 'unloaded';

@@ -1,16 +1,29 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { closeSync, fstatSync, openSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { Clock } from '#kernel/clock.ts';
 import type { Log } from '#kernel/log.ts';
+import type { FileMemory, FileStamp } from './file-memory.ts';
 import type { GenerationDeadlines } from './generation-table.ts';
 import type { LlamaModelSpec } from './model-spec.ts';
-import { type ChildMessage, type LoadFailure, type ParentMessage, readChildMessage } from './protocol.contract.ts';
+import { innermost } from './process-tree.system.ts';
+import {
+  type ChildMessage,
+  type LoadFailure,
+  type LoadMessage,
+  type ParentMessage,
+  readChildMessage,
+} from './protocol.contract.ts';
+import type { Sandbox } from './sandbox.system.ts';
+import { MODEL_PATH } from './sandbox.ts';
 
 /** How long the parts of a child's life may take, in milliseconds. Whoever exceeds one is killed. */
 export interface LlamaLimits extends GenerationDeadlines {
   /** Reading the whole file for its digest. */
   readonly verifyMs: number;
   readonly loadMs: number;
+  /** Loading a file for the first time, in a child that is then thrown away, and making one token. */
+  readonly probeMs: number;
   /** Silence of the child, which says something every second. */
   readonly heartbeatMs: number;
   readonly maxQueue: number;
@@ -24,6 +37,7 @@ export interface LlamaLimits extends GenerationDeadlines {
 export const LLAMA_LIMITS: LlamaLimits = {
   verifyMs: 600_000,
   loadMs: 120_000,
+  probeMs: 60_000,
   heartbeatMs: 30_000,
   firstTokenMs: 300_000,
   nextTokenMs: 60_000,
@@ -41,6 +55,7 @@ export const LOAD_FAILURES: Readonly<Record<LoadFailure, string>> = {
   malformed: 'its file is malformed',
   context_too_large: 'its context is larger than it was trained for',
   no_backend: 'this machine has no engine for the configured processor',
+  template: 'its own chat template is not the approved one',
   failed: 'the engine refused it',
 };
 
@@ -49,25 +64,26 @@ export interface ProcessOptions {
   readonly limits: LlamaLimits;
   readonly clock: Clock;
   readonly log: Log;
-  readonly environment: Readonly<Record<string, string | undefined>>;
-  readonly launcher: (command: readonly string[]) => readonly string[];
+  readonly sandbox: Sandbox;
+  readonly files: FileMemory;
+  /** Only to find out whether the file is safe to load: one token, then `probed`. */
+  readonly probe: boolean;
   readonly onMessage: (message: ChildMessage) => void;
   /** Called once, when the process is gone for whatever reason. */
-  readonly onExit: () => void;
+  readonly onExit: (how: string) => void;
 }
 
-/** What a child may know of our environment: where to find libraries and processors, and no secret. */
-const ENVIRONMENT = ['PATH', 'HOME', 'TMPDIR', 'LANG', 'LD_LIBRARY_PATH', 'CUDA_VISIBLE_DEVICES', 'CUDA_CACHE_PATH'];
-const FLAGS = ['--disallow-code-generation-from-strings', '--disable-proto=throw'];
 const CHILD = fileURLToPath(new URL('./child.llama.ts', import.meta.url));
 const STDERR_KEPT = 4000;
 const WATCH_MS = 250;
 const STALL_MS = 5000;
+const PROBE_CONTEXT = 1024;
 
 /** One life of the child: from its start to its end, with the deadlines in between. */
 export class EngineProcess {
   readonly #options: ProcessOptions;
   readonly #child: ChildProcess;
+  readonly #stamp: FileStamp;
   readonly #watch: NodeJS.Timeout;
   readonly #ended = Promise.withResolvers<void>();
   #phase: 'verifying' | 'loading' | 'ready' | 'gone' = 'verifying';
@@ -76,18 +92,33 @@ export class EngineProcess {
   #checked: number;
   #readyAt: number | null = null;
   #timedOut = false;
+  #innerPid: number | undefined;
   #stderr = '';
 
   constructor(options: ProcessOptions) {
     this.#options = options;
     this.#phaseSince = this.#heard = this.#checked = options.clock.monotonic();
-    const command = [process.execPath, ...FLAGS, CHILD];
-    const [file = process.execPath, ...args] = options.launcher(command);
-    this.#child = spawn(file, args, {
-      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
-      serialization: 'json',
-      env: environment(options),
-    });
+    const { spec, sandbox } = options;
+    const [file = process.execPath, ...args] = sandbox.command(CHILD, spec.id);
+    // Opened by us and handed over: the child sees no other file, and what it verifies is what it parses.
+    const model = openSync(spec.file, 'r');
+    const stamp = stampOf(model);
+    const verified = options.files.isVerified(spec.sha256, stamp);
+    this.#stamp = stamp;
+    try {
+      this.#child = spawn(file, args, {
+        stdio: ['ignore', 'ignore', 'pipe', 'ipc', model],
+        serialization: 'json',
+        env: {
+          ...sandbox.environment,
+          // Each decode and each sample is a job of libuv's pool.
+          UV_THREADPOOL_SIZE: String(spec.parallel + 4),
+          ...(spec.devices === undefined ? {} : { CUDA_VISIBLE_DEVICES: spec.devices }),
+        },
+      });
+    } finally {
+      closeSync(model);
+    }
     this.#child.stderr?.setEncoding('utf8');
     this.#child.stderr?.on('data', (text: string) => {
       this.#stderr = (this.#stderr + text).slice(-STDERR_KEPT);
@@ -98,13 +129,15 @@ export class EngineProcess {
     this.#child.on('close', (code, signal) => this.#gone(signal ?? `exit code ${code}`));
     this.#watch = setInterval(() => this.#checkDeadlines(), WATCH_MS);
     this.#watch.unref();
-    const { file: path, sha256, chatTemplate, contextSize, parallel, threads, gpu } = options.spec;
-    const { prefillChunk } = options.limits;
-    this.send({ t: 'load', file: path, sha256, chatTemplate, contextSize, parallel, threads, gpu, prefillChunk });
+    this.send(loadMessage(options, verified));
   }
 
   get pid(): number | null {
-    return this.#phase === 'gone' ? null : (this.#child.pid ?? null);
+    if (this.#phase === 'gone' || this.#child.pid === undefined) return null;
+    // A sandbox may stand around it: what uses memory and takes signals is the process inside.
+    if (this.#phase === 'verifying') return this.#child.pid;
+    this.#innerPid ??= innermost(this.#child.pid);
+    return this.#innerPid;
   }
 
   /** How long it has been ready, in milliseconds; null if it never was. */
@@ -139,7 +172,10 @@ export class EngineProcess {
       return;
     }
     this.#heard = this.#options.clock.monotonic();
-    if (message.t === 'verified') this.#enter('loading');
+    if (message.t === 'verified') {
+      this.#enter('loading');
+      this.#options.files.verified(this.#options.spec.sha256, this.#stamp);
+    }
     if (message.t === 'ready') {
       this.#enter('ready');
       this.#readyAt = this.#phaseSince;
@@ -159,7 +195,8 @@ export class EngineProcess {
     if (now - this.#checked > STALL_MS) this.#heard = now;
     this.#checked = now;
     const inPhase = now - this.#phaseSince;
-    const allowed = { verifying: limits.verifyMs, loading: limits.loadMs, ready: Number.POSITIVE_INFINITY, gone: 0 };
+    const loading = this.#options.probe ? limits.probeMs : limits.loadMs;
+    const allowed = { verifying: limits.verifyMs, loading, ready: Number.POSITIVE_INFINITY, gone: 0 };
     if (inPhase > allowed[this.#phase]) {
       this.#timedOut = true;
       void this.kill(`too long in phase ${this.#phase}`);
@@ -178,21 +215,33 @@ export class EngineProcess {
       ...(this.#stderr === '' ? {} : { error: this.#stderr }),
     });
     this.#ended.resolve();
-    this.#options.onExit();
+    this.#options.onExit(how);
   }
 }
 
-function environment(options: ProcessOptions): Record<string, string> {
-  const passed: Record<string, string> = {
-    // One arena: memory that a model used returns to the system (engine.md, section 3.3).
-    MALLOC_ARENA_MAX: '1',
-    // Each decode and each sample is a job of libuv's pool.
-    UV_THREADPOOL_SIZE: String(options.spec.parallel + 4),
-    NODE_LLAMA_CPP_SKIP_DOWNLOAD: 'true',
+/** Of the open file, not of its name. */
+function stampOf(descriptor: number): FileStamp {
+  const { dev, ino, size, mtimeNs, ctimeNs } = fstatSync(descriptor, { bigint: true });
+  return { device: dev, inode: ino, size, modifiedNs: mtimeNs, changedNs: ctimeNs };
+}
+
+/** A probe takes the smallest context there is: what it looks for is in the file. */
+function loadMessage({ spec, limits, probe }: ProcessOptions, verified: boolean): LoadMessage {
+  const { sha256, chatTemplate, contextSize, parallel, threads, gpu } = spec;
+  return {
+    t: 'load',
+    file: MODEL_PATH,
+    sha256,
+    verified,
+    probe,
+    chatTemplate,
+    approvedTemplateSha256: spec.approvedTemplateSha256 ?? null,
+    contextSize: probe ? Math.min(contextSize, PROBE_CONTEXT) : contextSize,
+    parallel: probe ? 1 : parallel,
+    threads,
+    gpu,
+    prefillChunk: limits.prefillChunk,
+    kvType: spec.kvType ?? 'f16',
+    flashAttention: spec.flashAttention ?? 'auto',
   };
-  for (const name of ENVIRONMENT) {
-    const value = options.environment[name];
-    if (value !== undefined) passed[name] = value;
-  }
-  return passed;
 }

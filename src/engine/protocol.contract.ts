@@ -12,13 +12,24 @@ const loadMessage = z.strictObject({
   t: z.literal('load'),
   file: z.string().min(1),
   sha256: z.string().regex(/^[0-9a-f]{64}$/),
-  chatTemplate: z.string(),
+  /** Bytes of this open file were found to have this digest before. */
+  verified: z.boolean(),
+  /** Load with every weight checked, make one token, say `probed`. */
+  probe: z.boolean(),
+  /** Null: the one inside the file, if its digest is the approved one. */
+  chatTemplate: z.string().nullable(),
+  approvedTemplateSha256: z
+    .string()
+    .regex(/^[0-9a-f]{64}$/)
+    .nullable(),
   contextSize: z.int().positive(),
   parallel: z.int().min(1).max(64),
   threads: z.int().positive(),
   gpu: z.enum(['auto', 'cuda', 'vulkan', 'cpu']),
   /** Prompt tokens per step while others are generating: the knob between their latency and the newcomer's. */
   prefillChunk: z.int().min(16).max(512),
+  kvType: z.enum(['f16', 'q8_0', 'q4_0']),
+  flashAttention: z.union([z.boolean(), z.literal('auto')]),
 });
 
 const generateMessage = z.strictObject({
@@ -46,13 +57,26 @@ const parentMessage = z.discriminatedUnion('t', [loadMessage, generateMessage, c
 
 const usage = z.strictObject({ promptTokens: count, completionTokens: count, cachedTokens: count });
 
+const LOAD_FAILURE_REASONS = [
+  'unreadable',
+  'digest_mismatch',
+  'malformed',
+  'context_too_large',
+  'no_backend',
+  'template',
+  'failed',
+] as const;
+
 const childMessage = z.discriminatedUnion('t', [
   /** The file's bytes have the approved digest; parsing begins. */
   z.strictObject({ t: z.literal('verified') }),
+  z.strictObject({ t: z.literal('progress'), phase: z.enum(['verify', 'load']), done: z.number().min(0).max(1) }),
+  /** The file has stood the trial; this process is of no more use. */
+  z.strictObject({ t: z.literal('probed') }),
   z.strictObject({ t: z.literal('ready'), backend: z.string().max(40), build: z.string().max(60).optional() }),
   z.strictObject({
     t: z.literal('load_failed'),
-    reason: z.enum(['unreadable', 'digest_mismatch', 'malformed', 'context_too_large', 'no_backend', 'failed']),
+    reason: z.enum(LOAD_FAILURE_REASONS),
     /** For our log. */
     detail: z.string().max(2000),
   }),

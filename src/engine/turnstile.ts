@@ -39,6 +39,16 @@ export class FairQueue<T> {
     return true;
   }
 
+  /** Takes out the newest item of the subject that has most, if it has more than this one would have with one more. */
+  displaceFor(subject: string): T | undefined {
+    let most: readonly [string, T[]] | undefined;
+    for (const entry of this.#bySubject) if (most === undefined || entry[1].length > most[1].length) most = entry;
+    if (most === undefined || most[1].length <= (this.#bySubject.get(subject)?.length ?? 0) + 1) return undefined;
+    const item = most[1].pop();
+    this.#size--;
+    return item;
+  }
+
   *[Symbol.iterator](): Generator<T> {
     for (const own of this.#bySubject.values()) yield* own;
   }
@@ -117,7 +127,12 @@ export class Turnstile {
   }
 
   #wait(subject: string, signal: AbortSignal): Promise<void> {
-    if (this.#queue.size >= this.#options.maxQueue) throw this.#overloaded();
+    if (this.#queue.size >= this.#options.maxQueue) {
+      // Whoever fills the queue makes room in it for the others.
+      const displaced = this.#queue.displaceFor(subject);
+      if (displaced === undefined) throw this.#overloaded();
+      displaced.refuse(this.#overloaded());
+    }
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const waiter: Waiter = { subject, enter: resolve, refuse: reject };
     const loading = !this.#open;

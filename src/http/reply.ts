@@ -18,6 +18,8 @@ export async function sendStream(
     'cache-control': 'no-store',
     'x-accel-buffering': 'no',
   });
+  // A HEAD's answer has no body (RFC 9110, section 9.3.2): node would hold back the head until one that never comes ends.
+  if (response.req.method === 'HEAD') return;
   const ping = setInterval(() => response.write(': ping\n\n'), PING_MS);
   try {
     for await (const frame of frames) {

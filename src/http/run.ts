@@ -13,15 +13,18 @@ export async function runAndSettle(exchange: Exchange, deps: PipelineDeps): Prom
   };
   response.once('close', onClose);
   if (response.destroyed) onClose();
-  const unwatch =
-    principal && decision && exchange.admission
-      ? deps.gate.watch(principal, decision, (why) => abort.abort(why))
-      : () => {};
+  const watch = () =>
+    principal && decision ? deps.gate.watch(principal, decision, (why) => abort.abort(why)) : () => {};
+  let unwatch = exchange.admission ? watch() : () => {};
   let failure: unknown = null;
   let reply: Reply | null = null;
   try {
     reply = await callHandler(exchange, deps);
-    if (reply.kind === 'stream') await sendStream(response, reply.frames, abort.signal);
+    if (reply.kind === 'stream') {
+      // One that counts and records nothing may last as long as any: it too ends with its session.
+      if (exchange.admission === null) unwatch = watch();
+      await sendStream(response, reply.frames, abort.signal);
+    }
     if (reply.kind === 'download') await sendDownload(response, reply, abort.signal);
     // A whole answer that is made is sent, also where what it did was to end this very session.
     if (reply.kind === 'stream' || reply.kind === 'download' || response.destroyed) abort.signal.throwIfAborted();

@@ -17,6 +17,9 @@ export type Model = z.infer<typeof Model>;
 export const ModelList = z.object({ object: z.literal('list'), data: z.array(Model) });
 export type ModelList = z.infer<typeof ModelList>;
 
+/** Bytes of the machine's memory and of its GPUs'. */
+const Room = z.object({ ram: z.number().int(), vram: z.number().int() });
+
 /** GET /admin/models: what runs on this replica. */
 export const AdminModel = z.object({
   id: z.string(),
@@ -35,7 +38,23 @@ export const AdminModel = z.object({
   /** What admins have set: only a model in service is loaded; a pinned one is never evicted. */
   in_service: z.boolean(),
   pinned: z.boolean(),
+  /** How far a load is, from 0 to 1. */
+  progress: z.object({ phase: z.enum(['verify', 'probe', 'load']), done: z.number() }).nullable(),
+  /** Why its file is not tried again until an admin loads it. */
+  quarantine: z.string().nullable(),
+  /** Bytes: thought before it ever ran, and measured of its process the last time it did. */
+  memory: z.object({ estimated: Room.nullable(), measured: z.number().int().nullable() }),
 });
 export type AdminModel = z.infer<typeof AdminModel>;
-export const AdminModelList = z.object({ instance: z.string(), data: z.array(AdminModel) });
+export const AdminModelList = z.object({
+  instance: z.string(),
+  /** How the processes are walled in that run models here; null where none does. */
+  sandbox: z.enum(['full', 'uid', 'process']).nullable(),
+  /** What models may take of this machine, and what they do. */
+  memory: z.object({ budget: Room, used: Room }),
+  gpus: z.array(
+    z.object({ index: z.number().int(), name: z.string(), total: z.number().int(), used: z.number().int() }),
+  ),
+  data: z.array(AdminModel),
+});
 export type AdminModelList = z.infer<typeof AdminModelList>;

@@ -1,12 +1,25 @@
 import type { ModelStatus } from '#engine/engine.ts';
+import type { Gpu } from '#engine/gpu.ts';
+import { eventFrame } from '#http/reply.ts';
 import { NO_STEP_UP, type Route, route } from '#http/route.ts';
 import type { Principal } from '#kernel/principal.ts';
 import { Problem } from '#kernel/problem.ts';
+import type { Room } from './memory-plan.ts';
 import { type DesiredState, MODEL_VERBS, type ModelVerb } from './model-state.ts';
 import { AdminModel, AdminModelList, Model, ModelList, ModelPath } from './models.contract.ts';
 
+/** What this replica runs on. */
+interface Machine {
+  readonly sandbox: 'full' | 'uid' | 'process' | null;
+  readonly budget: Room;
+  readonly used: Room;
+  readonly gpus: readonly Gpu[];
+}
+
 export interface ModelsDeps {
   readonly list: () => readonly ModelStatus[];
+  readonly machine: () => Machine;
+  readonly estimateOf: (model: string) => Room | null;
   readonly mayUse: (principal: Principal, model: string, address: string) => boolean;
   readonly classificationOf: (model: string) => number;
   readonly desiredOf: (model: string) => DesiredState;
@@ -17,7 +30,7 @@ export interface ModelsDeps {
 }
 
 export function modelRoutes(deps: ModelsDeps): Route[] {
-  const { list, mayUse, instance, created } = deps;
+  const { list, mayUse, created } = deps;
   const modelOf = ({ id, contextSize, state }: ModelStatus): Model => ({
     id,
     object: 'model',
@@ -80,9 +93,20 @@ export function modelRoutes(deps: ModelsDeps): Route[] {
       records: 'denials',
       response: AdminModelList,
       handle: async () => {
-        const answer: AdminModelList = { instance, data: list().map((status) => adminModelOf(status, deps)) };
-        return { kind: 'json', body: answer };
+        return { kind: 'json', body: adminListOf(deps) };
       },
+    }),
+    route({
+      id: 'admin.models.events',
+      method: 'GET',
+      path: '/admin/models/events',
+      summary: 'The same whenever it changes, as server-sent events',
+      access: { action: 'models.inspect', resource: () => ({ type: 'catalogue', id: 'models' }), denial: 'forbidden' },
+      credentials: 'session',
+      stepUp: NO_STEP_UP,
+      counts: 'none',
+      records: 'denials',
+      handle: async ({ signal }) => ({ kind: 'stream', frames: changes(() => adminListOf(deps), signal) }),
     }),
     ...MODEL_VERBS.map((verb) => verbRoute(verb, deps)),
   ];
@@ -121,7 +145,43 @@ const SUMMARIES: Readonly<Record<ModelVerb, string>> = {
   unpin: 'Let a model be evicted when room is needed',
 };
 
-const adminModelOf = (status: ModelStatus, { classificationOf, desiredOf }: ModelsDeps): AdminModel => ({
+function adminListOf(deps: ModelsDeps): AdminModelList {
+  const { sandbox, budget, used, gpus } = deps.machine();
+  return {
+    instance: deps.instance,
+    sandbox,
+    memory: { budget, used },
+    gpus: gpus.map(({ index, name, totalBytes, usedBytes }) => ({ index, name, total: totalBytes, used: usedBytes })),
+    data: deps.list().map((status) => adminModelOf(status, deps)),
+  };
+}
+
+/** Fast enough for a bar that moves, slow enough to cost nothing. */
+const CHANGE_MS = 250;
+
+/** Everything at first, and again whenever something of it is different. Ends when its reader goes. */
+async function* changes(look: () => AdminModelList, signal: AbortSignal): AsyncGenerator<string, void, undefined> {
+  let told = '';
+  while (!signal.aborted) {
+    const frame = eventFrame(look());
+    if (frame !== told) yield frame;
+    told = frame;
+    await pause(CHANGE_MS, signal);
+  }
+}
+
+function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, milliseconds);
+  const end = () => resolve();
+  signal.addEventListener('abort', end, { once: true });
+  return promise.finally(() => {
+    clearTimeout(timer);
+    signal.removeEventListener('abort', end);
+  });
+}
+
+const adminModelOf = (status: ModelStatus, { classificationOf, desiredOf, estimateOf }: ModelsDeps): AdminModel => ({
   id: status.id,
   engine: status.engine,
   state: status.state,
@@ -137,4 +197,7 @@ const adminModelOf = (status: ModelStatus, { classificationOf, desiredOf }: Mode
   restarts: status.restarts,
   in_service: desiredOf(status.id).inService,
   pinned: desiredOf(status.id).pinned,
+  progress: status.progress,
+  quarantine: status.quarantine,
+  memory: { estimated: estimateOf(status.id), measured: status.memory },
 });

@@ -1,5 +1,3 @@
-import type { AuditEvent } from '#audit/event.ts';
-import { SYSTEM } from '#audit/event.ts';
 import type { Recorder } from '#audit/recorder.ts';
 import type { Engine, ModelStatus } from '#engine/engine.ts';
 import type { Log } from '#kernel/log.ts';
@@ -7,8 +5,17 @@ import type { Principal } from '#kernel/principal.ts';
 import { Problem } from '#kernel/problem.ts';
 import { AS_CONFIGURED, changeOf, type DesiredState, type DesiredStore, type ModelVerb } from './model-state.ts';
 
+/** Who keeps models in memory. */
+export interface House extends AsyncDisposable {
+  call(id: string, how: 'free' | 'room'): void;
+  dismiss(id: string): void;
+  engine(id: string): Engine | undefined;
+  settled(): Promise<void>;
+}
+
 export interface ResidencyDeps {
   readonly engines: { readonly ids: readonly string[]; get(id: string): Engine | undefined };
+  readonly house: (desiredOf: (id: string) => DesiredState) => House;
   readonly store: DesiredStore;
   readonly recorder: Recorder;
   readonly log: Log;
@@ -20,13 +27,16 @@ const RECONCILE_MS = 1_000;
 /** Brings about what admins want to be in service, on this replica. */
 export class Residency implements AsyncDisposable {
   readonly #deps: ResidencyDeps;
+  readonly #house: House;
   readonly #timer: NodeJS.Timeout;
   #desired: ReadonlyMap<string, DesiredState> = new Map();
+  /** What was last followed, by model: only a change calls a model or sends it away. */
+  readonly #followed = new Map<string, boolean>();
   #reconciling: Promise<void> | null = null;
-  readonly #moving = new Set<Promise<void>>();
 
   constructor(deps: ResidencyDeps) {
     this.#deps = deps;
+    this.#house = deps.house(this.desiredOf.bind(this));
     this.#timer = setInterval(() => void this.reconcile(), RECONCILE_MS);
     this.#timer.unref();
   }
@@ -37,7 +47,7 @@ export class Residency implements AsyncDisposable {
 
   /** The engine of a model that is in service; undefined for one that is not in the catalogue. @throws Problem `model_not_loaded` */
   engine(model: string): Engine | undefined {
-    const engine = this.#deps.engines.get(model);
+    const engine = this.#house.engine(model);
     if (engine !== undefined && !this.desiredOf(model).inService) throw new Problem('model_not_loaded');
     return engine;
   }
@@ -46,6 +56,7 @@ export class Residency implements AsyncDisposable {
   async set(model: string, verb: ModelVerb, admin: Principal, requestId: string): Promise<ModelStatus> {
     const engine = this.#deps.engines.get(model);
     if (engine === undefined) throw new Problem('model_not_found');
+    const pardoned = verb === 'load' ? engine.status().quarantine : null;
     await this.#deps.recorder.change(
       'model.set',
       { model, by: admin.subject, ...changeOf(verb) },
@@ -56,12 +67,17 @@ export class Residency implements AsyncDisposable {
         resource: `model:${model}`,
         outcome: 'completed',
         request: requestId,
+        ...(pardoned === null ? {} : { facts: { pardoned } }),
       },
     );
     await this.#look();
-    // A model that could not be loaded is tried again only when an admin says so.
-    if (verb === 'load' && engine.status().state === 'failed') this.#start(model, 'model.loaded', () => engine.load());
-    void this.reconcile();
+    // A model that could not be loaded, or sits in quarantine, is tried again only when an admin says so.
+    if (verb === 'load') {
+      engine.pardon();
+      this.#followed.set(model, true);
+      this.#house.call(model, 'room');
+    }
+    await this.reconcile();
     return engine.status();
   }
 
@@ -81,57 +97,29 @@ export class Residency implements AsyncDisposable {
       return;
     }
     for (const id of this.#deps.engines.ids) {
-      const engine = this.#deps.engines.get(id);
-      const state = engine?.status().state;
-      if (engine === undefined || state === undefined) continue;
       const { inService } = this.desiredOf(id);
-      if (inService && state === 'unloaded') this.#start(id, 'model.loaded', () => engine.load());
-      if (!inService && (state === 'ready' || state === 'loading'))
-        this.#start(id, 'model.unloaded', () => engine.close());
+      const before = this.#followed.get(id);
+      if (inService === before) continue;
+      this.#followed.set(id, inService);
+      // At the start whatever there is room for comes; later it is an admin on some replica who has called it.
+      if (inService) this.#house.call(id, before === undefined ? 'free' : 'room');
+      else this.#house.dismiss(id);
     }
   }
 
   /** Resolves when every model that should come or go has, or has failed. */
   async settled(): Promise<void> {
     await this.reconcile();
-    await Promise.all(this.#moving);
-  }
-
-  #start(model: string, action: string, work: () => Promise<void>): void {
-    const moving = this.#bring(model, action, work);
-    this.#moving.add(moving);
-    void moving.then(() => this.#moving.delete(moving));
+    await this.#house.settled();
   }
 
   async #look(): Promise<void> {
     this.#desired = await this.#deps.store.desired();
   }
 
-  /** A model came or went, or could not: on the record as the gateway's own doing. */
-  async #bring(model: string, action: string, work: () => Promise<void>): Promise<void> {
-    const event: AuditEvent = {
-      kind: 'system',
-      actor: SYSTEM,
-      action,
-      resource: `model:${model}`,
-      outcome: 'completed',
-      request: null,
-    };
-    let failure: Problem | null = null;
-    try {
-      await work();
-    } catch (error) {
-      failure = Problem.from(error);
-      this.#deps.log.error('a model did not follow what is set', { model, code: failure.code, error });
-    }
-    const ended = failure === null ? event : { ...event, outcome: 'failed', outcome_code: failure.code };
-    await this.#deps.recorder
-      .record(ended)
-      .catch((error: unknown) => this.#deps.log.warn('not recorded', { model, error }));
-  }
-
   async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#timer);
     await this.#reconciling;
+    await this.#house[Symbol.asyncDispose]();
   }
 }

@@ -40,7 +40,7 @@ const ANSWERS: readonly RefusalCode[] = [
   'too_many_attempts',
 ];
 /** Not recorded, so their success says nothing about the log. */
-const UNRECORDED = /^\/(v1\/(models|usage)|auth\/(session|methods)|admin\/models$)/;
+const UNRECORDED = /^\/(v1\/(models|usage)|auth\/(session|methods)|admin\/models(\/events)?$)/;
 
 const isKnown = (code: string): code is RefusalCode => Object.hasOwn(en.problems, code);
 

@@ -64,3 +64,9 @@ export function retryAfter(header: string | null, now: number): number | null {
   const at = Date.parse(header);
   return Number.isNaN(at) ? null : Math.max(0, Math.ceil((at - now) / 1000));
 }
+
+/** Bytes in GiB, with two digits below ten. */
+export const gibibytes = (bytes: number): string => {
+  const value = bytes / 2 ** 30;
+  return `${value.toFixed(value < 10 ? 2 : value < 100 ? 1 : 0)} GiB`;
+};

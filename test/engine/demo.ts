@@ -4,8 +4,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Engine, GenerationEvent, GenerationRequest, Usage } from '#engine/engine.ts';
-import { type LlamaDeps, type LlamaEngine, openLlamaModel } from '#engine/model.llama.ts';
+import { type FileMemory, forgetfulMemory } from '#engine/file-memory.ts';
+import { openLlamaModel } from '#engine/model.llama.ts';
 import type { LlamaModelSpec } from '#engine/model-spec.ts';
+import type { LlamaDeps, LlamaEngine } from '#engine/port.llama.ts';
+import { environmentFor, findPlaces, sandboxAt } from '#engine/sandbox.system.ts';
 import { systemClock } from '#kernel/clock.ts';
 import { silentLog } from '#kernel/log.ts';
 import { type DemoModelOptions, demoModel, SCRIPT } from '../../models/demo/make-demo-model.ts';
@@ -48,8 +51,24 @@ export async function madeSpec(
   };
 }
 
+/** What every machine has; the levels above it have tests of their own. */
+export const TEST_SANDBOX = sandboxAt(
+  { level: 'process', network: 'open', faults: [] },
+  findPlaces(process.env),
+  environmentFor(process.env),
+);
+
+/** The committed model has been probed in tests of that; the others need not wait for it. */
+export const TEST_FILES: FileMemory = { ...forgetfulMemory(), isProbed: () => true };
+
 export function openLlama(spec: LlamaModelSpec, deps: Partial<LlamaDeps> = {}): LlamaEngine {
-  return openLlamaModel(spec, { log: silentLog, clock: systemClock, ...deps });
+  return openLlamaModel(spec, {
+    log: silentLog,
+    clock: systemClock,
+    sandbox: TEST_SANDBOX,
+    files: TEST_FILES,
+    ...deps,
+  });
 }
 
 export const NEVER = new AbortController().signal;

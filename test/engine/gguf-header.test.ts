@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { before, describe, it } from 'node:test';
-import { checkGguf, GGUF_LIMITS, GgufFault } from '#engine/gguf-header.ts';
+import { GgufFault } from '#engine/gguf-figures.ts';
+import { checkGguf, GGUF_LIMITS } from '#engine/gguf-header.ts';
 import { DEMO_FILE } from './demo.ts';
 
 const check = (bytes: Buffer, limits = GGUF_LIMITS) =>
@@ -20,7 +21,14 @@ describe('checkGguf', () => {
     return bytes;
   };
 
-  it('accepts a sound file', () => check(demo));
+  it('accepts a sound file and says what it found', async () => {
+    const { architecture, figures, vocabulary, tensorBytes, chatTemplate } = await check(demo);
+    assert.equal(architecture, 'llama');
+    assert.deepEqual(figures.get('attention.head_count_kv'), [2]);
+    assert.equal(vocabulary, 1024);
+    assert.ok(tensorBytes > demo.length / 2 && tensorBytes < demo.length);
+    assert.match(chatTemplate ?? '', /im_start/);
+  });
 
   it('refuses a header that is cut off, wherever', async () => {
     const end = demo.indexOf('blk.0.ffn_down.weight');
@@ -63,6 +71,46 @@ describe('checkGguf', () => {
     for (const key of ['llama.attention.head_count', 'llama.attention.head_count_kv', 'llama.feed_forward_length']) {
       await assert.rejects(check(withFigure(key, 0)), GgufFault);
     }
+  });
+
+  it('refuses what is left out, what is no number, and what stands there twice', async () => {
+    for (const key of ['llama.attention.head_count', 'llama.feed_forward_length', 'llama.block_count']) {
+      const bytes = Buffer.from(demo);
+      bytes.write('x', bytes.indexOf(key));
+      await assert.rejects(check(bytes), /missing/, key);
+    }
+    const epsilon = 'llama.attention.layer_norm_rms_epsilon';
+    for (const value of [Number.NaN, -1e-5, Number.POSITIVE_INFINITY]) {
+      const bytes = Buffer.from(demo);
+      bytes.writeFloatLE(value, bytes.indexOf(epsilon) + epsilon.length + 4);
+      await assert.rejects(check(bytes), /epsilon/);
+    }
+    const twice = Buffer.from(demo);
+    twice.write('tokenizer.ggml.eos_token_id', twice.indexOf('tokenizer.ggml.bos_token_id'));
+    await assert.rejects(check(twice), /twice/);
+    const foreign = Buffer.from(demo);
+    const at = foreign.indexOf('tokenizer.ggml.eos_token_id') + 'tokenizer.ggml.eos_token_id'.length + 4;
+    foreign.writeUInt32LE(1024, at);
+    await assert.rejects(check(foreign), /1024 of 1024 tokens/);
+  });
+
+  it('refuses two tokens that are spelt alike', async () => {
+    const bytes = Buffer.from(demo);
+    const letter = bytes.indexOf(Buffer.of(1, 0, 0, 0, 0, 0, 0, 0, 0x61), bytes.indexOf('tokenizer.ggml.tokens'));
+    bytes.write('b', letter + 8);
+    await assert.rejects(check(bytes), /spelt like another/);
+  });
+
+  it('refuses tensors of unknown types, askew, or past the end', async () => {
+    const name = 'blk.0.ffn_down.weight';
+    const behind = demo.indexOf(name) + name.length + 4 + 16;
+    const type = Buffer.from(demo);
+    type.writeUInt32LE(250, behind);
+    await assert.rejects(check(type), /unknown tensor type 250/);
+    const askew = Buffer.from(demo);
+    askew.writeBigUInt64LE(33n, behind + 4);
+    await assert.rejects(check(askew), /offset 33/);
+    await assert.rejects(check(demo.subarray(0, demo.length - 4096)), /tensors end at/);
   });
 
   it('refuses tensors that can not be in the file', async () => {

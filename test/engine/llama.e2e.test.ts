@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import type { GenerationRequest } from '#engine/engine.ts';
-import type { LlamaEngine } from '#engine/model.llama.ts';
+import type { LlamaEngine } from '#engine/port.llama.ts';
 import { Problem } from '#kernel/problem.ts';
 import {
   answer,
@@ -260,6 +260,8 @@ describe('an engine that runs for ever', () => {
       await until(() => engine.status().state !== 'loading');
     }
     await assert.rejects(answer(engine), failure('engine_failed', /again and again/));
+    await assert.rejects(engine.load(), failure('engine_failed', /in quarantine/));
+    engine.pardon();
     await engine.load();
     assert.equal((await answer(engine, { maxTokens: 2 })).reason, 'length');
   });

@@ -102,6 +102,29 @@ describe('Turnstile', () => {
     assert.equal(turnstile.busy, 0);
   });
 
+  it('one user’s fifty requests neither go before another’s one nor keep him out of a full queue', async () => {
+    const { turnstile } = open({ slots: 1, maxQueue: 50 });
+    turnstile.open();
+    const leave = await turnstile.enter('greedy', NEVER);
+    const refused: string[] = [];
+    const order: string[] = [];
+    const enter = (name: string) =>
+      turnstile.enter(name, NEVER).then(
+        (out) => {
+          order.push(name);
+          out();
+        },
+        () => void refused.push(name),
+      );
+    const greedy = Array.from({ length: 50 }, () => enter('greedy'));
+    const other = enter('other');
+    assert.equal(turnstile.queued, 50);
+    leave();
+    await Promise.all([...greedy, other]);
+    assert.deepEqual(refused, ['greedy']);
+    assert.ok(order.indexOf('other') <= 1, `served as number ${order.indexOf('other') + 1}`);
+  });
+
   it('turns away after the longest wait: overloaded when open, model_loading when closed', async () => {
     const { turnstile, timers } = open();
     const early = turnstile.enter('a', NEVER);

@@ -34,6 +34,9 @@ const adminModel = (id: string, rest: Partial<AdminModel>): AdminModel => ({
   restarts: 0,
   in_service: true,
   pinned: false,
+  progress: null,
+  quarantine: null,
+  memory: { estimated: { ram: 21_474_836_480, vram: 0 }, measured: 20_401_094_656 },
   ...rest,
 });
 
@@ -46,7 +49,13 @@ export class PortalEstate {
   #models = [
     adminModel('demo', { context_size: 2048, slots: 4, busy: 1, pinned: true }),
     adminModel('qwen3-32b-instruct', { queued: 3, slots: 8, busy: 8, restarts: 2 }),
-    adminModel('deepseek-r1-distill-70b', { state: 'loading', busy: 0, pid: 20_977 }),
+    adminModel('deepseek-r1-distill-70b', {
+      state: 'loading',
+      busy: 0,
+      pid: 20_977,
+      progress: { phase: 'verify', done: 0.42 },
+      memory: { estimated: { ram: 45_097_156_608, vram: 0 }, measured: null },
+    }),
     adminModel('glm-4-9b', { state: 'unloaded', busy: 0, slots: 4, pid: null, in_service: false }),
     adminModel('vllm-cluster', {
       engine: 'upstream',
@@ -66,7 +75,30 @@ export class PortalEstate {
   }
 
   list(): AdminModelList {
-    return { instance: this.#instance, data: this.#models };
+    return {
+      instance: this.#instance,
+      sandbox: 'full',
+      memory: {
+        budget: { ram: 109_951_162_777, vram: 0 },
+        used: { ram: 85_899_345_920, vram: 0 },
+      },
+      gpus: [],
+      data: this.#models,
+    };
+  }
+
+  /** `GET /admin/models/events`: the whole, whenever it is different. */
+  follow(response: Call['response']): void {
+    response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-store' });
+    let told = '';
+    const tell = () => {
+      const text = JSON.stringify(this.list());
+      if (text !== told) response.write(`data: ${text}\n\n`);
+      told = text;
+    };
+    tell();
+    const timer = setInterval(tell, 100);
+    response.on('close', () => clearInterval(timer));
   }
 
   /** `POST /admin/models/{id}/{verb}` */

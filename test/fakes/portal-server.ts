@@ -113,6 +113,7 @@ export class PortalServer {
     if (path === 'GET /v1/models') return json(response, 200, MODELS);
     if (path === 'GET /v1/usage') return json(response, 200, this.#usage());
     if (path === 'GET /admin/models') return json(response, 200, this.estate.list());
+    if (path === 'GET /admin/models/events') return this.estate.follow(response);
     if (this.faults.auditDown) return problem(response, url.pathname, 503, 'audit_unavailable', { retryAfter: 5 });
     return this.#recorded({ request, response, path, url, body, text, user, token });
   }

@@ -20,8 +20,8 @@ describe('load, unload, pin', () => {
   before(async () => {
     upstream = await startFakeUpstream();
     const models = { far: upstreamEntry(upstream.url), near: upstreamEntry(upstream.url) };
-    a = await TestGateway.open({ models });
-    b = await a.replica({ models });
+    a = await TestGateway.open({ models, engine: { drainSeconds: 0 } });
+    b = await a.replica({ models, engine: { drainSeconds: 0 } });
     admin = await firstAdmin(a);
     analyst = await a.signIn('analyst');
   });

@@ -3,11 +3,13 @@ import { describe, it } from 'node:test';
 import type { Verdict } from '#admission/admission.ts';
 import type { AuditEvent } from '#audit/event.ts';
 import type { Engine, ModelState } from '#engine/engine.ts';
+import { systemClock } from '#kernel/clock.ts';
 import { silentLog } from '#kernel/log.ts';
 import type { Principal } from '#kernel/principal.ts';
 import { Problem } from '#kernel/problem.ts';
 import { AS_CONFIGURED, changeOf, type DesiredState, MODEL_VERBS } from '#models/model-state.ts';
 import { Residency } from '#models/residency.service.ts';
+import { Tenancy } from '#models/tenancy.service.ts';
 import { eventually } from '../harness/gateway.ts';
 
 const ADMIN = { subject: 'usr_admin' } as Principal;
@@ -31,8 +33,9 @@ class FakeEngine {
     this.state = 'unloaded';
   }
   status() {
-    return { id: 'demo', state: this.state };
+    return { id: 'demo', state: this.state, memory: null, pid: null, quarantine: null };
   }
+  pardon() {}
 }
 
 function open(states: Record<string, Partial<DesiredState>> = {}) {
@@ -42,8 +45,26 @@ function open(states: Record<string, Partial<DesiredState>> = {}) {
   );
   const events: AuditEvent[] = [];
   const store = { broken: false };
+  const engines = {
+    ids: ['demo'],
+    get: (id: string) => (id === 'demo' ? (engine as unknown as Engine) : undefined),
+  };
   const residency = new Residency({
-    engines: { ids: ['demo'], get: (id) => (id === 'demo' ? (engine as unknown as Engine) : undefined) },
+    engines,
+    house: (desiredOf) =>
+      new Tenancy({
+        engines,
+        desiredOf,
+        estimate: async () => ({ ram: 1, vram: 0 }),
+        measured: () => null,
+        budget: { ram: 1, vram: 0 },
+        rules: { idleUnloadMs: 0, patienceMs: 0, leastStayMs: 0 },
+        ...{ maxWaitMs: 1000, maxWaiting: 10, drainMs: 0, clock: systemClock, log: silentLog },
+        onEvent: async ({ action, model, failure }) => {
+          const outcome = failure === null ? 'completed' : 'failed';
+          events.push({ kind: 'system', actor: 'system', action, resource: `model:${model}`, outcome, request: null });
+        },
+      }),
     store: {
       desired: async () => {
         if (store.broken) throw new Error('the database is away');

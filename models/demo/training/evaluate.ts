@@ -11,8 +11,12 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { processEnvironment } from '#config/load.ts';
 import type { ResponseFormat, TokenCredit } from '#engine/engine.ts';
-import { type LlamaEngine, openLlamaModel } from '#engine/model.llama.ts';
+import { forgetfulMemory } from '#engine/file-memory.ts';
+import { openLlamaModel } from '#engine/model.llama.ts';
+import type { LlamaEngine } from '#engine/port.llama.ts';
+import { openSandbox } from '#engine/sandbox.system.ts';
 import { systemClock } from '#kernel/clock.ts';
 import { silentLog } from '#kernel/log.ts';
 
@@ -136,6 +140,7 @@ async function main(): Promise<void> {
     .split('\n')
     .map((line) => JSON.parse(line) as Prompt & { answer: string });
   const chatTemplate = readFileSync(here('../chat-template.jinja'), 'utf8');
+  const sandbox = await openSandbox('preferred', processEnvironment(), tmpdir(), silentLog);
   const engine = openLlamaModel(
     {
       id: 'demo',
@@ -148,7 +153,12 @@ async function main(): Promise<void> {
       threads: 1,
       gpu: 'cpu',
     },
-    { log: silentLog, clock: systemClock },
+    {
+      log: silentLog,
+      clock: systemClock,
+      sandbox,
+      files: forgetfulMemory(),
+    },
   );
   await engine.load();
   const told = await inParallel(prompts, 8, (prompt, index) => judge(engine, prompt, index));

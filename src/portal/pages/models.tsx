@@ -1,29 +1,25 @@
 import { useEffect, useState } from 'preact/hooks';
 import type { AdminModel, AdminModelList } from '#models/models.contract.ts';
 import { useApi } from '#portal/api.ts';
-import { shortDigest, stamp } from '#portal/format.ts';
+import { gibibytes, shortDigest, stamp } from '#portal/format.ts';
 import { useTongue } from '#portal/i18n/language.tsx';
 import { useOfficeText } from '#portal/i18n/offices.ts';
+import { useLive } from '#portal/live.ts';
 import { CopyButton } from '#portal/parts/copy-button.tsx';
 import { RefusalNotice } from '#portal/parts/notice.tsx';
 import { useStepUp } from '#portal/parts/step-up.tsx';
-import { useResource, useTask } from '#portal/task.ts';
+import { useTask } from '#portal/task.ts';
 
-const REFRESH_MS = 5000;
-/** While something changes, and as long as a replica may take to see what an admin has just set. */
-const WATCH_MS = 1000;
+/** As long as a replica may take to see what an admin has just set. */
 const SETTLE_MS = 10_000;
 /** More places than this are a number only. */
 const DRAWN_SLOTS = 16;
 
 export function ModelsPage() {
   const text = useOfficeText();
-  const [pace, setPace] = useState(REFRESH_MS);
-  const models = useResource<AdminModelList>('/admin/models', pace);
+  const models = useLive<AdminModelList>('/admin/models/events');
   const { data, refusal, at } = models;
   const { asked, ask } = useAsked();
-  const moving = asked !== null || data?.data.some((model) => CHANGING.includes(shownState(model, asked))) === true;
-  useEffect(() => setPace(moving ? WATCH_MS : REFRESH_MS), [moving]);
   return (
     <div class="page">
       <header class="page-head page-head-row">
@@ -47,25 +43,47 @@ export function ModelsPage() {
         )}
       </header>
       {refusal !== null && <RefusalNotice refusal={refusal} onRetry={models.refresh} />}
+      {data !== null && <MachineFacts machine={data} />}
       {data === null && refusal === null && <p class="empty">{text.loading}</p>}
       {data?.data.length === 0 && <p class="empty">{text.modelsEmpty}</p>}
       {data !== null && (
         <ul class={refusal === null ? 'models' : 'models models-stale'}>
           {data.data.map((model) => (
-            <ModelCard
-              key={model.id}
-              model={model}
-              state={shownState(model, asked)}
-              onAsked={() => {
-                ask(model.id);
-                models.refresh();
-              }}
-            />
+            <ModelCard key={model.id} model={model} state={shownState(model, asked)} onAsked={() => ask(model.id)} />
           ))}
         </ul>
       )}
     </div>
   );
+}
+
+/** What the models may take of this machine and what they do, and how their processes are walled in. */
+function MachineFacts({ machine: { memory, gpus, sandbox } }: { readonly machine: AdminModelList }) {
+  const text = useOfficeText();
+  const { budget, used } = memory;
+  return (
+    <div class="machine">
+      <label>
+        <span class="quiet">{text.memoryUsed(gibibytes(used.ram), gibibytes(budget.ram))}</span>
+        <progress max={budget.ram} value={Math.min(used.ram, budget.ram)} />
+      </label>
+      {gpus.map(({ index, name, used: taken, total }) => (
+        <label key={index}>
+          <span class="quiet">{`${name}: ${text.memoryUsed(gibibytes(taken), gibibytes(total))}`}</span>
+          <progress max={total} value={taken} />
+        </label>
+      ))}
+      {sandbox !== null && <p class="quiet">{text.sandboxes[sandbox]}</p>}
+    </div>
+  );
+}
+
+/** What was measured, or else what is expected. */
+function memoryText({ memory: { estimated, measured } }: AdminModel, text: ReturnType<typeof useOfficeText>): string {
+  if (measured !== null) return text.memoryMeasured(gibibytes(measured));
+  return estimated === null || estimated.ram + estimated.vram === 0
+    ? '–'
+    : text.memoryEstimated(gibibytes(estimated.ram + estimated.vram));
 }
 
 type ShownState = AdminModel['state'] | 'unloading' | 'starting';
@@ -108,6 +126,13 @@ function ModelCard({ model, state, onAsked }: CardProps) {
         </span>
         <small class="quiet">{text.engines[model.engine]}</small>
       </div>
+      {model.progress !== null && (
+        <label class="model-progress">
+          <span class="quiet">{text.loadPhases[model.progress.phase]}</span>
+          <progress max={1} value={model.progress.done} />
+        </label>
+      )}
+      {model.quarantine !== null && <p class="model-quarantine">{text.quarantined(model.quarantine)}</p>}
       <dl class="model-facts">
         <div class="model-slots">
           <dt>{text.slots}</dt>
@@ -119,6 +144,7 @@ function ModelCard({ model, state, onAsked }: CardProps) {
         <Fact name={text.queued} value={count(model.queued)} />
         <Fact name={text.context} value={model.context_size === null ? '–' : count(model.context_size)} />
         <Fact name={text.classification} value={String(model.classification)} />
+        <Fact name={text.memory} value={memoryText(model, text)} />
         <Fact name={text.restarts} value={count(model.restarts)} />
         <Fact name={text.process} value={model.pid === null ? '–' : String(model.pid)} />
         <div class="model-digest">

@@ -1,0 +1,43 @@
+import type { GgufFacts } from './gguf-header.ts';
+import type { LlamaModelSpec } from './model-spec.ts';
+
+/** A child without a model: node, the engine's libraries, their heaps. Measured, rounded up. */
+const CHILD_BYTES = 160 * 1024 * 1024;
+/** Positions that are computed at once; what is needed between the layers grows with it. */
+const BATCH = 512;
+/** Bytes of one element as keys and values are kept: q8_0 has a scale for each 32, q4_0 two to a byte. */
+const KV_BYTES = { f16: 2, q8_0: 34 / 32, q4_0: 18 / 32 } as const;
+
+export interface MemoryEstimate {
+  readonly weights: number;
+  readonly context: number;
+  /** Between the layers, and the scores of all tokens for each position of a batch. */
+  readonly compute: number;
+  readonly child: number;
+}
+
+/**
+ * What a model will take, from its header alone, before anything is loaded. An upper bound for dense transformers; what
+ * was measured goes before it as soon as the model ran once.
+ */
+export function estimateMemory({ figures, tensorBytes, vocabulary }: GgufFacts, spec: LlamaModelSpec): MemoryEstimate {
+  const one = (name: string, otherwise: number) => figures.get(name)?.[0] ?? otherwise;
+  const layers = one('block_count', 1);
+  const width = one('embedding_length', 1);
+  const heads = one('attention.head_count', 1);
+  const headWidth = width / heads;
+  const keyWidth = one('attention.key_length', headWidth);
+  const valueWidth = one('attention.value_length', headWidth);
+  // One figure for all layers, or one for each.
+  const keyValueHeads = figures.get('attention.head_count_kv') ?? [heads];
+  const headsOfAll =
+    keyValueHeads.length === 1 ? (keyValueHeads[0] ?? heads) * layers : keyValueHeads.reduce((sum, n) => sum + n, 0);
+  const positions = spec.contextSize * spec.parallel;
+  const widest = Math.max(width, one('feed_forward_length', width));
+  return {
+    weights: tensorBytes,
+    context: Math.ceil(positions * headsOfAll * (keyWidth + valueWidth) * KV_BYTES[spec.kvType ?? 'f16']),
+    compute: BATCH * 4 * (one('vocab_size', vocabulary) + 4 * widest + heads * Math.min(spec.contextSize, 4096)),
+    child: CHILD_BYTES,
+  };
+}

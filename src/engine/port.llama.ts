@@ -1,0 +1,35 @@
+import type { Clock } from '#kernel/clock.ts';
+import type { Log } from '#kernel/log.ts';
+import type { Engine } from './engine.ts';
+import type { FileMemory } from './file-memory.ts';
+import type { LlamaLimits } from './process.llama.ts';
+import type { Sandbox } from './sandbox.system.ts';
+
+export type EngineEvent =
+  | { readonly type: 'crashed'; readonly model: string; readonly how: string; readonly deaths: number }
+  | { readonly type: 'quarantined'; readonly model: string; readonly digest: string; readonly how: string };
+
+export interface LlamaDeps {
+  readonly log: Log;
+  readonly clock: Clock;
+  readonly sandbox: Sandbox;
+  readonly files: FileMemory;
+  /** What nobody asked for and somebody must know of. */
+  readonly onEvent?: (event: EngineEvent) => void;
+  readonly limits?: Partial<LlamaLimits>;
+}
+
+/** What the engine did since its child started; for metrics. */
+export interface LlamaMeasurements {
+  /** Rounds of the lock-step driver. */
+  readonly steps: number;
+  readonly batches: number;
+  /** Sum over all batches of the sequences in them. */
+  readonly sequences: number;
+  readonly largestBatch: number;
+}
+
+export interface LlamaEngine extends Engine {
+  /** At most a second old. */
+  measurements(): LlamaMeasurements;
+}

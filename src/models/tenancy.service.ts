@@ -1,0 +1,283 @@
+import type { Engine, GenerationEvent, GenerationRequest, ModelStatus } from '#engine/engine.ts';
+import type { Clock } from '#kernel/clock.ts';
+import type { Log } from '#kernel/log.ts';
+import { Problem } from '#kernel/problem.ts';
+import { type Plan, type PlanRules, plan, type Room, type Tenant } from './memory-plan.ts';
+import type { DesiredState } from './model-state.ts';
+import { Occupant } from './occupant.ts';
+
+/** What happened to a model without anybody's doing it by hand; for the record. */
+export interface TenancyEvent {
+  readonly action: 'model.loaded' | 'model.woken' | 'model.evicted' | 'model.unloaded';
+  readonly model: string;
+  readonly failure: Problem | null;
+  readonly facts: Readonly<Record<string, string | number>>;
+}
+
+export interface TenancyDeps {
+  readonly engines: { readonly ids: readonly string[]; get(id: string): Engine | undefined };
+  readonly desiredOf: (id: string) => DesiredState;
+  /** What a model will take, before it was ever measured. Never rejects. */
+  readonly estimate: (id: string) => Promise<Room>;
+  /** How measured memory divides: what of it lies on a GPU. */
+  readonly measured: (id: string, status: ModelStatus) => Room | null;
+  readonly budget: Room;
+  readonly rules: PlanRules;
+  /** How long a request waits for its model; how many may; how long answers may go on when it is unloaded. */
+  readonly maxWaitMs: number;
+  readonly maxWaiting: number;
+  readonly drainMs: number;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly onEvent: (event: TenancyEvent) => Promise<void>;
+}
+
+/** How often it is looked whether somebody's patience is over or a model has been idle for long. */
+const TICK_MS = 250;
+
+/** Keeps the models that are asked for in memory, within the budget. */
+export class Tenancy implements AsyncDisposable {
+  readonly #deps: TenancyDeps;
+  readonly #occupants: ReadonlyMap<string, Occupant>;
+  readonly #moving = new Set<Promise<void>>();
+  readonly #timer: NodeJS.Timeout;
+  #estimated: Promise<void> | null = null;
+  #isClosed = false;
+
+  constructor(deps: TenancyDeps) {
+    this.#deps = deps;
+    this.#occupants = new Map(deps.engines.ids.map((id) => [id, new Occupant(id)]));
+    this.#timer = setInterval(() => this.#look(), TICK_MS);
+    this.#timer.unref();
+  }
+
+  /** The engine of a model, behind a door that opens when it is in memory; undefined for one not in the catalogue. */
+  engine(id: string): Engine | undefined {
+    const engine = this.#deps.engines.get(id);
+    const occupant = this.#occupants.get(id);
+    if (engine === undefined || occupant === undefined) return undefined;
+    return {
+      status: () => engine.status(),
+      load: () => engine.load(),
+      pardon: () => engine.pardon(),
+      close: () => engine.close(),
+      generate: (request, signal) => this.#generate(engine, occupant, request, signal),
+    };
+  }
+
+  /** What of the budget is taken, and what each model takes or is thought to take. */
+  usage(): { readonly budget: Room; readonly used: Room; readonly needs: ReadonlyMap<string, Room> } {
+    const used = { ram: 0, vram: 0 };
+    const needs = new Map<string, Room>();
+    for (const occupant of this.#occupants.values()) {
+      needs.set(occupant.id, occupant.needs);
+      if (!['coming', 'here', 'leaving'].includes(occupant.residence)) continue;
+      used.ram += occupant.needs.ram;
+      used.vram += occupant.needs.vram;
+    }
+    return { budget: this.#deps.budget, used, needs };
+  }
+
+  /** An estimate stays what it was; what was measured is in `usage`. */
+  estimateOf(id: string): Room | null {
+    return this.#occupants.get(id)?.estimate ?? null;
+  }
+
+  /** It should be in memory: `free` where nobody has to go for it, `room` where an admin says so, failed before or not. */
+  call(id: string, how: 'free' | 'room'): void {
+    const occupant = this.#occupants.get(id);
+    if (occupant === undefined) return;
+    if (occupant.residence === 'failed' && how === 'room') occupant.residence = 'away';
+    occupant.called = how;
+    this.#look();
+  }
+
+  /** It went out of service: whoever waits is sent away, answers under way may end within their time. */
+  dismiss(id: string): void {
+    const occupant = this.#occupants.get(id);
+    if (occupant === undefined) return;
+    occupant.called = 'no';
+    occupant.refuse(notInService());
+    if (occupant.residence === 'failed') occupant.residence = 'away';
+    if (occupant.residence !== 'here' && occupant.residence !== 'coming') return;
+    const { clock, drainMs, engines } = this.#deps;
+    // What has not come yet has no answers to wait for.
+    if (occupant.residence === 'coming') void outcome(engines.get(id)?.close() ?? Promise.resolve());
+    occupant.drainUntil ??= clock.monotonic() + drainMs;
+    this.#look();
+  }
+
+  /** Resolves when nothing comes or goes any more. */
+  async settled(): Promise<void> {
+    await this.#estimated;
+    while (this.#moving.size > 0) await Promise.all(this.#moving);
+  }
+
+  /** Looks again at once, where something has changed. */
+  #look(): void {
+    if (this.#isClosed) return;
+    this.#estimated ??= this.#estimateAll();
+    const now = this.#deps.clock.monotonic();
+    for (const occupant of this.#occupants.values()) this.#observe(occupant, now);
+    this.#carryOut(plan(this.#tenants(), this.#deps.budget, this.#deps.rules, now));
+  }
+
+  async #estimateAll(): Promise<void> {
+    await Promise.all(
+      Array.from(this.#occupants.values(), async (occupant) => {
+        occupant.estimate = await this.#deps.estimate(occupant.id);
+      }),
+    );
+    this.#look();
+  }
+
+  #tenants(): Tenant[] {
+    return Array.from(this.#occupants.values())
+      .filter((occupant) => occupant.estimate !== null)
+      .map((occupant) => occupant.tenant(this.#deps.desiredOf(occupant.id)));
+  }
+
+  /** What an engine did on its own: gave up, or was measured. */
+  #observe(occupant: Occupant, now: number): void {
+    const status = this.#deps.engines.get(occupant.id)?.status();
+    if (status === undefined) return;
+    occupant.measured = this.#deps.measured(occupant.id, status) ?? occupant.measured;
+    if (occupant.residence === 'here' && status.state === 'failed') {
+      occupant.residence = 'failed';
+      occupant.drainUntil = null;
+    }
+    const { drainUntil, residence, answering } = occupant;
+    if (residence !== 'here' || drainUntil === null) return;
+    // Back in service before it was gone.
+    if (this.#deps.desiredOf(occupant.id).inService) occupant.drainUntil = null;
+    else if (answering === 0 || now >= drainUntil) this.#remove(occupant, 'model.unloaded', { answers: answering });
+  }
+
+  #carryOut({ load, evict, closed, tooLarge }: Plan): void {
+    for (const id of tooLarge) this.#refuseTooLarge(this.#of(id));
+    // Before any door opens: who has to go takes nobody in any more.
+    for (const { id, why, for: whom } of evict)
+      this.#remove(this.#of(id), 'model.evicted', { why, ...(whom === null ? {} : { for: whom }) });
+    for (const occupant of this.#occupants.values()) {
+      occupant.setDoor(closed.includes(occupant.id) ? 'closed' : 'open', this.#deps.clock.monotonic());
+    }
+    for (const id of load) this.#bring(this.#of(id));
+  }
+
+  #of(id: string): Occupant {
+    const occupant = this.#occupants.get(id);
+    if (occupant === undefined) throw new Error(`no such model: ${id}`);
+    return occupant;
+  }
+
+  #refuseTooLarge(occupant: Occupant): void {
+    const { ram, vram } = occupant.needs;
+    const { budget } = this.#deps;
+    const message = `Model '${occupant.id}' needs more memory than models may take here (${ram} + ${vram} of ${budget.ram} + ${budget.vram} bytes).`;
+    occupant.residence = 'failed';
+    occupant.called = 'no';
+    const failure = new Problem('engine_failed', { message });
+    occupant.failure = failure;
+    occupant.refuse(failure);
+    void this.#tell('model.loaded', occupant.id, failure, this.#figures(occupant));
+  }
+
+  #bring(occupant: Occupant): void {
+    const engine = this.#deps.engines.get(occupant.id);
+    if (engine === undefined) return;
+    const action = occupant.waiting > 0 && occupant.called !== 'room' ? 'model.woken' : 'model.loaded';
+    occupant.residence = 'coming';
+    occupant.called = 'no';
+    occupant.failure = null;
+    this.#move(async () => {
+      const failure = await outcome(engine.load());
+      if (failure === null) {
+        occupant.measured = this.#deps.measured(occupant.id, engine.status()) ?? occupant.measured;
+        occupant.arrived(this.#deps.clock.monotonic());
+      } else {
+        // An admin took it out of service while it came: that is no failure of its own.
+        occupant.residence = failure.code === 'model_not_loaded' ? 'away' : 'failed';
+        occupant.failure = failure;
+        occupant.refuse(failure);
+        this.#deps.log.error('a model could not be loaded', { model: occupant.id, code: failure.code, error: failure });
+      }
+      this.#look();
+      await this.#tell(action, occupant.id, failure, this.#figures(occupant));
+    });
+  }
+
+  #remove(occupant: Occupant, action: 'model.evicted' | 'model.unloaded', facts: TenancyEvent['facts']): void {
+    const engine = this.#deps.engines.get(occupant.id);
+    if (engine === undefined) return;
+    occupant.residence = 'leaving';
+    occupant.drainUntil = null;
+    this.#move(async () => {
+      const failure = await outcome(engine.close());
+      occupant.residence = 'away';
+      this.#look();
+      await this.#tell(action, occupant.id, failure, facts);
+    });
+  }
+
+  #move(work: () => Promise<void>): void {
+    const moving = work().finally(() => this.#moving.delete(moving));
+    this.#moving.add(moving);
+  }
+
+  #figures({ estimate, measured }: Occupant): TenancyEvent['facts'] {
+    const figures = { estimate_bytes: (estimate?.ram ?? 0) + (estimate?.vram ?? 0) };
+    return measured === null ? figures : { ...figures, measured_bytes: measured.ram + measured.vram };
+  }
+
+  #tell(
+    action: TenancyEvent['action'],
+    model: string,
+    failure: Problem | null,
+    facts: TenancyEvent['facts'],
+  ): Promise<void> {
+    return this.#deps.onEvent({ action, model, failure, facts });
+  }
+
+  async *#generate(
+    engine: Engine,
+    occupant: Occupant,
+    request: GenerationRequest,
+    signal: AbortSignal,
+  ): AsyncGenerator<GenerationEvent, void, undefined> {
+    signal.throwIfAborted();
+    if (!this.#deps.desiredOf(occupant.id).inService) throw notInService();
+    if (occupant.residence === 'failed') throw occupant.failure ?? engineGone(engine);
+    const { clock, maxWaitMs, maxWaiting } = this.#deps;
+    const entering = occupant.enter(signal, { now: () => clock.monotonic(), maxWaitMs, maxWaiting });
+    // Somebody waits now, or has just come: there may be something to do.
+    this.#look();
+    const leave = await entering;
+    try {
+      yield* engine.generate(request, signal);
+    } finally {
+      leave();
+      this.#look();
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#isClosed = true;
+    clearInterval(this.#timer);
+    for (const occupant of this.#occupants.values()) occupant.refuse(notInService());
+  }
+}
+
+const notInService = (): Problem =>
+  new Problem('model_not_loaded', { message: 'The model is not loaded.', retryAfter: 5 });
+
+/** A failed engine says itself why; where it says nothing, that. */
+const engineGone = (engine: Engine): Problem =>
+  new Problem('engine_failed', {
+    message: engine.status().quarantine ?? 'The model failed. An admin can load it again.',
+  });
+
+const outcome = (work: Promise<void>): Promise<Problem | null> =>
+  work.then(
+    () => null,
+    (error: unknown) => Problem.from(error),
+  );
