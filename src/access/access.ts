@@ -37,8 +37,9 @@ export interface PolicyEngine {
 }
 
 /** Users and roles share one namespace in Casbin; prefixes keep a user named `role:admin` a user. */
-export function subjectsOf({ subject, roles, restricted }: Principal): string {
-  if (restricted) return '|restricted|';
+export function subjectsOf({ subject, roles, restricted, mustChangePassword = false }: Principal): string {
+  const owes = [...(restricted ? ['restricted'] : []), ...(mustChangePassword ? ['expired'] : [])];
+  if (owes.length > 0) return `|${owes.join('|')}|`;
   const names = [`user:${subject}`, ...roles.map((role) => `role:${role}`), 'authenticated'];
   return `|${names.filter((name) => !name.includes('|')).join('|')}|`;
 }

@@ -4,6 +4,7 @@ import { acknowledge } from './acknowledge.ts';
 import { exportCommand, keyCommand, receiptCommand, verifyCommand } from './audit.ts';
 import { checkConfig } from './config.ts';
 import { migrateCommand } from './db.ts';
+import { enrol } from './enrol.ts';
 import { createKey, listKeys, revokeKey } from './key.ts';
 import { initKeys, rotateKeys } from './keys.ts';
 import { login, logout } from './login.ts';
@@ -33,6 +34,10 @@ const OPTIONS = {
   key: { type: 'string' },
   format: { type: 'string' },
   out: { type: 'string' },
+  for: { type: 'string' },
+  all: { type: 'boolean' },
+  limits: { type: 'string' },
+  factor: { type: 'boolean' },
   prompt: { type: 'string' },
   answer: { type: 'string' },
   id: { type: 'string' },
@@ -58,6 +63,8 @@ interface Verb {
   readonly does: string;
   /** Words that may follow; none unless it says so. */
   readonly takes: number;
+  /** Whether it makes no sense without that word. */
+  readonly needs: boolean;
   /** Resolves with the exit code. */
   readonly run: (invocation: Invocation) => Promise<number>;
 }
@@ -67,6 +74,7 @@ const verb = (words: string, rest: string, does: string, run: Verb['run']): Verb
   usage: `${words} ${rest}`.trim(),
   // The operand, where there is one, stands before the options.
   takes: /^(\[?[A-Z])/.test(rest) ? 1 : 0,
+  needs: /^[A-Z]/.test(rest),
   does,
   run,
 });
@@ -81,8 +89,14 @@ const VERBS: readonly Verb[] = [
     migrateCommand,
   ),
   verb('keys init', 'DIR', 'Make the keys that a gateway with a database of its own needs.', initKeys),
-  verb('keys rotate', '', 'Make a new key for tokens; old tokens stay good.', rotateKeys),
+  verb('keys rotate', '', 'New keys for tokens and second factors, without a restart.', rotateKeys),
   verb('login', '[NAME] [--url URL] [--ca FILE]', 'Sign in; the session is kept in a file of yours, mode 0600.', login),
+  verb(
+    'enrol',
+    'LINK [--factor] [--ca FILE]',
+    'Choose the password of an invitation, and set up its second factor.',
+    enrol,
+  ),
   verb('logout', '', 'End that session.', logout),
   verb(
     'user add',
@@ -96,12 +110,12 @@ const VERBS: readonly Verb[] = [
   verb('user reset', 'NAME', 'Take password and factor away; prints a new link.', changeUser('reset')),
   verb(
     'key create',
-    'NAME [--days N] [--models a,b] [--actions infer]',
-    'Make an API key of yours; it is printed once.',
+    'NAME [--for ACCOUNT] [--days N] [--models a,b] [--actions infer] [--limits requests_day=N,…]',
+    'Make an API key of yours, or of a service account; it is printed once.',
     createKey,
   ),
-  verb('key list', '', 'Your API keys.', listKeys),
-  verb('key revoke', 'ID', 'Revoke one of them on every replica.', revokeKey),
+  verb('key list', '[--all]', 'Your API keys, or everybody’s.', listKeys),
+  verb('key revoke', 'ID', 'Revoke one of them on every replica; an admin anybody’s.', revokeKey),
   verb('model list', '', 'Models and their state.', listModels),
   verb('model status', '', 'The same.', listModels),
   verb('model load', 'ID', 'Put a model in service on every replica.', changeModel('load')),
@@ -173,6 +187,10 @@ export async function runCommand(argv: readonly string[]): Promise<number> {
   if (found === undefined || asked.length > found.words.length + found.takes) {
     const shown = asked.slice(0, (found?.words.length ?? 1) + 1).join(' ');
     process.stderr.write(`strongroom: there is no command \`${shown.slice(0, 60)}\`\n\n${HELP}`);
+    return 2;
+  }
+  if (found.needs && asked.length === found.words.length) {
+    process.stderr.write(`usage: strongroom ${found.usage}\n`);
     return 2;
   }
   const foreign = Object.keys(values).find((name) => !COMMON.has(name) && !found.usage.includes(`--${name}`));

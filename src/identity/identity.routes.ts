@@ -18,7 +18,7 @@ export interface IdentityPort {
     code: string | undefined,
     device: string | null,
     origin: Origin,
-  ): Promise<{ token: string; expiresAt: string; account: Account; device: string }>;
+  ): Promise<{ token: string; expiresAt: string; account: Account; device: string; mustChangePassword: boolean }>;
   signOut(principal: Principal, origin: Origin): Promise<void>;
   changePassword(principal: Principal, current: string, next: string, origin: Origin): Promise<void>;
   /** Roles whose accounts may do nothing before they have set up a second factor. */
@@ -42,11 +42,11 @@ export function identityRoutes(identity: IdentityPort): Route[] {
       handle: async ({ body, requestId, address, headers }) => {
         const device = cookieValue(headers['cookie'], DEVICE_COOKIE);
         const signedIn = await identity.signIn(body.username, body.password, body.code, device, { requestId, address });
-        const { token, expiresAt, account } = signedIn;
+        const { token, expiresAt, account, mustChangePassword } = signedIn;
         const answer: LoginResponse = {
           token,
           expires_at: expiresAt,
-          user: userOfAccount(account, identity.secondFactorRoles),
+          user: { ...userOfAccount(account, identity.secondFactorRoles), must_change_password: mustChangePassword },
         };
         return {
           kind: 'json',
@@ -113,9 +113,10 @@ const userOf = (principal: Principal): User => ({
   attributes: principal.attributes,
   has_totp: principal.hasTotp,
   must_enrol: principal.restricted,
+  must_change_password: principal.mustChangePassword ?? false,
 });
 
-const userOfAccount = (account: Account, secondFactorRoles: readonly Role[]): User => ({
+const userOfAccount = (account: Account, secondFactorRoles: readonly Role[]): Omit<User, 'must_change_password'> => ({
   id: account.id,
   username: account.username,
   roles: [...account.roles],

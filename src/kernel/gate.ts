@@ -84,8 +84,12 @@ export interface Refusal {
  * Every method fails closed: whatever it throws means no.
  */
 export interface Gate {
-  /** Null for a credential that nobody holds. `fresh`: past every cache. */
-  authenticate(credential: PresentedCredential, fresh: boolean): Promise<Principal | null>;
+  /**
+   * Null for a credential that nobody holds. `fresh`: past every cache. `address`: of the client.
+   *
+   * @throws Problem `audit_unavailable`, `too_many_attempts` where its network has tried too many that nobody holds
+   */
+  authenticate(credential: PresentedCredential, fresh: boolean, address: string): Promise<Principal | null>;
   authorise(principal: Principal, action: string, resource: Resource): Promise<Decision>;
   /** Makes a challenge for one operation (RFC 9470); `operation` is the sentence that the user will see. */
   challenge(principal: Principal, digest: string, operation: string, requestId: string): Promise<string>;

@@ -37,6 +37,8 @@ export interface Principal {
    * do that, and nothing else.
    */
   readonly restricted: boolean;
+  /** The password had outlived its profile when this session was opened: it may change it, and nothing else. */
+  readonly mustChangePassword?: boolean;
   /** Null for a session. */
   readonly scope: KeyScope | null;
   /** Counts every change to the account, its roles or factors; a mismatch at admission means: load it again. */

@@ -18,7 +18,7 @@ const ACTIONS = [...new Set([...rules.map((rule) => rule[5] ?? ''), 'nothing'])]
 const TYPES = [...new Set([...rules.map((rule) => rule[3] ?? ''), 'nothing'])].sort();
 const CALLERS: readonly (readonly Role[])[] = [[], ...ROLES.map((role) => [role]), ['admin', 'auditor']];
 
-const principal = (roles: readonly Role[], restricted = false): Principal => ({
+const principal = (roles: readonly Role[], restricted = false, mustChangePassword = false): Principal => ({
   subject: 'usr_1',
   username: 'someone',
   roles,
@@ -26,6 +26,7 @@ const principal = (roles: readonly Role[], restricted = false): Principal => ({
   credential: { kind: 'session', ref: 'r' },
   hasTotp: true,
   restricted,
+  mustChangePassword,
   scope: null,
   epoch: 1,
   expiresAt: null,
@@ -39,7 +40,11 @@ describe('policies/', () => {
     const engine = await compilePolicy({ version: 1, model: read('../../policies/model.conf'), policy, sha256: '' });
     const matrix: Matrix = {};
     const callers = CALLERS.map((roles) => [roles.join('+') || 'no role', principal(roles)] as const);
-    for (const [name, caller] of [...callers, ['owes a second factor', principal(['admin'], true)] as const]) {
+    const owing = [
+      ['owes a second factor', principal(['admin'], true)],
+      ['owes a new password', principal(['admin'], false, true)],
+    ] as const;
+    for (const [name, caller] of [...callers, ...owing]) {
       const row: Record<string, string> = {};
       for (const action of ACTIONS) {
         for (const type of TYPES) {
@@ -60,7 +65,7 @@ describe('policies/', () => {
     assert.equal(new Set(names).size, names.length);
     for (const rule of rules) {
       assert.equal(rule.length, 9, rule.join());
-      assert.match(rule[2] ?? '', new RegExp(`^(authenticated|restricted|role:(${ROLES.join('|')}))$`));
+      assert.match(rule[2] ?? '', new RegExp(`^(authenticated|restricted|expired|role:(${ROLES.join('|')}))$`));
       assert.match(rule[8] ?? '', /^(allow|deny)$/);
     }
     const matrix = JSON.parse(read('./policy-matrix.json')) as Matrix;

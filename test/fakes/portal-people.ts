@@ -241,7 +241,8 @@ export class PortalPeople {
 }
 
 function userOf({ id, username, roles, attributes, has_totp }: UserRecord): User {
-  return { id, username, roles, attributes, has_totp, must_enrol: roles.includes('admin') && !has_totp };
+  const must_enrol = roles.includes('admin') && !has_totp;
+  return { id, username, roles, attributes, has_totp, must_enrol, must_change_password: false };
 }
 
 function operationOf(verb: string, username: string, body: unknown): string {

@@ -5,6 +5,7 @@ import { chatRoutes } from '#chat/chat.routes.ts';
 import { healthRoutes } from '#health/health.routes.ts';
 import { openApiRoute } from '#http/openapi.ts';
 import { type GuardedRoute, PUBLIC, type PublicRoute, type Route } from '#http/route.ts';
+import { adminKeyRoutes } from '#identity/admin-keys.routes.ts';
 import { factorRoutes } from '#identity/factors.routes.ts';
 import { identityRoutes } from '#identity/identity.routes.ts';
 import { keyRoutes } from '#identity/keys.routes.ts';
@@ -22,12 +23,17 @@ import { stepUpRoutes } from '#stepup/stepup.routes.ts';
 const NOTHING = {} as never;
 
 const users = { nameOf: async () => 'somebody' } as never;
+const keys = {
+  ownerNameOf: async () => 'somebody',
+  find: async () => ({ name: 'x', owner: { username: 'somebody' } }),
+} as never;
 
 /** In the gateway's order, without what only a configuration adds. */
 const features: Route[] = [
   ...identityRoutes(NOTHING),
   ...keyRoutes(NOTHING),
   ...factorRoutes(NOTHING),
+  ...adminKeyRoutes(keys),
   ...stepUpRoutes(NOTHING),
   ...userRoutes(users),
   methodsRoute(NOTHING),
@@ -64,7 +70,10 @@ const WITH_FACTOR = {
 } as Principal;
 
 /** Routes that are there with a provider or audiences configured. */
-const OPTIONAL = [...oidcRoutes(NOTHING), ...tokenRoutes({ audiences: ['x'] } as never)] as unknown as readonly Known[];
+const OPTIONAL = [
+  ...oidcRoutes(NOTHING, NOTHING),
+  ...tokenRoutes({ audiences: ['x'] } as never),
+] as unknown as readonly Known[];
 
 const BODY = { username: 'x', name: 'x', roles: [], audience: 'x', document: { features: [] } };
 

@@ -24,10 +24,13 @@ const GRANTED = [
   'find_enrolment(text)',
   'find_federated(text)',
   'find_principal(text,text)',
+  'hold_seal_keys(text,text[])',
   'keep_house()',
+  'key_files(text)',
   'latest_checkpoint()',
   'lead_tree(text)',
   'list_accounts()',
+  'list_all_keys()',
   'list_keys(text)',
   'list_sessions(text)',
   'model_states()',
@@ -39,10 +42,13 @@ const GRANTED = [
   'renew_lease(text)',
   'return_guess(text,text)',
   'score_models(boolean)',
+  'sealed_otherwise(text)',
+  'session_of(text)',
   'take_guess(text,text)',
   'tree_nodes(integer[],bigint[])',
   'tree_state()',
   'usage_today(text,text[],text)',
+  'without_seal_key(text)',
 ];
 const WRITES = ['INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'REFERENCES', 'TRIGGER'];
 const DENIED = { code: '42501' };
