@@ -14,6 +14,7 @@ import { Refusal } from './refusal.ts';
 import { pagesOf, useEnrolment, useRoute } from './route.ts';
 
 const KeysPage = lazy(() => import('./pages/offices.ts').then((module) => module.KeysPage));
+const AllKeysPage = lazy(() => import('./pages/offices.ts').then((module) => module.AllKeysPage));
 const AuditPage = lazy(() => import('./pages/offices.ts').then((module) => module.AuditPage));
 const ModelsPage = lazy(() => import('./pages/offices.ts').then((module) => module.ModelsPage));
 const UsersPage = lazy(() => import('./pages/offices.ts').then((module) => module.UsersPage));
@@ -130,12 +131,13 @@ interface ShellProps {
 function Shell({ user, auditDown, onLeave, onCodes }: ShellProps) {
   const text = useText();
   const route = useRoute();
-  const pages = user.must_enrol ? [] : pagesOf(user.roles);
-  const isOwn = user.must_enrol || route.page === 'security';
+  const owes = user.must_enrol || user.must_change_password;
+  const pages = owes ? [] : pagesOf(user.roles);
+  const isOwn = owes || route.page === 'security';
   const page = isOwn ? 'security' : (pages.find((allowed) => allowed === route.page) ?? pages[0]);
   const quota = useQuota(pages.includes('ask'));
   const conversation = useConversation(useApi(), quota.refresh);
-  const factor = user.must_enrol || route.rest === 'factor';
+  const factor = user.must_enrol || (!owes && route.rest === 'factor');
 
   useEffect(() => {
     document.title = page === undefined ? text.title : `${text.tabs[page]} · ${text.title}`;
@@ -154,6 +156,7 @@ function Shell({ user, auditDown, onLeave, onCodes }: ShellProps) {
         {page === 'keys' && <KeysPage user={user} />}
         {page === 'audit' && <AuditPage open={route.page === 'audit' ? route.rest : ''} />}
         {page === 'models' && <ModelsPage />}
+        {page === 'all-keys' && <AllKeysPage />}
         {page === 'users' && <UsersPage open={route.page === 'users' ? route.rest : ''} />}
         {page === 'security' && factor && <FactorPage user={user} onCodes={onCodes} />}
         {page === 'security' && !factor && <SecurityPage user={user} onLeave={onLeave} />}

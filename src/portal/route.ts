@@ -1,7 +1,7 @@
 import { useEffect, useState } from 'preact/hooks';
 import type { Role } from '#kernel/principal.ts';
 
-export type Page = 'ask' | 'scoring' | 'keys' | 'audit' | 'models' | 'users' | 'security';
+export type Page = 'ask' | 'scoring' | 'keys' | 'audit' | 'models' | 'users' | 'all-keys' | 'security';
 
 /**
  * Which pages a role opens; null: everybody, from the account menu. The server decides again on every call; this only
@@ -14,6 +14,7 @@ const PAGES: readonly { readonly page: Page; readonly role: Role | null }[] = [
   { page: 'audit', role: 'auditor' },
   { page: 'models', role: 'admin' },
   { page: 'users', role: 'admin' },
+  { page: 'all-keys', role: 'admin' },
   { page: 'security', role: null },
 ];
 

@@ -52,6 +52,7 @@ export class PortalPeople {
     person('auditor', ['auditor'], { attributes: { department: 'audit', clearance: 3, branch: 'Bern' } }),
     person('admin', ['admin'], { has_totp: true, attributes: { department: 'operations', clearance: 1, branch: '' } }),
     person('everyone', ['analyst', 'auditor', 'admin'], { has_totp: true }),
+    person('batch', ['service'], { last_sign_in_at: null }),
     {
       ...person('newcomer', ['admin'], { state: 'invited', last_sign_in_at: null }),
       password: '',
@@ -107,6 +108,10 @@ export class PortalPeople {
     json(response, 200, { username: found.record.username, must_enrol: userOf(found.record).must_enrol });
   }
 
+  record(id: string): UserRecord | undefined {
+    return this.#find(id)?.record;
+  }
+
   /** True where the path was one of ours. */
   answer(call: Call): boolean {
     const { path, response, user, url } = call;
@@ -152,7 +157,7 @@ export class PortalPeople {
     if (!user.has_totp && (body as TotpRequest).password !== this.#find(user.id)?.password)
       return problem(response, '/auth', 401, 'invalid_credentials');
     const uri = `otpauth://totp/Strongroom:${user.username}?secret=${SECRET}&issuer=Strongroom&algorithm=SHA1&digits=6&period=30`;
-    json(response, 200, { secret: SECRET, uri, digits: 6, period: 30 });
+    json(response, 200, { secret: SECRET, uri, algorithm: 'SHA1', digits: 6, period: 30 });
   }
 
   #activateTotp({ response, body, user }: Call) {

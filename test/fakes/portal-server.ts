@@ -9,6 +9,7 @@ import type { UsageResponse } from '#quota/quota.contract.ts';
 import { stream } from './portal-answers.ts';
 import { type Call, CODE, StepUps } from './portal-call.ts';
 import { MODELS, PortalEstate } from './portal-estate.ts';
+import { PortalKeys } from './portal-keys.ts';
 import { PortalLog } from './portal-log.ts';
 import { PASSWORD, PortalPeople } from './portal-people.ts';
 import { json, problem } from './portal-reply.ts';
@@ -38,6 +39,7 @@ export class PortalServer {
   readonly #server: Server;
   readonly #stepUps = new StepUps();
   readonly #people = new PortalPeople(this.#stepUps);
+  readonly #allKeys = new PortalKeys(this.#stepUps);
   readonly estate = new PortalEstate(this.#stepUps);
   readonly #log = new PortalLog(Date.now());
   #keys: ApiKey[] = [
@@ -125,6 +127,7 @@ export class PortalServer {
       this.#keys = this.#keys.filter(({ id }) => !url.pathname.endsWith(id));
       return json(response, 204);
     }
+    if (this.#allKeys.answer(call, (id) => this.#people.record(id))) return;
     if (!this.#people.answer(call)) problem(response, url.pathname, 404, 'not_found');
   }
 

@@ -70,6 +70,7 @@ export const en = {
     audit: 'Audit log',
     models: 'Models',
     users: 'Users',
+    'all-keys': 'All keys',
     security: 'Security',
   },
   sections: 'Sections',

@@ -66,6 +66,7 @@ export const zh: Dictionary = {
     audit: '审计日志',
     models: '模型',
     users: '用户',
+    'all-keys': '所有密钥',
     security: '账户安全',
   },
   sections: '栏目',
