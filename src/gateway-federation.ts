@@ -8,8 +8,10 @@ import type { AccountStore, Sealer, Totp } from '#identity/identity.ts';
 import { postgresFederatedAccounts } from '#identity/oidc.postgres.ts';
 import { methodsRoute, oidcRoutes } from '#identity/oidc.routes.ts';
 import { FederatedSignIn } from '#identity/oidc.service.ts';
+import { ProviderLogout } from '#identity/provider-logout.service.ts';
+import { type KeyRegistry, missingKey } from '#identity/seal.ts';
 import { type TokenPort, tokenRoutes } from '#identity/token.routes.ts';
-import { makeFirstTokenKey, openTokenKeys } from '#identity/token-keys.files.ts';
+import { makeFirstTokenKey, openTokenKeys, readTokenKeys } from '#identity/token-keys.files.ts';
 import type { GuessLimiter, UserStore } from '#identity/users.ts';
 import type { Clock } from '#kernel/clock.ts';
 import type { Log } from '#kernel/log.ts';
@@ -29,6 +31,9 @@ export interface FederationOptions {
   readonly sealer: Sealer;
   readonly totp: Totp;
   readonly guesses: GuessLimiter;
+  readonly registry: KeyRegistry;
+  /** Enters the first key of a purpose into the database, on the record. */
+  readonly registerKey: (purpose: 'seal' | 'token', name: string) => Promise<void>;
   readonly clock: Clock;
   readonly log: Log;
   /** Where browsers find us, without a slash at the end. */
@@ -46,13 +51,16 @@ export async function openFederation(options: FederationOptions): Promise<Federa
   const { oidc, localAccounts } = config.identity;
   const methods = methodsRoute({ local_accounts: localAccounts, oidc: oidc !== undefined });
   if (oidc === undefined) return { routes: [methods], isFresh: async () => false };
+  const provider = await openProvider(oidc, options);
+  const accounts = orUnavailable(postgresFederatedAccounts(pool));
   const federation = new FederatedSignIn({
     ...options,
-    provider: await openProvider(oidc, options),
+    provider,
     mapping: oidc,
-    accounts: orUnavailable(postgresFederatedAccounts(pool)),
+    accounts,
   });
-  return { routes: [methods, ...oidcRoutes(federation)], isFresh: federation.isFresh.bind(federation) };
+  const logout = new ProviderLogout({ ...options, provider, accounts });
+  return { routes: [methods, ...oidcRoutes(federation, logout)], isFresh: federation.isFresh.bind(federation) };
 }
 
 async function openProvider(oidc: OidcConfig, { base, clock, publicUrl }: FederationOptions) {
@@ -76,14 +84,34 @@ export const tokenFolder = ({ keys, dataDir }: Config, base: string): string =>
 
 /** Tokens for the services that the configuration names; without any no key is made and nothing is loaded. */
 export async function openTokens(
-  { config, base, embedded, clock, log, publicUrl }: FederationOptions,
+  { config, base, embedded, clock, log, publicUrl, registry, registerKey }: FederationOptions,
   confirm: TokenPort['confirm'],
 ): Promise<Route[]> {
   const { audiences } = config.identity.tokens;
   if (audiences.length === 0) return [];
   const folder = tokenFolder(config, base);
   if (embedded && config.keys.tokenDir === undefined) await makeFirstTokenKey(folder, clock.now());
+  await checkTokenKeys(folder, registry, registerKey);
   const { joseIssuer } = await import('#identity/token.jose.ts');
   const keys = await openTokenKeys(folder, clock, log);
   return tokenRoutes({ ...joseIssuer({ keys, issuer: publicUrl, clock }), audiences, confirm });
+}
+
+/** @throws Error unless the folder holds the key that the database knows; the first one is entered there. */
+async function checkTokenKeys(
+  folder: string,
+  registry: KeyRegistry,
+  register: FederationOptions['registerKey'],
+): Promise<void> {
+  const [newest, ...others] = await readTokenKeys(folder);
+  if (newest === undefined) return;
+  const known = await registry.known('token');
+  if (known.length === 0) await register('token', newest.jwk.kid);
+  else {
+    const missing = missingKey(
+      [newest, ...others].map(({ jwk }) => jwk.kid),
+      known,
+    );
+    if (missing !== null) throw new Error(`${folder}: ${missing}`);
+  }
 }

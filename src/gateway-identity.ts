@@ -4,6 +4,8 @@ import { join, resolve } from 'node:path';
 import type { Recorder } from '#audit/recorder.ts';
 import type { Config } from '#config/schema.ts';
 import type { Route } from '#http/route.ts';
+import { adminKeyRoutes } from '#identity/admin-keys.routes.ts';
+import { AdminKeys } from '#identity/admin-keys.service.ts';
 import { factorRoutes } from '#identity/factors.routes.ts';
 import { forgetFirstRun } from '#identity/first-run.files.ts';
 import { makeFirstAccounts } from '#identity/first-run.service.ts';
@@ -18,11 +20,10 @@ import { PasskeySignIn } from '#identity/passkey-sign-in.service.ts';
 import { passkeyRoutes } from '#identity/passkeys.routes.ts';
 import { Passkeys } from '#identity/passkeys.service.ts';
 import { argon2Hasher } from '#identity/password.argon2.ts';
-import { type PasswordRules, parseBlocklist } from '#identity/password-policy.ts';
+import { maxAgeDays, type PasswordRules, parseBlocklist } from '#identity/password-policy.ts';
 import { Principals } from '#identity/principals.service.ts';
-import { makeSealKey, readSealKey } from '#identity/seal-key.files.ts';
-import { openSealer } from '#identity/sealer.crypto.ts';
 import { newTotpSecret, otplibTotp, totpUri } from '#identity/totp.otplib.ts';
+import { EVERY_APP } from '#identity/totp.ts';
 import { postgresGuesses, postgresUsers } from '#identity/users.postgres.ts';
 import { userRoutes } from '#identity/users.routes.ts';
 import { Users } from '#identity/users.service.ts';
@@ -37,6 +38,7 @@ import { stepUpRoutes } from '#stepup/stepup.routes.ts';
 import { PROOF_SECONDS, StepUp } from '#stepup/stepup.service.ts';
 import { orUnavailable, PROGRAM } from './gateway-database.ts';
 import { openFederation, openTokens } from './gateway-federation.ts';
+import { openKeys } from './gateway-keys.ts';
 
 export interface IdentityOptions {
   readonly config: Config;
@@ -49,9 +51,10 @@ export interface IdentityOptions {
   /** With the embedded database the seal key is made on the first run. */
   readonly embedded: boolean;
   readonly portalUrl: () => string;
+  readonly instance: string;
 }
 
-export interface OpenIdentity {
+export interface OpenIdentity extends AsyncDisposable {
   readonly principals: Principals;
   readonly stepUp: StepUp;
   readonly routes: Route[];
@@ -63,20 +66,22 @@ export interface OpenIdentity {
 
 /** Everything about people: accounts, sign-in, factors, step-up, keys, user management. */
 export async function openIdentity(options: IdentityOptions): Promise<OpenIdentity> {
-  const { config, base, pool, recorder, clock, dataDir, portalUrl } = options;
-  const sealer = openSealer(await sealKey(options));
+  const { config, base, pool, recorder, clock, dataDir, log, portalUrl } = options;
+  const keys = await openKeys(options);
+  const { sealer } = keys;
   const secondFactorRoles: readonly Role[] = ['admin', ...config.identity.secondFactorRoles];
   const store = orUnavailable(postgresAccounts(pool, secondFactorRoles));
   const users = orUnavailable(postgresUsers(pool));
   const guesses = orUnavailable(postgresGuesses(pool));
   const hasher = argon2Hasher();
   const totp = otplibTotp(clock);
-  const shared = { ...options, store, users, sealer, totp, guesses, publicUrl: portalUrl };
+  const shared = { ...options, ...keys, store, users, sealer, totp, guesses, publicUrl: portalUrl };
   const federation = await openFederation(shared);
   const identity = new Identity({
     ...shared,
     hasher,
     localAccounts: config.identity.localAccounts,
+    passwordDays: maxAgeDays(config.identity.passwordProfile),
     isFresh: federation.isFresh,
   });
   const passkeys = orUnavailable(postgresPasskeys(pool));
@@ -102,28 +107,43 @@ export async function openIdentity(options: IdentityOptions): Promise<OpenIdenti
     guesses,
     rules: await passwordRules(config, base),
     secondFactorRoles,
-    newTotpSecret,
+    newTotpSecret: () => newTotpSecret(config.identity.totp),
     totpUri,
     randomBytes,
     confirm,
     onFactorsChanged: (username) => forgetFirstRun(dataDir, username),
   });
+  const principals = new Principals({ store, clock });
   return {
-    principals: new Principals({ store, clock }),
+    principals,
     stepUp,
     routes: [
       ...identityRoutes({
-        signIn: identity.signIn.bind(identity),
+        signIn: async (...credentials) => {
+          const signedIn = await identity.signIn(...credentials);
+          principals.expect(signedIn.token);
+          return signedIn;
+        },
         signOut: identity.signOut.bind(identity),
         changePassword: ownAccount.changePassword.bind(ownAccount),
         secondFactorRoles,
       }),
       ...keyRoutes(ownAccount),
       ...factorRoutes(ownAccount),
+      ...adminKeyRoutes(new AdminKeys({ store, users, recorder })),
       ...stepUpRoutes({
         proofSeconds: PROOF_SECONDS,
         prove: stepUp.prove.bind(stepUp),
         options: stepUp.options.bind(stepUp),
+        rotate: async (principal, token, origin) => {
+          const renewed = await identity.rotate(principal, token, origin).catch((error: unknown) => {
+            log.warn('a session could not be given another token', { requestId: origin.requestId, error });
+            return null;
+          });
+          if (renewed !== null) principals.expect(renewed.token);
+          principals.forget(token);
+          return renewed;
+        },
       }),
       ...passkeyRoutes(ownPasskeys),
       ...passkeySignInRoutes(passkeySignIn, secondFactorRoles),
@@ -133,15 +153,18 @@ export async function openIdentity(options: IdentityOptions): Promise<OpenIdenti
       ...(await openTokens(shared, confirm)),
     ],
     makeFirstAccounts: (tell) =>
-      makeFirstAccounts({ store, recorder, hasher, sealer, newTotpSecret, randomBytes, tell }),
+      makeFirstAccounts({
+        store,
+        recorder,
+        hasher,
+        sealer,
+        // The file of the first run holds the secret alone: it is one that every app knows how to use.
+        newTotpSecret: () => newTotpSecret(EVERY_APP).secret,
+        randomBytes,
+        tell,
+      }),
+    [Symbol.asyncDispose]: () => sealer[Symbol.asyncDispose](),
   };
-}
-
-async function sealKey({ config, base, dataDir, embedded }: IdentityOptions): Promise<Uint8Array> {
-  const { sealFile } = config.keys;
-  const file = sealFile === undefined ? join(dataDir, 'keys', 'seal.key') : resolve(base, sealFile);
-  if (sealFile === undefined && embedded) await makeSealKey(file);
-  return readSealKey(file);
 }
 
 /** The shipped blocklist and the house's own. */

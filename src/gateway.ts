@@ -111,17 +111,20 @@ export async function openGateway({ config, base, log }: GatewayOptions): Promis
   });
   const { access } = policy;
 
-  const people = await openIdentity({
-    config,
-    base,
-    pool: pools.read,
-    recorder,
-    clock,
-    log,
-    dataDir,
-    embedded: database.embedded,
-    portalUrl: () => listener.url,
-  });
+  const people = stack.use(
+    await openIdentity({
+      config,
+      base,
+      pool: pools.read,
+      recorder,
+      clock,
+      log,
+      dataDir,
+      embedded: database.embedded,
+      portalUrl: () => listener.url,
+      instance,
+    }),
+  );
   const gate = new AdmissionGate({
     submit,
     recorder,

@@ -58,14 +58,16 @@ export function subjectsOf({
   subject,
   roles,
   restricted,
-}: Pick<Principal, 'subject' | 'roles' | 'restricted'>): string {
-  if (restricted) return '|restricted|';
+  mustChangePassword = false,
+}: Pick<Principal, 'subject' | 'roles' | 'restricted' | 'mustChangePassword'>): string {
+  const owes = [...(restricted ? ['restricted'] : []), ...(mustChangePassword ? ['expired'] : [])];
+  if (owes.length > 0) return `|${owes.join('|')}|`;
   const names = [`user:${subject}`, ...roles.map((role) => `role:${role}`), 'authenticated'];
   return `|${names.filter((name) => !name.includes('|')).join('|')}|`;
 }
 
 /** Who asks, as far as policy looks. */
-export interface Asker extends Pick<Principal, 'subject' | 'roles' | 'restricted'> {
+export interface Asker extends Pick<Principal, 'subject' | 'roles' | 'restricted' | 'mustChangePassword'> {
   readonly attributes: Attributes;
   readonly strength: Strength;
 }

@@ -8,7 +8,7 @@ type Fact = string | number | boolean | null | readonly string[];
  * policy can be asked the same question later. The address and the time of the record stand beside.
  */
 export function decisionFacts(principal: Principal, decision: Decision): Record<string, Fact> {
-  const { attributes, roles, restricted, strength } = principal;
+  const { attributes, roles, restricted, mustChangePassword = false, strength } = principal;
   const { policyVersion, rule, conditions, because, resource } = decision;
   return {
     roles,
@@ -17,6 +17,7 @@ export function decisionFacts(principal: Principal, decision: Decision): Record<
     ...(attributes.branch === '' ? {} : { branch: attributes.branch }),
     ...(attributes.certifications.length === 0 ? {} : { certifications: attributes.certifications }),
     ...(restricted ? { restricted } : {}),
+    ...(mustChangePassword ? { expired: true } : {}),
     strength,
     ...(resource === null || resource.classification === 0 ? {} : { classification: resource.classification }),
     ...(resource === null || resource.owner === '' ? {} : { owner: resource.owner }),

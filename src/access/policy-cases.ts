@@ -14,7 +14,7 @@ export interface CaseResult {
   readonly untested: readonly string[];
 }
 
-const WHO = ['department', 'clearance', 'branch', 'certification', 'user', 'restricted'];
+const WHO = ['department', 'clearance', 'branch', 'certification', 'user', 'restricted', 'expired'];
 const WHAT = ['classification', 'owner'];
 const WHERE = ['at', 'from', 'strength'];
 /** A Wednesday noon, for cases that say nothing of the time. */
@@ -73,6 +73,7 @@ function decideCase(engine: PolicyEngine, who: string, action: string, what: str
     subject: user,
     roles: roles as Role[],
     restricted: asks.named['restricted'] === 'yes',
+    mustChangePassword: asks.named['expired'] === 'yes',
     strength: strength as Strength,
     attributes,
   };

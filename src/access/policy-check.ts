@@ -133,7 +133,8 @@ function shadowed(rules: readonly ReadRule[]): [ReadRule, ReadRule][] {
 
 const coversAll = (deny: ReadRule, rule: ReadRule): boolean =>
   deny.type === rule.type &&
-  (deny.subject === rule.subject || (deny.subject === 'authenticated' && rule.subject !== 'restricted')) &&
+  (deny.subject === rule.subject ||
+    (deny.subject === 'authenticated' && rule.subject !== 'restricted' && rule.subject !== 'expired')) &&
   (deny.id === '*' || deny.id === rule.id) &&
   (deny.department === '*' || deny.department === rule.department) &&
   Number(deny.clearance) <= Number(rule.clearance) &&

@@ -47,7 +47,7 @@ function decisionOf(record: ReplayRecord): Recorded | null | 'unreadable' {
   if ((kind !== 'intent' && kind !== 'denial') || event['policy_version'] === undefined) return null;
   if (event['decided_by'] !== undefined) return null;
   const { roles, department, clearance, branch = '', certifications = [], strength, address, rule } = event as Facts;
-  const { classification = 0, owner = '', restricted = false } = event as Facts;
+  const { classification = 0, owner = '', restricted = false, expired = false } = event as Facts;
   const at = record.resource.indexOf(':');
   const known =
     Array.isArray(roles) &&
@@ -62,6 +62,7 @@ function decisionOf(record: ReplayRecord): Recorded | null | 'unreadable' {
     subject: record.actor,
     roles: ROLES.filter((role) => (roles as Role[]).includes(role)),
     restricted: restricted === true,
+    mustChangePassword: expired === true,
     strength: strength as Strength,
     attributes,
   };

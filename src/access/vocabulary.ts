@@ -1,5 +1,5 @@
 /** Who can be named beside `role:NAME` and `user:ID`: everybody signed in, and whoever owes a second factor. */
-export const OTHER_SUBJECTS = ['authenticated', 'restricted'] as const;
+export const OTHER_SUBJECTS = ['authenticated', 'restricted', 'expired'] as const;
 
 /**
  * Every action that a route asks for, and on which type of resource. A rule about anything else can never match, so
@@ -7,6 +7,9 @@ export const OTHER_SUBJECTS = ['authenticated', 'restricted'] as const;
  */
 export const ACTIONS: Readonly<Record<string, string>> = {
   'audit.read': 'audit',
+  'keys.revoke': 'directory',
+  'keys.create': 'directory',
+  'keys.list': 'directory',
   'quotas.clear': 'directory',
   'quotas.set': 'directory',
   'quotas.list': 'directory',

@@ -30,7 +30,12 @@ export interface GateDeps {
   readonly submit: (item: Item) => Promise<Verdict>;
   readonly recorder: Recorder;
   readonly budget: RefusalBudget;
-  readonly findPrincipal: (kind: 'session' | 'api_key', secret: string, fresh: boolean) => Promise<Principal | null>;
+  readonly findPrincipal: (
+    kind: 'session' | 'api_key',
+    secret: string,
+    fresh: boolean,
+    network: string,
+  ) => Promise<Principal | null>;
   /** Policy: `loadPolicy` fetches the version in force, `decide` uses what is loaded. */
   readonly loadPolicy: () => Promise<void>;
   readonly decide: (principal: Principal, action: string, resource: Resource, address: string) => Decision;
@@ -56,14 +61,15 @@ export class AdmissionGate implements Gate {
     this.#deps = deps;
   }
 
-  async authenticate(credential: PresentedCredential, fresh: boolean): Promise<Principal | null> {
+  async authenticate(credential: PresentedCredential, fresh: boolean, address: string): Promise<Principal | null> {
     try {
       const [principal] = await Promise.all([
-        this.#deps.findPrincipal(credential.kind, credential.secret, fresh),
+        this.#deps.findPrincipal(credential.kind, credential.secret, fresh, networkOf(address)),
         fresh ? this.#deps.loadPolicy() : undefined,
       ]);
       return principal;
     } catch (cause) {
+      if (cause instanceof Problem && cause.code === 'too_many_attempts') throw cause;
       throw new Problem('audit_unavailable', { retryAfter: 1 }, cause);
     }
   }

@@ -5,6 +5,7 @@ import { exportCommand, keyCommand, receiptCommand, verifyCommand } from './audi
 import { checkConfig } from './config.ts';
 import { migrateCommand } from './db.ts';
 import { doctor } from './doctor.ts';
+import { enrol } from './enrol.ts';
 import { followCommand } from './follow.ts';
 import { addHold, listHolds, releaseHold } from './hold.ts';
 import { retainCommand, rotateCheckpointKey } from './keeper.ts';
@@ -45,6 +46,10 @@ const OPTIONS = {
   at: { type: 'string' },
   strength: { type: 'string' },
   draft: { type: 'string' },
+  for: { type: 'string' },
+  all: { type: 'boolean' },
+  limits: { type: 'string' },
+  factor: { type: 'boolean' },
   prompt: { type: 'string' },
   answer: { type: 'string' },
   id: { type: 'string' },
@@ -83,6 +88,8 @@ interface Verb {
   readonly does: string;
   /** Words that may follow; none unless it says so. */
   readonly takes: number;
+  /** Whether it makes no sense without that word. */
+  readonly needs: boolean;
   /** Resolves with the exit code. */
   readonly run: (invocation: Invocation) => Promise<number>;
 }
@@ -92,6 +99,7 @@ const verb = (words: string, rest: string, does: string, run: Verb['run']): Verb
   usage: `${words} ${rest}`.trim(),
   // Operands stand before the options.
   takes: `${rest} -`.split(' ').findIndex((word) => !/^\[?[A-Z]/.test(word)),
+  needs: /^[A-Z]/.test(rest),
   does,
   run,
 });
@@ -113,8 +121,14 @@ const VERBS: readonly Verb[] = [
     'Let a new key sign the log; both keys vouch for it.',
     rotateCheckpointKey,
   ),
-  verb('keys rotate', '', 'Make a new key for tokens; old tokens stay good.', rotateKeys),
+  verb('keys rotate', '', 'New keys for tokens and second factors, without a restart.', rotateKeys),
   verb('login', '[NAME] [--url URL] [--ca FILE]', 'Sign in; the session is kept in a file of yours, mode 0600.', login),
+  verb(
+    'enrol',
+    'LINK [--factor] [--ca FILE]',
+    'Choose the password of an invitation, and set up its second factor.',
+    enrol,
+  ),
   verb('logout', '', 'End that session.', logout),
   verb(
     'user add',
@@ -128,12 +142,12 @@ const VERBS: readonly Verb[] = [
   verb('user reset', 'NAME', 'Take password and factor away; prints a new link.', changeUser('reset')),
   verb(
     'key create',
-    'NAME [--days N] [--models a,b] [--actions infer]',
-    'Make an API key of yours; it is printed once.',
+    'NAME [--for ACCOUNT] [--days N] [--models a,b] [--actions infer] [--limits requests_day=N,…]',
+    'Make an API key of yours, or of a service account; it is printed once.',
     createKey,
   ),
-  verb('key list', '', 'Your API keys.', listKeys),
-  verb('key revoke', 'ID', 'Revoke one of them on every replica.', revokeKey),
+  verb('key list', '[--all]', 'Your API keys, or everybody’s.', listKeys),
+  verb('key revoke', 'ID', 'Revoke one of them on every replica; an admin anybody’s.', revokeKey),
   verb('model list', '', 'Models and their state.', listModels),
   verb('model status', '', 'The same.', listModels),
   verb('model load', 'ID', 'Put a model in service on every replica.', changeModel('load')),
@@ -252,6 +266,10 @@ export async function runCommand(argv: readonly string[]): Promise<number> {
   if (found === undefined || asked.length > found.words.length + found.takes) {
     const shown = asked.slice(0, (found?.words.length ?? 1) + 1).join(' ');
     process.stderr.write(`strongroom: there is no command \`${shown.slice(0, 60)}\`\n\n${HELP}`);
+    return 2;
+  }
+  if (found.needs && asked.length === found.words.length) {
+    process.stderr.write(`usage: strongroom ${found.usage}\n`);
     return 2;
   }
   const foreign = Object.keys(values).find((name) => !COMMON.has(name) && !found.usage.includes(`--${name}`));

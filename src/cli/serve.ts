@@ -3,6 +3,7 @@ import { loadConfig } from '#config/load.ts';
 import { openGateway } from '#gateway.ts';
 import type { FirstRun } from '#identity/first-run.ts';
 import { totpUri } from '#identity/totp.otplib.ts';
+import { EVERY_APP } from '#identity/totp.ts';
 import { pinoLog } from '#logging/log.pino.ts';
 
 /** `serve`: runs until SIGTERM or SIGINT, then drains. A second signal ends it at once. */
@@ -49,7 +50,7 @@ function welcome({ url, caFile, accounts }: FirstRun): string {
       `Second factor of ${admin.username}: scan this with an authenticator app, or type ${admin.totpSecret}`,
       '',
     );
-    lines.push(renderUnicodeCompact(totpUri(admin.totpSecret, admin.username)));
+    lines.push(renderUnicodeCompact(totpUri({ ...EVERY_APP, secret: admin.totpSecret }, admin.username)));
   }
   lines.push('', `Open ${url}. The certificate was made by a development CA: ${caFile}`, '', '');
   return lines.join('\n');

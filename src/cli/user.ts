@@ -1,15 +1,13 @@
 import { userInfo } from 'node:os';
 import { SYSTEM } from '#audit/event.ts';
 import { loadConfig } from '#config/load.ts';
-import { openDatabase } from '#gateway-database.ts';
 import { NewUser } from '#identity/users.contract.ts';
 import { postgresUsers } from '#identity/users.postgres.ts';
 import { Users } from '#identity/users.service.ts';
-import { pinoLog } from '#logging/log.pino.ts';
-import { openPool } from '#postgres/pool.ts';
 import { Client, defaultServer, readSession } from './client.ts';
 import type { Invocation } from './command.ts';
-import { directRecorder } from './direct-record.ts';
+import { openDirect } from './direct-record.ts';
+import { wholeNumber } from './number.ts';
 import { printRows } from './table.ts';
 import { openTerminal } from './terminal.ts';
 
@@ -47,15 +45,8 @@ export async function listUsers({ json }: Invocation): Promise<number> {
 
 /** `user add NAME --role ROLE …`: prints the one-use link by which the user chooses a password. */
 export async function addUser(invocation: Invocation): Promise<number> {
-  const { words, options, json } = invocation;
-  const body = NewUser.parse({
-    username: words[0],
-    roles: options.role,
-    department: options.department,
-    branch: options.branch,
-    certifications: options.certification,
-    ...(options.clearance === undefined ? {} : { clearance: Number(options.clearance) }),
-  });
+  const { options, json } = invocation;
+  const body = bodyOf(invocation);
   const emergency = options['break-glass'];
   const session = emergency === undefined ? await readSession().catch(() => null) : null;
   if (session === null && body.roles.includes('admin')) {
@@ -64,8 +55,31 @@ export async function addUser(invocation: Invocation): Promise<number> {
   using terminal = openTerminal();
   const client = new Client(session ?? (await readSession()), terminal);
   const { enrolment } = await client.call('POST', '/admin/users', body);
-  return printLink((enrolment as { url: string }).url, body.username, json);
+  if (enrolment !== null) return printLink((enrolment as { url: string }).url, body.username, json);
+  if (json) process.stdout.write(`${JSON.stringify({ ok: true, username: body.username, url: null })}\n`);
+  else process.stdout.write(`Made. Give it a key: strongroom key create NAME --for ${body.username}\n`);
+  return 0;
 }
+
+/** @throws Error with a sentence for whoever typed it */
+function bodyOf({ words, options }: Invocation): NewUser {
+  if (options.role === undefined) throw new Error('--role is needed: admin, analyst, auditor or service');
+  const { success, data, error } = NewUser.safeParse({
+    username: words[0],
+    roles: options.role,
+    department: options.department,
+    branch: options.branch,
+    certifications: options.certification,
+    clearance: wholeNumber(options.clearance, 'clearance'),
+  });
+  if (success) return data;
+  const faults = error.issues.map(
+    ({ path, message }) => `${SWITCHES[String(path[0])] ?? `--${String(path[0])}`}: ${message}`,
+  );
+  throw new Error([...new Set(faults)].join('; '));
+}
+
+const SWITCHES: Readonly<Record<string, string>> = { username: 'NAME', roles: '--role' };
 
 function printLink(url: string, username: string, json: boolean): number {
   if (json) process.stdout.write(`${JSON.stringify({ ok: true, username, url })}\n`);
@@ -80,22 +94,20 @@ function printLink(url: string, username: string, json: boolean): number {
  * @throws Error where there is an admin who can do it over the API
  */
 async function addAdminDirectly(body: NewUser, reason: string | undefined): Promise<string> {
-  const { config, base } = loadConfig();
-  const log = pinoLog('warn');
   await using stack = new AsyncDisposableStack();
-  const database = stack.use(await openDatabase(config, base, log));
-  const pool = stack.use(openPool(database.urls.runtime, { applicationName: 'strongroom-user-add', max: 2, log }));
+  const { pool, recorder } = await openDirect(stack, loadConfig());
   const store = postgresUsers(pool);
   if (reason === undefined && (await store.countActiveAdmins()) > 0) {
     throw new Error('there is an admin already: sign in with `strongroom login`, or give --break-glass REASON');
   }
-  const recorder = directRecorder(stack, pool, config.quota.timeZone, log);
   const users = new Users({ store, recorder, portalUrl: () => defaultServer().url });
   const facts = {
     os_user: userInfo().username,
     door: reason === undefined ? 'first admin' : `break-glass: ${reason.slice(0, 200)}`,
   };
-  return (await users.invite(body, { id: SYSTEM, requestId: null, facts })).url;
+  const { link } = await users.invite(body, { id: SYSTEM, requestId: null, facts });
+  if (link === null) throw new Error('a service account has no link');
+  return link.url;
 }
 
 /** `user disable|enable|reset NAME`. */

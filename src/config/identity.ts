@@ -2,7 +2,8 @@ import { z } from 'zod';
 
 const File = z.string().min(1);
 
-const RoleName = z.enum(['admin', 'analyst', 'auditor', 'service']);
+/** Of persons: a service account has no session, so no provider gives one that role. */
+const RoleName = z.enum(['admin', 'analyst', 'auditor']);
 const Claim = z.string().min(1).max(200);
 const LOOPBACK: ReadonlySet<string> = new Set(['localhost', '127.0.0.1', '[::1]']);
 
@@ -44,6 +45,18 @@ export const Identity = z
     passwordBlocklistFile: File.optional().describe(
       'Words that no password may be, one a line, beside the shipped ones.',
     ),
+    totp: z
+      .strictObject({
+        algorithm: z
+          .enum(['sha1', 'sha256'])
+          .default('sha1')
+          .describe('Hash of new authenticator secrets; many apps know sha1 only.'),
+        digits: z
+          .union([z.literal(6), z.literal(8)])
+          .default(6)
+          .describe('Digits of their codes.'),
+      })
+      .prefault({}),
     localAccounts: z
       .boolean()
       .default(true)

@@ -24,6 +24,12 @@ export function presentedCredential(request: IncomingMessage): PresentedCredenti
   return token?.startsWith(SESSION_TOKEN_PREFIX) ? { kind: 'session', secret: token } : null;
 }
 
+/** The session token of a request that shows no other credential than the cookie: a browser's. */
+export function cookieToken(headers: Readonly<Record<string, string | string[] | undefined>>): string | null {
+  if (headers['authorization'] !== undefined || headers['x-api-key'] !== undefined) return null;
+  return cookieValue(headers['cookie'], SESSION_COOKIE);
+}
+
 function credentialOf(secret: string | undefined): PresentedCredential {
   if (secret?.startsWith(API_KEY_PREFIX)) return { kind: 'api_key', secret };
   if (secret?.startsWith(SESSION_TOKEN_PREFIX)) return { kind: 'session', secret };

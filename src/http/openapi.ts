@@ -11,8 +11,11 @@ interface Declared {
   readonly query?: z.ZodType;
   readonly body?: z.ZodType;
   readonly bytes?: { readonly type: string };
+  readonly form?: true;
   readonly response?: z.ZodType;
 }
+
+const FORM = 'application/x-www-form-urlencoded';
 
 /** OpenAPI 3.1 of a route table, from the schemas that validate. */
 export function openApiDocument(routes: readonly Route[]): object {
@@ -36,7 +39,7 @@ export function openApiDocument(routes: readonly Route[]): object {
   };
 }
 
-function operationOf({ id, summary, access, params, query, body, bytes, response }: Declared): object {
+function operationOf({ id, summary, access, params, query, body, form, bytes, response }: Declared): object {
   const parameters = [...parametersOf('path', params), ...parametersOf('query', query)];
   return {
     operationId: id,
@@ -44,7 +47,12 @@ function operationOf({ id, summary, access, params, query, body, bytes, response
     ...(access === PUBLIC ? { security: [] } : {}),
     ...(parameters.length > 0 ? { parameters } : {}),
     ...(body
-      ? { requestBody: { required: true, content: { 'application/json': { schema: schemaOf(body, 'input') } } } }
+      ? {
+          requestBody: {
+            required: true,
+            content: { [form ? FORM : 'application/json']: { schema: schemaOf(body, 'input') } },
+          },
+        }
       : {}),
     ...(bytes
       ? { requestBody: { required: true, content: { [bytes.type]: { schema: { type: 'string', format: 'binary' } } } } }

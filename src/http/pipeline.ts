@@ -11,6 +11,9 @@ import { sendProblem, statusOf } from './problem-json.ts';
 import { type GuardedRoute, PUBLIC } from './route.ts';
 import { runAndSettle } from './run.ts';
 
+const JSON_TYPE = /^application\/json *(;|$)/i;
+const FORM = /^application\/x-www-form-urlencoded *(;|$)/i;
+
 type Step = (exchange: Exchange, deps: PipelineDeps) => void | Promise<void>;
 type Guarded = GuardedRoute<unknown, unknown, unknown>;
 
@@ -50,7 +53,7 @@ async function authenticate(exchange: Exchange, { gate }: PipelineDeps): Promise
   if (route.access === PUBLIC) return;
   const credential = presentedCredential(exchange.request);
   if (credential === null) throw new Problem('unauthenticated');
-  exchange.principal = await gate.authenticate(credential, exchange.fresh);
+  exchange.principal = await gate.authenticate(credential, exchange.fresh, exchange.address);
   if (exchange.principal === null) throw new Problem('unauthenticated');
   if (route.credentials === 'session' && credential.kind !== 'session') throw new Problem('session_required');
 }
@@ -60,10 +63,12 @@ async function validate(exchange: Exchange): Promise<void> {
   if (exchange.input !== null) return;
   let body: unknown;
   if (route.body) {
-    if (!/^application\/json *(;|$)/i.test(request.headers['content-type'] ?? ''))
-      throw new Problem('unsupported_media_type');
+    const type = route.form ? FORM : JSON_TYPE;
+    if (!type.test(request.headers['content-type'] ?? ''))
+      throw new Problem('unsupported_media_type', route.form ? { message: 'Send the body as a form.' } : {});
     exchange.rawBody = await readBody(request, route.bodyLimit ?? DEFAULT_BODY_LIMIT);
-    body = parseWith(route.body, parseJson(exchange.rawBody));
+    const { rawBody } = exchange;
+    body = parseWith(route.body, route.form ? membersOf(new URLSearchParams(rawBody.toString())) : parseJson(rawBody));
   } else if (route.bytes === undefined && hasBody(request.headers)) {
     throw new Problem('invalid_request', { message: 'This route takes no body.' });
   }
@@ -80,16 +85,19 @@ const hasBody = (headers: Exchange['request']['headers']): boolean =>
 
 /** Each name once: a repeated one is refused, not silently resolved. `%00` is no text that could be looked up. */
 function queryOf(url: string): Record<string, string> {
-  const query: Record<string, string> = {};
   const at = url.indexOf('?');
-  if (at < 0) return query;
-  for (const [name, value] of new URLSearchParams(url.slice(at + 1))) {
+  return at < 0 ? {} : membersOf(new URLSearchParams(url.slice(at + 1)));
+}
+
+function membersOf(pairs: URLSearchParams): Record<string, string> {
+  const members: Record<string, string> = {};
+  for (const [name, value] of pairs) {
     if (!isStorable(name) || !isStorable(value)) throw notStorable();
-    if (Object.hasOwn(query, name))
+    if (Object.hasOwn(members, name))
       throw new Problem('invalid_parameter', { message: `${name} is given twice.`, param: name });
-    if (value !== '') query[name] = value;
+    if (value !== '') members[name] = value;
   }
-  return query;
+  return members;
 }
 
 async function authorise(exchange: Exchange, deps: PipelineDeps): Promise<void> {
@@ -207,7 +215,8 @@ function fail(exchange: Exchange, deps: PipelineDeps, problem: Problem): string 
   const { response, route, requestId, request } = exchange;
   if (problem.code === 'internal' || problem.code === 'audit_unavailable')
     deps.onError(exchange, problem.cause ?? problem);
-  if (isRefusal(problem) && exchange.admissionRequest === null && route.access !== PUBLIC) {
+  const isUnknown = problem.code === 'too_many_attempts' && exchange.principal === null;
+  if ((isRefusal(problem) || isUnknown) && exchange.admissionRequest === null && route.access !== PUBLIC) {
     deps.gate.refuse({
       requestId,
       code: problem.code,

@@ -80,6 +80,8 @@ interface Declared<P, Q, B> {
     /** Their exact number: a request that announces another one is refused before a byte is read. */
     readonly length: (input: { readonly params: P; readonly query: Q }) => number;
   };
+  /** The body is a form (`application/x-www-form-urlencoded`), for peers whose protocol says so; else it is JSON. */
+  readonly form?: true;
   /** Largest body in bytes; 64 KiB unless a route says otherwise. */
   readonly bodyLimit?: number;
   /** For the generated OpenAPI document. */

@@ -19,6 +19,7 @@ export type TotpRequest = z.infer<typeof TotpRequest>;
 export const TotpResponse = z.object({
   secret: z.string(),
   uri: z.string(),
+  algorithm: z.enum(['SHA1', 'SHA256']),
   digits: z.number().int(),
   period: z.number().int(),
 });

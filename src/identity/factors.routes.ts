@@ -10,6 +10,7 @@ import {
   TotpResponse,
 } from './factors.contract.ts';
 import { SessionList, SessionPath } from './sessions.contract.ts';
+import type { TotpSecret } from './totp.ts';
 import { type OwnSession, sessionId } from './users.ts';
 
 interface Origin {
@@ -24,7 +25,7 @@ export interface FactorsPort {
     principal: Principal,
     password: string | undefined,
     origin: Origin,
-  ): Promise<{ secret: string; uri: string }>;
+  ): Promise<TotpSecret & { readonly uri: string }>;
   activateTotp(principal: Principal, code: string, origin: Origin): Promise<readonly string[]>;
   sessions(principal: Principal): Promise<readonly OwnSession[]>;
   endSession(principal: Principal, id: string, origin: Origin): Promise<void>;
@@ -66,8 +67,10 @@ export function factorRoutes(factors: FactorsPort): Route[] {
       bodyLimit: 4096,
       response: TotpResponse,
       handle: async ({ principal, body, requestId, address }) => {
-        const { secret, uri } = await factors.enrolTotp(principal, body.password, { requestId, address });
-        return { kind: 'json', body: { secret, uri, digits: 6, period: 30 } satisfies TotpResponse };
+        const made = await factors.enrolTotp(principal, body.password, { requestId, address });
+        const { secret, uri, digits } = made;
+        const algorithm = made.algorithm === 'sha256' ? 'SHA256' : 'SHA1';
+        return { kind: 'json', body: { secret, uri, algorithm, digits, period: 30 } satisfies TotpResponse };
       },
     }),
     route<undefined, undefined, TotpActivation>({

@@ -1,6 +1,6 @@
 import { type Principal, ROLES, type Role } from '#kernel/principal.ts';
 import { prepared, type Queryable } from '#postgres/pool.ts';
-import { type Account, type AccountStore, strengthOf } from './identity.ts';
+import { type Account, type AccountStore, type ApiKeyRecord, PASSWORD_EXPIRED, strengthOf } from './identity.ts';
 import { FACTORS } from './oidc.ts';
 
 interface AccountRow {
@@ -41,6 +41,13 @@ interface KeyRow {
   models: string[] | null;
   actions: string[] | null;
 }
+interface OwnedKeyRow extends KeyRow {
+  account: string;
+  username: string;
+  roles: string[];
+  disabled: boolean;
+  limits: Record<string, number>;
+}
 
 /** A role that this program does not know gives nothing. */
 const knownRoles = (roles: readonly string[]): Role[] => ROLES.filter((role) => roles.includes(role));
@@ -52,9 +59,12 @@ const FIND_ACCOUNT = prepared<AccountRow>(
 const COUNT_ACCOUNTS = prepared<{ n: string }>('count_accounts', 'SELECT strongroom.count_accounts() AS n');
 const FIND_PRINCIPAL = prepared<PrincipalRow>(
   'find_principal',
-  'SELECT p.*, strongroom.has_passkey(p.subject) FROM strongroom.find_principal($1, $2) p',
+  // A session keeps its name while the token that opens it changes.
+  `SELECT p.*, strongroom.has_passkey(p.subject)
+   FROM strongroom.find_principal($1, CASE $1 WHEN 'session' THEN strongroom.session_of($2) ELSE $2 END) p`,
 );
 const LIST_KEYS = prepared<KeyRow>('list_keys', 'SELECT * FROM strongroom.list_keys($1)');
+const LIST_ALL_KEYS = prepared<OwnedKeyRow>('list_all_keys', 'SELECT * FROM strongroom.list_all_keys()');
 
 /** `secondFactorRoles`: roles whose accounts may do nothing before they have set up a second factor. */
 export function postgresAccounts(pool: Queryable, secondFactorRoles: readonly Role[]): AccountStore {
@@ -73,18 +83,26 @@ export function postgresAccounts(pool: Queryable, secondFactorRoles: readonly Ro
     },
     listKeys: async (account) => {
       const { rows } = await LIST_KEYS(pool, account);
-      return rows.map((row) => ({
-        id: row.id,
-        name: row.name,
-        createdAt: row.created_at.toISOString(),
-        expiresAt: row.expires_at?.toISOString() ?? null,
-        lastUsedAt: row.last_used_at?.toISOString() ?? null,
-        models: row.models,
-        actions: row.actions,
-      }));
+      return rows.map(keyOf);
     },
+    listAllKeys: async () =>
+      (await LIST_ALL_KEYS(pool)).rows.map((row) => ({
+        ...keyOf(row),
+        owner: { id: row.account, username: row.username, roles: knownRoles(row.roles), disabled: row.disabled },
+        quota: row.limits,
+      })),
   };
 }
+
+const keyOf = (row: KeyRow): ApiKeyRecord => ({
+  id: row.id,
+  name: row.name,
+  createdAt: row.created_at.toISOString(),
+  expiresAt: row.expires_at?.toISOString() ?? null,
+  lastUsedAt: row.last_used_at?.toISOString() ?? null,
+  models: row.models,
+  actions: row.actions,
+});
 
 const accountOf = (row: AccountRow): Account => ({
   id: row.id,
@@ -124,6 +142,7 @@ const principalOf = (
   hasPasskey: row.has_passkey,
   strength: kind === 'api_key' ? 'none' : strengthOf(row.factors),
   restricted: !hasShownTwo(row) && knownRoles(row.roles).some((role) => secondFactorRoles.includes(role)),
+  mustChangePassword: row.factors.includes(PASSWORD_EXPIRED),
   scope: kind === 'api_key' ? { models: row.models, actions: row.actions } : null,
   epoch: Number(row.epoch),
   expiresAt: row.expires_at?.toISOString() ?? null,

@@ -18,7 +18,7 @@ export interface IdentityPort {
     code: string | undefined,
     device: string | null,
     origin: Origin,
-  ): Promise<{ token: string; expiresAt: string; account: Account; device: string }>;
+  ): Promise<{ token: string; expiresAt: string; account: Account; device: string; mustChangePassword: boolean }>;
   signOut(principal: Principal, origin: Origin): Promise<void>;
   changePassword(principal: Principal, current: string, next: string, origin: Origin): Promise<void>;
   /** Roles whose accounts may do nothing before they have set up a second factor. */
@@ -42,11 +42,11 @@ export function identityRoutes(identity: IdentityPort): Route[] {
       handle: async ({ body, requestId, address, headers }) => {
         const device = cookieValue(headers['cookie'], DEVICE_COOKIE);
         const signedIn = await identity.signIn(body.username, body.password, body.code, device, { requestId, address });
-        const { token, expiresAt, account } = signedIn;
+        const { token, expiresAt, account, mustChangePassword } = signedIn;
         const answer: LoginResponse = {
           token,
           expires_at: expiresAt,
-          user: describeAccount(account, identity.secondFactorRoles),
+          user: { ...describeAccount(account, identity.secondFactorRoles), must_change_password: mustChangePassword },
         };
         return {
           kind: 'json',
@@ -118,4 +118,5 @@ const userOf = (principal: Principal): User => ({
   has_totp: principal.hasTotp,
   has_passkey: principal.hasPasskey,
   must_enrol: principal.restricted,
+  must_change_password: principal.mustChangePassword ?? false,
 });

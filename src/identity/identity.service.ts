@@ -2,6 +2,7 @@ import { ANONYMOUS, type AuditEvent } from '#audit/event.ts';
 import type { Recorder } from '#audit/recorder.ts';
 import { networkOf } from '#audit/refusal-budget.ts';
 import { newSecret, sha256Hex } from '#kernel/id.ts';
+import type { Log } from '#kernel/log.ts';
 import type { Principal } from '#kernel/principal.ts';
 import { Problem, type ProblemCode, type ProblemDetail } from '#kernel/problem.ts';
 import {
@@ -25,6 +26,9 @@ export interface IdentityDeps {
   readonly guesses: GuessLimiter;
   /** False: only admins sign in with a password. */
   readonly localAccounts: boolean;
+  /** Days after which a password must be changed; null: never. */
+  readonly passwordDays: number | null;
+  readonly log: Log;
   /** Whether somebody's identity provider has just asked him again: then he is not asked for a password he has not. */
   readonly isFresh: (principal: Principal) => Promise<boolean>;
 }
@@ -32,6 +36,17 @@ export interface IdentityDeps {
 /** Which factors the account can show, the stronger one first. Told to whoever has shown its password. */
 const factorsOf = ({ totpSecret, hasPasskey }: Account): string =>
   [hasPasskey ? 'passkey' : '', totpSecret === null ? '' : 'totp'].filter(Boolean).join(' ');
+
+interface Opened {
+  readonly token: string;
+  readonly expiresAt: string;
+  readonly mustChangePassword: boolean;
+}
+
+interface OpenedDetail {
+  readonly expires_at: string;
+  readonly password_expired?: boolean;
+}
 
 /** Seconds until the next 30 s step, at most: when a used code may be followed by a new one. */
 const NEXT_CODE_SECONDS = 30;
@@ -69,7 +84,7 @@ export class Identity {
   /** Every sign-in is a guess until it has succeeded. @throws Problem `too_many_attempts` */
   async takeGuess(username: string, device: string | null, origin: Origin): Promise<Omit<Known, 'account'>> {
     const name = this.#deps.sealer.fingerprint(username);
-    const known = this.#knownDevice(device, name);
+    const known = this.#knownDevice(device, username);
     const wait = await this.#deps.guesses.take(`sign-in ${name}`, known);
     if (wait > 0) throw this.#refused(name, null, 'too_many_attempts', origin, { retryAfter: wait });
     return { name, device: known };
@@ -82,6 +97,7 @@ export class Identity {
     const right = await this.#deps.hasher.verify(account?.passwordHash ?? null, password);
     const allowed = this.#deps.localAccounts || account?.roles.includes('admin');
     if (account === null || !right || !allowed) throw this.#refused(taken.name, account, 'invalid_credentials', origin);
+    await this.#rehash(account, password, origin);
     return { ...taken, account };
   }
 
@@ -94,14 +110,14 @@ export class Identity {
       throw new Problem('code_used', { retryAfter: NEXT_CODE_SECONDS });
     }
     await this.#deps.guesses.clear(`sign-in ${name}`, known.device);
-    return { ...session, account, device: known.device === '' ? this.#newDevice(name) : (device ?? '') };
+    if (session.mustChangePassword) {
+      const event = this.#event(account.id, 'sign-in', 'password.expired', origin);
+      await this.#deps.recorder.record({ ...event, outcome: 'restricted' });
+    }
+    return { ...session, account, device: known.device === '' ? this.#newDevice(account.username) : (device ?? '') };
   }
 
-  async #openSession(
-    account: Account,
-    factor: Factor | null,
-    origin: Origin,
-  ): Promise<{ token: string; expiresAt: string } | 'code_used'> {
+  async #openSession(account: Account, factor: Factor | null, origin: Origin): Promise<Opened | 'code_used'> {
     const token = newSecret('srs_');
     const factors = factor === null ? ['password'] : ['password', factor.name];
     const verdict = await this.#deps.recorder.change(
@@ -116,16 +132,56 @@ export class Identity {
         passkey: factor?.passkey ?? null,
         idle_seconds: SESSION_LIMITS.idle,
         ttl_seconds: SESSION_LIMITS.absolute,
+        max_age_days: this.#deps.passwordDays,
       },
       this.#event(account.id, 'sign-in', 'session.create', origin, {
         factors: factors.join(' '),
         ...(factor?.passkey ? { passkey: factor.passkey.id } : {}),
       }),
     );
-    if (verdict.verdict === 'changed')
-      return { token, expiresAt: (verdict.detail as { expires_at: string }).expires_at };
+    if (verdict.verdict === 'changed') {
+      const { expires_at: expiresAt, password_expired: expired } = verdict.detail as OpenedDetail;
+      return { token, expiresAt, mustChangePassword: expired === true };
+    }
     if (verdict.code === 'code_used') return 'code_used';
     throw new Problem('invalid_credentials');
+  }
+
+  /**
+   * The same password under the parameters of today, once they have risen. Nothing ends by it, and a sign-in that has
+   * succeeded does not fail by it: the next one tries again.
+   */
+  async #rehash(account: Account, password: string, origin: Origin): Promise<void> {
+    const { hasher, recorder, log } = this.#deps;
+    if (account.passwordHash === null || hasher.isCurrent(account.passwordHash)) return;
+    try {
+      const event = this.#event(account.id, 'change', 'password.rehash', origin);
+      const renewed = await hasher.hash(password);
+      await recorder.change('password.rehash', { account: account.id, old: account.passwordHash, new: renewed }, event);
+    } catch (error) {
+      log.warn('a password could not be hashed again', { requestId: origin.requestId, error });
+    }
+  }
+
+  /**
+   * Another token for the same session; the one that was shown ends within seconds. Null where that was not the one in
+   * force: a request beside this one has been faster.
+   *
+   * @throws Problem `audit_unavailable`
+   */
+  async rotate(
+    principal: Principal,
+    token: string,
+    origin: Origin,
+  ): Promise<{ readonly token: string; readonly expiresAt: string } | null> {
+    const next = newSecret('srs_');
+    const verdict = await this.#deps.recorder.change(
+      'session.rotate',
+      { ref: principal.credential.ref, account: principal.subject, old: sha256Hex(token), new: sha256Hex(next) },
+      this.#event(principal.subject, 'sign-in', 'session.rotate', origin),
+    );
+    if (verdict.verdict !== 'changed') return null;
+    return { token: next, expiresAt: (verdict.detail as OpenedDetail).expires_at };
   }
 
   #factorOf(account: Account, code: string | undefined): Factor | null | 'missing' | 'wrong' {
@@ -140,14 +196,14 @@ export class Identity {
   }
 
   /** A device that signed in to this account before; '' for every other. */
-  #knownDevice(cookie: string | null, name: string): string {
+  #knownDevice(cookie: string | null, username: string): string {
     const [id = '', signature = ''] = cookie?.split('.', 2) ?? [];
-    return id !== '' && signature === this.#deps.sealer.fingerprint(`device ${id} ${name}`) ? id : '';
+    return id !== '' && this.#deps.sealer.isFingerprint(signature, `device ${id} ${username}`) ? id : '';
   }
 
-  #newDevice(name: string): string {
+  #newDevice(username: string): string {
     const id = newSecret('');
-    return `${id}.${this.#deps.sealer.fingerprint(`device ${id} ${name}`)}`;
+    return `${id}.${this.#deps.sealer.fingerprint(`device ${id} ${username}`)}`;
   }
 
   /** A failed sign-in on the record. The name is kept as an HMAC only: people type passwords there. */

@@ -27,6 +27,25 @@ export interface ApiKeyRecord {
   readonly actions: readonly string[] | null;
 }
 
+/** What a new key is limited to: days it holds, models, actions, and a quota of its own beside its account's. */
+export interface KeyLimits {
+  readonly expiresInDays: number | null;
+  readonly models: readonly string[] | null;
+  readonly actions: readonly string[] | null;
+  readonly quota: Readonly<Record<string, number>>;
+}
+
+/** Somebody's key as admins see it. */
+export interface OwnedKey extends ApiKeyRecord {
+  readonly owner: {
+    readonly id: string;
+    readonly username: string;
+    readonly roles: readonly Role[];
+    readonly disabled: boolean;
+  };
+  readonly quota: Readonly<Record<string, number>>;
+}
+
 /** Reads of the account store. Changes go through the recorder: a change without its record does not exist. */
 export interface AccountStore {
   /** Null for an unknown or disabled name. */
@@ -35,6 +54,8 @@ export interface AccountStore {
   /** `ref`: SHA-256 in hex of a session token or an API key. Null where it does not hold (any more). */
   findPrincipal(kind: 'session' | 'api_key', ref: string): Promise<Principal | null>;
   listKeys(account: string): Promise<readonly ApiKeyRecord[]>;
+  /** Every key that has not been revoked, by owner. */
+  listAllKeys(): Promise<readonly OwnedKey[]>;
 }
 
 /** The account as its owner is told of it. `secondFactorRoles`: roles that demand a factor before anything else. */
@@ -56,11 +77,13 @@ export interface PasswordHasher {
   hash(password: string): Promise<string>;
   /** Takes the same time for an account without a hash (`null`): nobody learns from the clock who exists. */
   verify(hash: string | null, password: string): Promise<boolean>;
+  /** False for a hash that was made with weaker parameters than those of today. */
+  isCurrent(hash: string): boolean;
 }
 
 /** RFC 6238. */
 export interface Totp {
-  /** The time step of a code that is good now, give or take one step; null for any other. */
+  /** `secret` as `formatTotp` writes it. The time step of a code that is good now, give or take one; null for any other. */
   stepOf(secret: string, code: string): number | null;
 }
 
@@ -71,7 +94,12 @@ export interface Sealer {
   open(sealed: Uint8Array, context: string): string;
   /** HMAC-SHA-256 in hex under a key of its own: the same name gives the same value here and means nothing elsewhere. */
   fingerprint(text: string): string;
+  /** Whether `fingerprint` gave this value, under the key of today or one that is being replaced. */
+  isFingerprint(value: string, text: string): boolean;
 }
+
+/** How the database marks a session whose account's password was too old when it was opened. */
+export const PASSWORD_EXPIRED = 'password expired';
 
 /** Session limits in seconds. */
 export const SESSION_LIMITS = { idle: 30 * 60, absolute: 12 * 60 * 60 } as const;

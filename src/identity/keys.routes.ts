@@ -1,16 +1,12 @@
 import { NO_STEP_UP, type Route, route } from '#http/route.ts';
 import { hasSecondFactor, type Principal } from '#kernel/principal.ts';
-import { type ApiKey, KeyList, KeyPath, KeyRequest, KeyResponse } from './identity.contract.ts';
-import type { ApiKeyRecord } from './identity.ts';
+import { keyLimitsOf, keyView } from './api-key.ts';
+import { KeyList, KeyPath, KeyRequest, KeyResponse } from './identity.contract.ts';
+import type { ApiKeyRecord, KeyLimits } from './identity.ts';
 
 interface Origin {
   readonly requestId: string;
   readonly address: string;
-}
-interface KeyLimits {
-  readonly expiresInDays: number | null;
-  readonly models: readonly string[] | null;
-  readonly actions: readonly string[] | null;
 }
 
 /** What the routes need of the service. */
@@ -42,7 +38,7 @@ export function keyRoutes(keys: KeysPort): Route[] {
       records: 'denials',
       response: KeyList,
       handle: async ({ principal }) => {
-        const answer: KeyList = { data: (await keys.listKeys(principal)).map(keyOf) };
+        const answer: KeyList = { data: (await keys.listKeys(principal)).map(keyView) };
         return { kind: 'json', body: answer };
       },
     }),
@@ -61,16 +57,11 @@ export function keyRoutes(keys: KeysPort): Route[] {
       bodyLimit: 4096,
       response: KeyResponse,
       handle: async ({ principal, body, requestId, address }) => {
-        const limits = {
-          expiresInDays: body.expires_in_days ?? null,
-          models: body.models ?? null,
-          actions: body.actions ?? null,
-        };
-        const { key, record } = await keys.createKey(principal, body.name, body.password, limits, {
+        const { key, record } = await keys.createKey(principal, body.name, body.password, keyLimitsOf(body), {
           requestId,
           address,
         });
-        const answer: KeyResponse = { ...keyOf(record), key };
+        const answer: KeyResponse = { ...keyView(record), key };
         return { kind: 'json', status: 201, body: answer };
       },
     }),
@@ -92,13 +83,3 @@ export function keyRoutes(keys: KeysPort): Route[] {
     }),
   ];
 }
-
-const keyOf = (record: ApiKeyRecord): ApiKey => ({
-  id: record.id,
-  name: record.name,
-  created_at: record.createdAt,
-  expires_at: record.expiresAt,
-  last_used_at: record.lastUsedAt,
-  models: record.models === null ? null : [...record.models],
-  actions: record.actions === null ? null : [...record.actions],
-});

@@ -22,6 +22,10 @@ export const CallbackQuery = z.object({
 });
 export type CallbackQuery = z.infer<typeof CallbackQuery>;
 
+/** POST /auth/oidc/backchannel-logout: a form, from the provider itself (OpenID Connect Back-Channel Logout 1.0). */
+export const LogoutRequest = z.object({ logout_token: z.string().min(1).max(8192) });
+export type LogoutRequest = z.infer<typeof LogoutRequest>;
+
 /** POST /auth/oidc/code: the second factor of an account whose provider did not ask for one. */
 export const CodeRequest = z.object({ code: z.string().regex(/^\d{6,8}$/, 'six to eight digits') });
 export type CodeRequest = z.infer<typeof CodeRequest>;

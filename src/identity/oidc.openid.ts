@@ -12,6 +12,7 @@ import {
   enableNonRepudiationChecks,
 } from 'openid-client';
 import type { Clock } from '#kernel/clock.ts';
+import { logoutTokenVerifier } from './logout-token.jose.ts';
 import { type IdentityProvider, type PendingSignIn, ProviderUnavailable } from './oidc.ts';
 import { boundedFetch } from './oidc-fetch.openid.ts';
 
@@ -49,7 +50,20 @@ export function openIdProvider(options: OpenIdOptions): IdentityProvider {
     known = { configuration: loading, until: clock.monotonic() + DISCOVERY_MS };
     return loading;
   };
+  const fetchKeys = boundedFetch({ ca: options.ca, insecure: options.issuer.startsWith('http:') });
+  const logoutToken = logoutTokenVerifier({
+    ...options,
+    algorithms: ALGORITHMS,
+    jwksUri: async () => {
+      const uri = (await configuration()).serverMetadata().jwks_uri;
+      if (uri === undefined) throw new ProviderUnavailable('the identity provider publishes no keys');
+      return uri;
+    },
+    fetch: (url, { headers, method, redirect, signal }) =>
+      fetchKeys(url, { body: undefined, headers: Object.fromEntries(headers), method, redirect, signal }),
+  });
   return {
+    logoutToken,
     authorizationUrl: async (pending) => {
       const url = buildAuthorizationUrl(await configuration(), {
         redirect_uri: options.redirectUri(),

@@ -2,7 +2,7 @@ import { cookieValue } from '#http/credential.ts';
 import { NO_STEP_UP, PUBLIC, publicRoute, type Reply, type Route, route } from '#http/route.ts';
 import { sessionCookie } from '#http/session-cookie.ts';
 import type { Principal } from '#kernel/principal.ts';
-import { CallbackQuery, CodeRequest, CodeResponse, SignInMethods, StartQuery } from './oidc.contract.ts';
+import { CallbackQuery, CodeRequest, CodeResponse, LogoutRequest, SignInMethods, StartQuery } from './oidc.contract.ts';
 import { PENDING_SECONDS } from './oidc.ts';
 
 interface Origin {
@@ -20,6 +20,11 @@ export interface FederationPort {
   start(fresh: boolean): Promise<{ url: string; pending: string } | { error: SignInError }>;
   finish(parameters: URLSearchParams, pending: string | null, origin: Origin): Promise<Opened | { error: SignInError }>;
   confirm(principal: Principal, code: string, origin: Origin): Promise<Opened>;
+}
+
+/** What the provider itself calls. */
+export interface ProviderLogoutPort {
+  logout(token: string, origin: Origin): Promise<void>;
 }
 
 /**
@@ -52,7 +57,7 @@ export const methodsRoute = (methods: SignInMethods): Route =>
     handle: async () => ({ kind: 'json', body: methods }),
   });
 
-export function oidcRoutes(federation: FederationPort): Route[] {
+export function oidcRoutes(federation: FederationPort, provider: ProviderLogoutPort): Route[] {
   return [
     publicRoute<undefined, StartQuery>({
       id: 'auth.oidc.start',
@@ -84,6 +89,21 @@ export function oidcRoutes(federation: FederationPort): Route[] {
         if ('error' in opened) return failed(opened.error);
         const cookies = [sessionCookie(opened.token, opened.expiresAt), NO_PENDING_COOKIE];
         return { kind: 'redirect', location: '/', headers: { 'set-cookie': cookies } };
+      },
+    }),
+    publicRoute<undefined, undefined, LogoutRequest>({
+      id: 'auth.oidc.backchannel-logout',
+      method: 'POST',
+      path: '/auth/oidc/backchannel-logout',
+      summary: 'The identity provider ends the sessions of a user who has signed out there',
+      access: PUBLIC,
+      form: true,
+      body: LogoutRequest,
+      bodyLimit: 16 * 1024,
+      handle: async ({ body, requestId, address }) => {
+        await provider.logout(body.logout_token, { requestId, address });
+        // Section 2.8: 200, and nobody keeps the answer.
+        return { kind: 'json', body: {}, headers: { 'cache-control': 'no-store' } };
       },
     }),
     route<undefined, undefined, CodeRequest>({

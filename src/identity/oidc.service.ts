@@ -22,6 +22,7 @@ import {
   PENDING_SECONDS,
   type PendingSignIn,
   ProviderUnavailable,
+  sidOf,
   subjectOf,
 } from './oidc.ts';
 import type { GuessLimiter, UserStore } from './users.ts';
@@ -174,7 +175,7 @@ export class FederatedSignIn {
       }
       const account = await this.#agree(known, identity, origin);
       if (account === null) continue;
-      const opened = await this.#openSession(account, identity, pending, origin);
+      const opened = await this.#openSession(account, identity, sidOf(claims), pending, origin);
       if (opened !== 'account_changed') return opened === 'replayed' ? { error: 'failed' } : opened;
     }
     return { error: 'refused' };
@@ -217,6 +218,7 @@ export class FederatedSignIn {
   async #openSession(
     account: { id: string; epoch: number },
     identity: ExternalIdentity,
+    sid: string | null,
     pending: PendingSignIn,
     origin: Origin,
   ): Promise<Opened | 'replayed' | 'account_changed'> {
@@ -233,6 +235,7 @@ export class FederatedSignIn {
         epoch: account.epoch,
         external_subject: identity.externalSubject,
         state: sha256Hex(pending.state),
+        sid,
         ref: sha256Hex(token),
         factors,
         idle_seconds: SESSION_LIMITS.idle,

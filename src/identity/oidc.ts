@@ -1,4 +1,5 @@
 import { ROLES, type Role } from '#kernel/principal.ts';
+import type { LogoutToken } from './logout-token.ts';
 
 /** Claims of an ID token whose signature, issuer, audience, times and nonce have been checked. */
 export type Claims = Readonly<Record<string, unknown>>;
@@ -68,6 +69,12 @@ export interface IdentityProvider {
    * @throws ProviderUnavailable, or anything else for an answer that is not good
    */
   exchange(parameters: URLSearchParams, pending: PendingSignIn): Promise<Claims>;
+  /**
+   * A logout token (OpenID Connect Back-Channel Logout 1.0, section 2.6), checked whole; null for anything else.
+   *
+   * @throws ProviderUnavailable when the provider's keys can't be had
+   */
+  logoutToken(text: string): Promise<LogoutToken | null>;
 }
 
 /** The provider can't be reached or does not answer as one. Nothing that the user did. */
@@ -121,6 +128,10 @@ export function subjectOf({ iss, sub }: Claims): string | null {
   if (typeof iss !== 'string' || typeof sub !== 'string' || iss === '' || sub === '' || sub.length > 255) return null;
   return `${iss} ${sub}`;
 }
+
+/** The provider's own session, by which it may end ours later; null where it names none. */
+export const sidOf = ({ sid }: Claims): string | null =>
+  typeof sid === 'string' && sid !== '' && sid.length <= 255 ? sid : null;
 
 /** Whether an account is as the provider describes it now. */
 export const hasSameRights = (a: Rights, b: Rights): boolean =>

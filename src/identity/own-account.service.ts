@@ -3,9 +3,10 @@ import type { Recorder } from '#audit/recorder.ts';
 import { newSecret, newUserId, sha256Hex } from '#kernel/id.ts';
 import { hasSecondFactor, type Principal, type Role } from '#kernel/principal.ts';
 import { Problem } from '#kernel/problem.ts';
-import type { Account, AccountStore, ApiKeyRecord, PasswordHasher, Sealer, Totp } from './identity.ts';
+import type { Account, AccountStore, ApiKeyRecord, KeyLimits, PasswordHasher, Sealer, Totp } from './identity.ts';
 import { checkNewPassword, type PasswordRules } from './password-policy.ts';
 import { RECOVERY_CODES, recoveryCode, recoveryText } from './recovery.ts';
+import { formatTotp, type TotpSecret } from './totp.ts';
 import { type GuessLimiter, type OwnSession, sessionId, type UserStore } from './users.ts';
 
 interface Origin {
@@ -23,18 +24,12 @@ export interface OwnAccountDeps {
   readonly guesses: GuessLimiter;
   readonly rules: PasswordRules;
   readonly secondFactorRoles: readonly Role[];
-  readonly newTotpSecret: () => string;
-  readonly totpUri: (secret: string, username: string) => string;
+  readonly newTotpSecret: () => TotpSecret;
+  readonly totpUri: (secret: TotpSecret, username: string) => string;
   readonly randomBytes: (length: number) => Uint8Array;
   readonly confirm: (principal: Principal, password: string, action: string, origin: Origin) => Promise<Account>;
   /** Told when an account's password or factor was changed: the first-run file must forget the old ones. */
   readonly onFactorsChanged: (username: string) => Promise<void>;
-}
-
-export interface KeyLimits {
-  readonly expiresInDays: number | null;
-  readonly models: readonly string[] | null;
-  readonly actions: readonly string[] | null;
 }
 
 const changedMeanwhile = (): Problem =>
@@ -84,17 +79,17 @@ export class OwnAccount {
     principal: Principal,
     password: string | undefined,
     origin: Origin,
-  ): Promise<{ secret: string; uri: string }> {
+  ): Promise<TotpSecret & { readonly uri: string }> {
     if (!hasSecondFactor(principal)) await this.#deps.confirm(principal, password ?? '', 'totp.enrol', origin);
     const secret = this.#deps.newTotpSecret();
-    const sealed = this.#deps.sealer.seal(secret, `totp ${principal.subject}`);
+    const sealed = this.#deps.sealer.seal(formatTotp(secret), `totp ${principal.subject}`);
     const verdict = await this.#deps.recorder.change(
       'totp.enrol',
       { account: principal.subject, epoch: principal.epoch, secret: Buffer.from(sealed).toString('hex') },
       event(principal.subject, 'totp.enrol', origin),
     );
     if (verdict.verdict !== 'changed') throw changedMeanwhile();
-    return { secret, uri: this.#deps.totpUri(secret, principal.username) };
+    return { ...secret, uri: this.#deps.totpUri(secret, principal.username) };
   }
 
   /** Ends every session of the account. @throws Problem `invalid_credentials`, `too_many_attempts`, `conflict` */
@@ -161,6 +156,7 @@ export class OwnAccount {
         expires_in_days: limits.expiresInDays,
         models: limits.models,
         actions: limits.actions,
+        limits: limits.quota,
       },
       { ...event(principal.subject, 'key.create', origin), resource: `key:${id}` },
     );

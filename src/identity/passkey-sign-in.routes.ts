@@ -61,8 +61,8 @@ export function passkeySignInRoutes(signIn: PasskeySignInPort, secondFactorRoles
       handle: async ({ body, headers, requestId, address }) => {
         const device = cookieValue(headers['cookie'], DEVICE_COOKIE);
         const signedIn = await signIn.finish(body.assertion, device, { requestId, address });
-        const { token, expiresAt, account } = signedIn;
-        const user = describeAccount(account, secondFactorRoles);
+        const { token, expiresAt, account, mustChangePassword } = signedIn;
+        const user = { ...describeAccount(account, secondFactorRoles), must_change_password: mustChangePassword };
         return {
           kind: 'json',
           body: { token, expires_at: expiresAt, user } satisfies LoginResponse,

@@ -20,7 +20,18 @@ export function argon2Hasher(): PasswordHasher {
       const matches = await gate.run(() => verify(against, password));
       return stored !== null && matches;
     },
+    isCurrent,
   };
+}
+
+/** The hash names its own parameters (PHC string): whichever of ours is higher now makes it an old one. */
+function isCurrent(stored: string): boolean {
+  const [, memory, time, lanes] = /^\$argon2id\$v=19\$m=(\d+),t=(\d+),p=(\d+)\$/.exec(stored) ?? [];
+  return (
+    Number(memory) >= PARAMETERS.memoryCost &&
+    Number(time) >= PARAMETERS.timeCost &&
+    Number(lanes) >= PARAMETERS.parallelism
+  );
 }
 
 class Turnstile {

@@ -30,4 +30,6 @@ export interface SignedIn {
   readonly account: Account;
   /** For the device cookie: this device has its own count of guesses from now on. */
   readonly device: string;
+  /** The password is too old: a new one is all that this session may set. */
+  readonly mustChangePassword: boolean;
 }

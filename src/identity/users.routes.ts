@@ -10,8 +10,8 @@ interface Actor {
 }
 interface InvitedUser {
   readonly user: UserEntry;
-  readonly url: string;
-  readonly expiresAt: string;
+  /** Null for a service account. */
+  readonly link: { readonly url: string; readonly expiresAt: string } | null;
 }
 
 /** What the routes need of the service. */
@@ -114,10 +114,10 @@ export function userRoutes(users: UsersPort): Route[] {
       id: 'admin.users.reset',
       method: 'POST',
       path: '/admin/users/:id/reset',
-      summary: 'Take password, second factor and sessions away; answers with a new link',
+      summary: 'Take password, second factor, sessions and API keys away; answers with a new link',
       access: access('users.reset'),
       stepUp: async (_admin, { params }) =>
-        `Reset password and second factor of the account ${await users.nameOf(params.id)}`,
+        `Reset password, second factor and API keys of the account ${await users.nameOf(params.id)}`,
       params: UserPath,
       response: Invitation,
       handle: async (call) => ({ kind: 'json', body: invitationOf(await users.reset(call.params.id, actorOf(call))) }),
@@ -148,7 +148,7 @@ const recordOf = (user: UserEntry): UserRecord => ({
   last_sign_in_at: user.lastSignInAt,
 });
 
-const invitationOf = ({ user, url, expiresAt }: InvitedUser): Invitation => ({
+const invitationOf = ({ user, link }: InvitedUser): Invitation => ({
   user: recordOf(user),
-  enrolment: { url, expires_at: expiresAt },
+  enrolment: link === null ? null : { url: link.url, expires_at: link.expiresAt },
 });

@@ -29,8 +29,8 @@ export interface UserChanges {
 }
 export interface InvitedUser {
   readonly user: UserEntry;
-  readonly url: string;
-  readonly expiresAt: string;
+  /** Null for a service account. */
+  readonly link: { readonly url: string; readonly expiresAt: string } | null;
 }
 /** Who acts: an account's id, or `system` with the operating system's user for the command line's emergency door. */
 export interface Actor {
@@ -38,6 +38,12 @@ export interface Actor {
   readonly requestId: string | null;
   readonly facts: Readonly<Record<string, string>>;
 }
+
+/** What the database refuses to do, whoever asks at the same moment. */
+const CONFLICTS: Readonly<Record<string, string>> = {
+  last_admin: 'This is the last admin who can act. Make another one first.',
+  service_account: 'A service account has no password and never signs in; a person’s account becomes none.',
+};
 
 /** User management. An admin gives rights and never knows a password: users choose theirs through a one-use link. */
 export class Users {
@@ -56,13 +62,17 @@ export class Users {
     return (await this.#find(id)).username;
   }
 
-  /** @throws Problem `conflict` for a username that is taken */
+  /** A service account gets no link. @throws Problem `conflict` for a username that is taken */
   async invite(values: NewUserValues, actor: Actor): Promise<InvitedUser> {
     const id = newUserId();
+    if (values.roles.includes('service')) {
+      await this.#change('account.service', { id, ...values }, id, 'account.create', { roles: 'service' }, actor);
+      return { user: await this.#find(id), link: null };
+    }
     return this.#invite(id, { id, ...values }, 'account.create', { roles: values.roles.join(' ') }, actor);
   }
 
-  /** Takes password, factor and sessions away and makes a new link. @throws Problem `not_found` */
+  /** Takes password, factor, sessions and API keys away and makes a new link. @throws Problem `not_found`, `conflict` */
   reset(id: string, actor: Actor): Promise<InvitedUser> {
     return this.#invite(id, { id }, 'account.reset', {}, actor);
   }
@@ -84,10 +94,10 @@ export class Users {
       actor,
     );
     const { expires_at: expiresAt } = verdict.detail as { expires_at: string };
-    return { user: await this.#find(id), url: `${this.#deps.portalUrl()}/#/enrol/${token}`, expiresAt };
+    return { user: await this.#find(id), link: { url: `${this.#deps.portalUrl()}/#/enrol/${token}`, expiresAt } };
   }
 
-  /** Ends every session of the account. @throws Problem `not_found` */
+  /** Ends every session of the account. @throws Problem `not_found`, `conflict` for the last admin */
   async update(id: string, changes: UserChanges, actor: Actor): Promise<UserEntry> {
     const facts = Object.fromEntries(
       Object.entries(changes)
@@ -98,7 +108,7 @@ export class Users {
     return this.#find(id);
   }
 
-  /** @throws Problem `not_found` when there is nothing to change */
+  /** @throws Problem `not_found` when there is nothing to change, `conflict` for oneself and for the last admin */
   async setDisabled(id: string, disabled: boolean, actor: Actor): Promise<UserEntry> {
     if (disabled && id === actor.id) {
       throw new Problem('conflict', { message: 'You can’t disable your own account. Another admin can.' });
@@ -122,7 +132,8 @@ export class Users {
     if (verdict.verdict === 'changed') return verdict;
     if (verdict.code === 'username_taken')
       throw new Problem('conflict', { message: 'This username is taken.', param: 'username' });
-    throw new Problem('not_found');
+    const message = CONFLICTS[verdict.code ?? ''];
+    throw message === undefined ? new Problem('not_found') : new Problem('conflict', { message });
   }
 
   async #find(id: string): Promise<UserEntry> {

@@ -131,8 +131,12 @@ export interface Refusal {
  * Every method fails closed: whatever it throws means no.
  */
 export interface Gate {
-  /** Null for a credential that nobody holds. `fresh`: past every cache. */
-  authenticate(credential: PresentedCredential, fresh: boolean): Promise<Principal | null>;
+  /**
+   * Null for a credential that nobody holds. `fresh`: past every cache. `address`: of the client.
+   *
+   * @throws Problem `audit_unavailable`, `too_many_attempts` where its network has tried too many that nobody holds
+   */
+  authenticate(credential: PresentedCredential, fresh: boolean, address: string): Promise<Principal | null>;
   authorise(principal: Principal, action: string, resource: Resource, address: string): Promise<Decision>;
   /** Holds what is asked of a model within the bounds of policy. @throws Problem `out_of_bounds` with the allowed range */
   bound(principal: Principal, resource: Resource, ask: ModelAsk): ModelGrant;

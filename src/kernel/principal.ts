@@ -51,6 +51,8 @@ export interface Principal {
    */
   readonly restricted: boolean;
   readonly strength: Strength;
+  /** The password had outlived its profile when this session was opened: it may change it, and nothing else. */
+  readonly mustChangePassword?: boolean;
   /** Null for a session. */
   readonly scope: KeyScope | null;
   /** Counts every change to the account, its roles or factors; a mismatch at admission means: load it again. */

@@ -16,6 +16,7 @@ import { goTo, pagesOf, useEnrolment, useRoute } from './route.ts';
 const offices = () => withStyles(import('./pages/offices.ts'));
 const own = () => withStyles(import('./pages/own.ts'));
 const KeysPage = lazy(() => offices().then((module) => module.KeysPage));
+const AllKeysPage = lazy(() => offices().then((module) => module.AllKeysPage));
 const AuditPage = lazy(() => offices().then((module) => module.AuditPage));
 const ModelsPage = lazy(() => offices().then((module) => module.ModelsPage));
 const UsersPage = lazy(() => offices().then((module) => module.UsersPage));
@@ -148,8 +149,9 @@ interface ShellProps {
 function Shell({ user, auditDown, onLeave, onCodes, onLook }: ShellProps) {
   const text = useText();
   const route = useRoute();
-  const pages = user.must_enrol ? [] : pagesOf(user.roles);
-  const isOwn = user.must_enrol || route.page === 'security';
+  const owes = user.must_enrol || user.must_change_password;
+  const pages = owes ? [] : pagesOf(user.roles);
+  const isOwn = owes || route.page === 'security';
   const isReceipt = route.page === 'receipt' && !isOwn;
   const page = isOwn
     ? 'security'
@@ -160,7 +162,7 @@ function Shell({ user, auditDown, onLeave, onCodes, onLook }: ShellProps) {
   const conversation = useConversation(useApi(), quota.refresh);
   // A factor that is there and was not shown, else one that must be set up first, else what the reader chose.
   const owed = user.has_totp || user.has_passkey ? 'confirm' : 'factor';
-  const own = user.must_enrol ? owed : route.rest;
+  const own = user.must_enrol ? owed : user.must_change_password ? '' : route.rest;
 
   useEffect(() => {
     document.title = page === undefined ? text.title : `${text.tabs[page]} · ${text.title}`;
@@ -179,6 +181,7 @@ function Shell({ user, auditDown, onLeave, onCodes, onLook }: ShellProps) {
         {page === 'keys' && <KeysPage user={user} />}
         {page === 'audit' && <AuditPage open={route.page === 'audit' ? route.rest : ''} />}
         {page === 'models' && <ModelsPage />}
+        {page === 'all-keys' && <AllKeysPage />}
         {page === 'users' && <UsersPage open={route.page === 'users' ? route.rest : ''} />}
         {page === 'policy' && <PolicyPage open={route.page === 'policy' ? route.rest : ''} />}
         {page === 'quotas' && <QuotasPage user={user} />}

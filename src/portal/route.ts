@@ -8,6 +8,7 @@ export type Page =
   | 'audit'
   | 'models'
   | 'users'
+  | 'all-keys'
   | 'quotas'
   | 'policy'
   | 'security'
@@ -25,6 +26,7 @@ const PAGES: readonly { readonly page: Page; readonly role: Role | null }[] = [
   { page: 'audit', role: 'auditor' },
   { page: 'models', role: 'admin' },
   { page: 'users', role: 'admin' },
+  { page: 'all-keys', role: 'admin' },
   { page: 'quotas', role: 'admin' },
   { page: 'policy', role: 'admin' },
   { page: 'security', role: null },

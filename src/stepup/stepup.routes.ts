@@ -1,4 +1,6 @@
+import { cookieToken } from '#http/credential.ts';
 import { NO_STEP_UP, type Route, route } from '#http/route.ts';
+import { sessionCookie } from '#http/session-cookie.ts';
 import { RequestOptions } from '#identity/webauthn.contract.ts';
 import type { RequestOptions as Options } from '#identity/webauthn.ts';
 import type { Principal } from '#kernel/principal.ts';
@@ -7,6 +9,16 @@ import type { Answer } from './stepup.ts';
 
 export interface StepUpPort {
   readonly proofSeconds: number;
+  /**
+   * Another token for the session of a browser, in place of the one that its cookie holds. A client with a token of its
+   * own keeps it: one that reads only `proof` and `expires_in` could not follow. Null where there is nothing to send.
+   * MUST NOT throw: the proof is good, whatever becomes of the cookie.
+   */
+  rotate(
+    principal: Principal,
+    token: string,
+    origin: { readonly requestId: string; readonly address: string },
+  ): Promise<{ readonly token: string; readonly expiresAt: string } | null>;
   prove(principal: Principal, challenge: string, answer: Answer, requestId: string): Promise<string>;
   options(principal: Principal, challenge: string): Promise<Options>;
 }
@@ -34,10 +46,14 @@ export function stepUpRoutes(stepUp: StepUpPort): Route[] {
       body: StepUpRequest,
       bodyLimit: 16 * 1024,
       response: StepUpResponse,
-      handle: async ({ principal, body, requestId }) => {
+      handle: async ({ principal, body, requestId, address, headers }) => {
         const proof = await stepUp.prove(principal, body.challenge, body, requestId);
         const answer: StepUpResponse = { proof, expires_in: stepUp.proofSeconds };
-        return { kind: 'json', body: answer };
+        const shown = cookieToken(headers);
+        const renewed = shown === null ? null : await stepUp.rotate(principal, shown, { requestId, address });
+        if (renewed === null) return { kind: 'json', body: answer };
+        const cookie = sessionCookie(renewed.token, renewed.expiresAt);
+        return { kind: 'json', body: answer, headers: { 'set-cookie': cookie } };
       },
     }),
     route<undefined, undefined, StepUpOptionsRequest>({

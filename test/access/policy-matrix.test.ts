@@ -18,7 +18,7 @@ const ACTIONS = [...new Set([...rules.map((rule) => rule.action), 'nothing'])].s
 const TYPES = [...new Set([...rules.map((rule) => rule.type), 'nothing'])].sort();
 const CALLERS: readonly (readonly Role[])[] = [[], ...ROLES.map((role) => [role]), ['admin', 'auditor']];
 
-const principal = (roles: readonly Role[], restricted = false): Principal => ({
+const principal = (roles: readonly Role[], restricted = false, mustChangePassword = false): Principal => ({
   subject: 'usr_1',
   username: 'someone',
   roles,
@@ -28,6 +28,7 @@ const principal = (roles: readonly Role[], restricted = false): Principal => ({
   hasPasskey: false,
   restricted,
   strength: 'second-factor',
+  mustChangePassword,
   scope: null,
   epoch: 1,
   expiresAt: null,
@@ -44,7 +45,11 @@ describe('policies/', () => {
     );
     const matrix: Matrix = {};
     const callers = CALLERS.map((roles) => [roles.join('+') || 'no role', principal(roles)] as const);
-    for (const [name, caller] of [...callers, ['owes a second factor', principal(['admin'], true)] as const]) {
+    const owing = [
+      ['owes a second factor', principal(['admin'], true)],
+      ['owes a new password', principal(['admin'], false, true)],
+    ] as const;
+    for (const [name, caller] of [...callers, ...owing]) {
       const row: Record<string, string> = {};
       for (const action of ACTIONS) {
         for (const type of TYPES) {
@@ -65,7 +70,7 @@ describe('policies/', () => {
     const names = rules.map((rule) => rule.name);
     assert.equal(new Set(names).size, names.length);
     for (const rule of rules) {
-      assert.match(rule.subject, new RegExp(`^(authenticated|restricted|role:(${ROLES.join('|')}))$`));
+      assert.match(rule.subject, new RegExp(`^(authenticated|restricted|expired|role:(${ROLES.join('|')}))$`));
       assert.match(rule.effect, /^(allow|deny)$/);
     }
     const matrix = JSON.parse(read('./policy-matrix.json')) as Matrix;

@@ -79,6 +79,29 @@ export class CommandLine implements AsyncDisposable {
     return { code, ...output, json: <T>() => JSON.parse(output.stdout) as T };
   }
 
+  /** Runs one command whose questions are answered by what it has shown; each answer waits for its question. */
+  async talk(
+    args: readonly string[],
+    turns: readonly (readonly [RegExp, (shown: string) => string])[],
+  ): Promise<Ended> {
+    const child = this.#spawn(args);
+    const output = { stdout: '', stderr: '', seen: 0 };
+    const waiting = [...turns];
+    for (const name of ['stdout', 'stderr'] as const)
+      child[name]?.setEncoding('utf8').on('data', (text: string) => {
+        output[name] += text;
+        const [turn] = waiting;
+        const found = turn?.[0].exec(output.stderr.slice(output.seen));
+        if (turn === undefined || !found) return;
+        output.seen += found.index + found[0].length;
+        waiting.shift();
+        child.stdin?.write(`${turn[1](output.stderr)}\n`);
+      });
+    child.stdin?.on('error', () => undefined);
+    const [code] = (await once(child, 'close')) as [number | null];
+    return { code, stdout: output.stdout, stderr: output.stderr, json: <T>() => JSON.parse(output.stdout) as T };
+  }
+
   /** Starts the gateway; resolves when it listens. */
   async serve(): Promise<void> {
     const child = this.#spawn(['serve']);

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { ConfigFaults, loadConfig } from '#config/load.ts';
-import { makeSealKey, readSealKey } from '#identity/seal-key.files.ts';
+import { makeSealKey, readSealKeys } from '#identity/seal-key.files.ts';
 import { runStrongroom } from '../harness/gateway-process.ts';
 
 describe('the configuration', () => {
@@ -150,13 +150,13 @@ describe('the configuration', () => {
   it('a seal key that others may read, or that is none, is refused by name and not by content', async () => {
     const file = join(folder, 'seal.key');
     await makeSealKey(file);
-    assert.equal((await readSealKey(file)).length, 32);
+    assert.equal((await readSealKeys(file))[0]?.length, 32);
     for (const mode of [0o640, 0o604, 0o660]) {
       await chmod(file, mode);
-      await assert.rejects(readSealKey(file), /seal\.key: others may read this key/);
+      await assert.rejects(readSealKeys(file), /seal\.key: others may read this key/);
     }
     await chmod(file, 0o600);
     await writeFile(file, 'canary');
-    await assert.rejects(readSealKey(file), (error: Error) => !error.message.includes('canary'));
+    await assert.rejects(readSealKeys(file), (error: Error) => !error.message.includes('canary'));
   });
 });

@@ -28,8 +28,21 @@ export class BankProvider implements AsyncDisposable {
     return new BankProvider(child, port);
   }
 
-  register(client: { clientId: string; clientSecret: string; redirectUri: string }): Promise<unknown> {
+  register(client: {
+    clientId: string;
+    clientSecret: string;
+    redirectUri: string;
+    logoutUri?: string;
+  }): Promise<unknown> {
     return this.#tell({ start: client });
+  }
+  /** A logout token of this provider's for one of its sessions, or for all of a user. */
+  async logoutToken(clientId: string, sub: string, sid?: string): Promise<string> {
+    return ((await this.#tell({ logout: { clientId, sub, sid } })) as { token: string }).token;
+  }
+  /** Sends one itself to the registered address, as it does when its user signs out. `ca`: whom it trusts for that. */
+  signsOut(clientId: string, sub: string, sid: string, ca: string): Promise<unknown> {
+    return this.#tell({ logout: { clientId, sub, sid, ca } });
   }
   becomes(user: BankUser): Promise<unknown> {
     return this.#tell({ user });

@@ -58,6 +58,7 @@ export class PortalPeople {
       attributes: { department: 'operations', clearance: 1, branch: '', certifications: [] },
     }),
     person('everyone', ['analyst', 'auditor', 'admin'], { has_totp: true }),
+    person('batch', ['service'], { last_sign_in_at: null }),
     {
       ...person('newcomer', ['admin'], { state: 'invited', last_sign_in_at: null }),
       password: '',
@@ -113,6 +114,10 @@ export class PortalPeople {
     json(response, 200, { username: found.record.username, must_enrol: userOf(found.record).must_enrol });
   }
 
+  record(id: string): UserRecord | undefined {
+    return this.#find(id)?.record;
+  }
+
   /** True where the path was one of ours. */
   answer(call: Call): boolean {
     const { path, response, user, url } = call;
@@ -158,7 +163,7 @@ export class PortalPeople {
     if (!user.has_totp && (body as TotpRequest).password !== this.#find(user.id)?.password)
       return problem(response, '/auth', 401, 'invalid_credentials');
     const uri = `otpauth://totp/Strongroom:${user.username}?secret=${SECRET}&issuer=Strongroom&algorithm=SHA1&digits=6&period=30`;
-    json(response, 200, { secret: SECRET, uri, digits: 6, period: 30 });
+    json(response, 200, { secret: SECRET, uri, algorithm: 'SHA1', digits: 6, period: 30 });
   }
 
   #activateTotp({ response, body, user }: Call) {
@@ -248,7 +253,7 @@ export class PortalPeople {
 
 function userOf({ id, username, roles, attributes, has_totp, has_passkey }: UserRecord): User {
   const must_enrol = roles.includes('admin') && !has_totp && !has_passkey;
-  return { id, username, roles, attributes, has_totp, has_passkey, must_enrol };
+  return { id, username, roles, attributes, has_totp, has_passkey, must_enrol, must_change_password: false };
 }
 
 function operationOf(verb: string, username: string, body: unknown): string {

@@ -10,6 +10,7 @@ import type { UsageResponse } from '#quota/quota.contract.ts';
 import { stream } from './portal-answers.ts';
 import { type Call, CODE, StepUps } from './portal-call.ts';
 import { MODELS, PortalEstate } from './portal-estate.ts';
+import { PortalKeys } from './portal-keys.ts';
 import { PortalLog } from './portal-log.ts';
 import { PASSWORD, PortalPeople } from './portal-people.ts';
 import { PortalPolicies } from './portal-policies.ts';
@@ -43,6 +44,7 @@ export class PortalServer {
   readonly #server: Server;
   readonly #stepUps = new StepUps();
   readonly #people = new PortalPeople(this.#stepUps);
+  readonly #allKeys = new PortalKeys(this.#stepUps);
   readonly estate = new PortalEstate(this.#stepUps);
   readonly #policies = new PortalPolicies(this.#stepUps);
   readonly quotas = new PortalQuotas(this.#stepUps);
@@ -136,6 +138,7 @@ export class PortalServer {
       return json(response, 204);
     }
     if (this.#policies.answer(call)) return;
+    if (this.#allKeys.answer(call, (id) => this.#people.record(id))) return;
     if (!this.#people.answer(call)) problem(response, url.pathname, 404, 'not_found');
   }
 

@@ -30,6 +30,11 @@ export class GatewayDatabase {
     return this.#server !== null && isAlive(this.#server.process);
   }
 
+  /** What the gateway itself signs in with: for another process beside it. */
+  get runtimeUrl(): string {
+    return loginUrl(this.#cluster, 'runtime', this.#running().port);
+  }
+
   /** As superuser, who is under no row-level security and no grant. */
   async sql<R extends object = Record<string, unknown>>(text: string, values: unknown[] = []): Promise<R[]> {
     const client = new Client({ connectionString: loginUrl(this.#cluster, 'superuser', this.#running().port) });

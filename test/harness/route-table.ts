@@ -8,6 +8,7 @@ import { chatRoutes } from '#chat/chat.routes.ts';
 import { healthRoutes } from '#health/health.routes.ts';
 import { openApiRoute } from '#http/openapi.ts';
 import { type GuardedRoute, PUBLIC, type PublicRoute, type Route } from '#http/route.ts';
+import { adminKeyRoutes } from '#identity/admin-keys.routes.ts';
 import { factorRoutes } from '#identity/factors.routes.ts';
 import { identityRoutes } from '#identity/identity.routes.ts';
 import { keyRoutes } from '#identity/keys.routes.ts';
@@ -28,12 +29,17 @@ const NOTHING = {} as never;
 
 const quotas = { find: async () => null, assertScope: async () => {}, describe: String };
 const users = { nameOf: async () => 'somebody' } as never;
+const keys = {
+  ownerNameOf: async () => 'somebody',
+  find: async () => ({ name: 'x', owner: { username: 'somebody' } }),
+} as never;
 
 /** In the gateway's order, without what only a configuration adds. */
 const features: Route[] = [
   ...identityRoutes(NOTHING),
   ...keyRoutes(NOTHING),
   ...factorRoutes(NOTHING),
+  ...adminKeyRoutes(keys),
   ...stepUpRoutes(NOTHING),
   ...passkeyRoutes({ nameOf: async () => 'key' } as never),
   ...passkeySignInRoutes(NOTHING, []),
@@ -77,7 +83,7 @@ const WITH_FACTOR = {
 
 /** Routes that are there with a provider or audiences configured. */
 const OPTIONAL = [
-  ...oidcRoutes(NOTHING),
+  ...oidcRoutes(NOTHING, NOTHING),
   ...passkeyConfirmRoutes(NOTHING),
   ...tokenRoutes({ audiences: ['x'] } as never),
 ] as unknown as readonly Known[];

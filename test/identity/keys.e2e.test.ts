@@ -141,7 +141,7 @@ describe('API keys', () => {
     assert.equal((await revoke(analyst)).code, 'not_found');
   });
 
-  it('loses what its owner loses; with the account disabled everything, and a reset does not give it back', async () => {
+  it('loses what its owner loses; with the account disabled everything, until it is enabled; a reset ends it for good', async () => {
     const owner = await newPerson(a, admin, { username: 'kim', roles: ['analyst'], clearance: 3 });
     const made = await make({}, owner);
     assert.deepEqual(await models(made), ['open', 'other', 'secret']);
@@ -151,10 +151,15 @@ describe('API keys', () => {
     assert.deepEqual(await models(made), ['open', 'other']);
     await change('POST', '/disable');
     assert.equal((await ask(made, 'open')).status, 401);
-    assert.equal((await change('POST', '/reset')).status, 200);
-    assert.equal((await ask(made, 'open')).status, 401);
     await change('POST', '/enable');
     assert.equal((await ask(made, 'open')).status, 200);
+    assert.equal((await change('POST', '/reset')).status, 200);
+    assert.equal((await ask(made, 'open')).status, 401);
+    const [row] = await a.database.sql<{ gone: boolean }>(
+      'SELECT revoked_at IS NOT NULL AS gone FROM api_key WHERE id = $1',
+      [made.id],
+    );
+    assert.equal(row?.gone, true);
   });
 
   it('is known by its whole text', async () => {

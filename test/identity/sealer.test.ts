@@ -5,20 +5,21 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { isRecoveryCode, RECOVERY_CODES, recoveryCode, recoveryText } from '#identity/recovery.ts';
-import { makeSealKey, readSealKey } from '#identity/seal-key.files.ts';
-import { openSealer } from '#identity/sealer.crypto.ts';
+import { sealedUnder } from '#identity/seal.ts';
+import { makeSealKey, readSealKeys, replaceSealKeys, sealFileState } from '#identity/seal-key.files.ts';
+import { openSealKey } from '#identity/sealer.crypto.ts';
 
 describe('sealing', () => {
   const key = randomBytes(32);
-  const sealer = openSealer(key);
+  const sealer = openSealKey(key);
   const text = 'GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ';
 
   it('gives back what it sealed, under the same key and for the same context alone', () => {
     const sealed = sealer.seal(text, 'totp usr_1');
-    assert.equal(openSealer(key).open(sealed, 'totp usr_1'), text);
+    assert.equal(openSealKey(key).open(sealed, 'totp usr_1'), text);
     assert.throws(() => sealer.open(sealed, 'totp usr_2'));
-    assert.throws(() => openSealer(randomBytes(32)).open(sealed, 'totp usr_1'));
-    assert.throws(() => openSealer(randomBytes(16)), /32 bytes/);
+    assert.throws(() => openSealKey(randomBytes(32)).open(sealed, 'totp usr_1'));
+    assert.throws(() => openSealKey(randomBytes(16)), /32 bytes/);
   });
 
   it('sees a change of any bit, and a cut', () => {
@@ -28,22 +29,30 @@ describe('sealing', () => {
       changed[at] = (changed[at] ?? 0) ^ (1 << (at % 8));
       assert.throws(() => sealer.open(changed, 'totp usr_1'), `byte ${at}`);
     }
-    for (const length of [0, 11, 12, 20, 27, 28, sealed.length - 1])
+    for (const length of [0, 7, 8, 20, 27, 28, 35, 36, sealed.length - 1])
       assert.throws(() => sealer.open(sealed.subarray(0, length), 'totp usr_1'), `${length} bytes`);
   });
 
   it('never seals alike, and shows nothing of the text', () => {
     const seals = Array.from({ length: 200 }, () => Buffer.from(sealer.seal(text, 'totp usr_1')));
     assert.equal(new Set(seals.map((sealed) => sealed.toString('hex'))).size, 200);
-    assert.equal(new Set(seals.map((sealed) => sealed.subarray(0, 12).toString('hex'))).size, 200);
+    assert.equal(new Set(seals.map((sealed) => sealed.subarray(8, 20).toString('hex'))).size, 200);
     for (const sealed of seals) assert.ok(!sealed.includes(text.slice(0, 8)));
+  });
+
+  it('names its key in front of what it seals; the name is another for another key and no part of it', () => {
+    const sealed = sealer.seal(text, 'totp usr_1');
+    assert.equal(sealedUnder(sealed), sealer.name);
+    assert.match(sealer.name, /^[0-9a-f]{16}$/);
+    assert.notEqual(openSealKey(randomBytes(32)).name, sealer.name);
+    assert.ok(!Buffer.from(key).toString('hex').includes(sealer.name));
   });
 
   it('fingerprints names under the key: equal here, meaningless elsewhere', () => {
     assert.equal(sealer.fingerprint('mei'), sealer.fingerprint('mei'));
     assert.match(sealer.fingerprint('mei'), /^[0-9a-f]{64}$/);
     assert.notEqual(sealer.fingerprint('mei'), sealer.fingerprint('mej'));
-    assert.notEqual(sealer.fingerprint('mei'), openSealer(randomBytes(32)).fingerprint('mei'));
+    assert.notEqual(sealer.fingerprint('mei'), openSealKey(randomBytes(32)).fingerprint('mei'));
   });
 });
 
@@ -62,7 +71,7 @@ describe('the seal key', () => {
     const key = await readFile(file, 'utf8');
     assert.equal(await makeSealKey(file), false);
     assert.equal(await readFile(file, 'utf8'), key);
-    assert.equal((await readSealKey(file)).length, 32);
+    assert.equal((await readSealKeys(file))[0]?.length, 32);
   });
 
   it('is refused where others may read it or it is not one', async () => {
@@ -70,12 +79,34 @@ describe('the seal key', () => {
     await writeFile(file, randomBytes(32).toString('base64'), { mode: 0o600 });
     for (const mode of [0o640, 0o604, 0o644, 0o660]) {
       await chmod(file, mode);
-      await assert.rejects(readSealKey(file), /others may read/);
+      await assert.rejects(readSealKeys(file), /others may read/);
     }
     await chmod(file, 0o600);
     for (const content of ['', randomBytes(31).toString('base64'), randomBytes(33).toString('base64')]) {
       await writeFile(file, content);
-      await assert.rejects(readSealKey(file), /32 bytes/);
+      await assert.rejects(readSealKeys(file), /32 bytes/);
+    }
+  });
+});
+
+describe('the file of seal keys', () => {
+  it('holds several, is replaced whole for its owner alone, and tells that it is another', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'strongroom-seal-'));
+    try {
+      const file = join(folder, 'seal.key');
+      await makeSealKey(file);
+      const [first = randomBytes(0)] = await readSealKeys(file);
+      const before = await sealFileState(file);
+      const second = randomBytes(32);
+      await replaceSealKeys(file, [first, second]);
+      assert.notEqual(await sealFileState(file), before);
+      assert.deepEqual(
+        (await readSealKeys(file)).map((key) => Buffer.from(key)),
+        [Buffer.from(first), second],
+      );
+      assert.equal((await stat(file)).mode & 0o777, 0o600);
+    } finally {
+      await rm(folder, { recursive: true, force: true });
     }
   });
 });

@@ -149,3 +149,25 @@ describe('without an audience', () => {
     );
   });
 });
+
+describe('the keys of tokens are those that the database knows', () => {
+  it('a folder with another key does not start; one with the old and the next does', async () => {
+    await using gateway = await TestGateway.open({ models: {}, identity: { tokens: { audiences: [AUDIENCE] } } });
+    const folder = join(gateway.dataDir, 'keys');
+    const [first] = await readTokenKeys(folder);
+    const [row] = await gateway.database.sql<{ fingerprint: string; state: string }>(
+      "SELECT fingerprint, state FROM key_file WHERE purpose = 'token'",
+    );
+    assert.deepEqual(row, { fingerprint: first?.jwk.kid, state: 'head' });
+    const foreign = join(gateway.dataDir, 'foreign');
+    await rotateTokenKeys(foreign, Date.now());
+    const tokens = { audiences: [AUDIENCE] };
+    await assert.rejects(
+      gateway.replica({ models: {}, identity: { tokens }, keys: { tokenDir: foreign } }),
+      (error: Error) => error.message.includes(foreign) && error.message.includes(String(first?.jwk.kid)),
+    );
+    await rotateTokenKeys(folder, Date.now());
+    await using second = await gateway.replica({ models: {}, identity: { tokens } });
+    assert.equal((await second.client.get('/.well-known/jwks.json')).status, 200);
+  });
+});

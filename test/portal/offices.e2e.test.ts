@@ -84,7 +84,13 @@ test('an admin sees the models, and no page of another role', async () => {
   const failed = desk.page.locator('.model', { hasText: 'vllm-cluster' });
   await failed.getByText('failed').waitFor();
   await desk.page.locator('.model', { hasText: 'qwen3' }).getByText('8 of 8 busy').waitFor();
-  assert.deepEqual(await desk.page.locator('.tabs a').allTextContents(), ['Models', 'Users', 'Quotas', 'Policy']);
+  assert.deepEqual(await desk.page.locator('.tabs a').allTextContents(), [
+    'Models',
+    'Users',
+    'All keys',
+    'Quotas',
+    'Policy',
+  ]);
   await desk.page.goto(`${desk.base}/#/audit`);
   await desk.page.getByRole('heading', { name: 'Models' }).waitFor();
 });

@@ -26,9 +26,12 @@ const GRANTED = [
   'find_policy(bigint)',
   'find_principal(text,text)',
   'has_passkey(text)',
+  'hold_seal_keys(text,text[])',
   'keep_house()',
+  'key_files(text)',
   'latest_checkpoint()',
   'list_accounts()',
+  'list_all_keys()',
   'list_holds()',
   'list_keys(text)',
   'list_passkeys(text)',
@@ -47,11 +50,14 @@ const GRANTED = [
   'renew_lease(text)',
   'return_guess(text,text)',
   'score_models(boolean)',
+  'sealed_otherwise(text)',
+  'session_of(text)',
   'signing_keys()',
   'take_guess(text,text)',
   'take_webauthn_challenge(text,text,text)',
   'tree_nodes(integer[],bigint[])',
   'tree_state()',
+  'without_seal_key(text)',
 ];
 /** Of the login that signs, which serves no request, and of the keeper, whom nobody is but a person at the command line. */
 const SIGNS = ['extend_tree(bigint,integer)', 'lead_tree(text)', 'put_checkpoint(bigint,bigint,bytea,text)'];

@@ -77,6 +77,7 @@ export const en = {
     users: 'Users',
     policy: 'Policy',
     quotas: 'Quotas',
+    'all-keys': 'All keys',
     security: 'Security',
     receipt: 'Receipt',
   },

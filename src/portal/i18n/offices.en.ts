@@ -30,6 +30,17 @@ export const officesEn = {
   keyRevokeAsk: (name: string) => `Revoke “${name}”?`,
   keyRevokeWhy: 'Programs that use it are refused from the next request on. This can’t be undone.',
 
+  allKeysTitle: 'All keys',
+  allKeysLead: 'Every API key and whose it is. Keys of service accounts are made here; any key can be revoked.',
+  allKeysEmpty: 'Nobody has an API key.',
+  keyOwner: 'Owner',
+  keyLimited: 'Limited to',
+  keyRequests: 'Requests a day',
+  keyRequestsHint: 'Optional: less than its account may',
+  serviceAccount: 'Service account',
+  serviceKeyCreate: 'Create service key',
+  serviceNone: 'There is no service account yet. Make one under Users, with the role Service and no other.',
+
   auditTitle: 'Audit log',
   auditLead: 'The last seven days, newest first. Your own reading is recorded too.',
   period: 'Period',
@@ -133,7 +144,8 @@ export const officesEn = {
   userSaved: 'Saved. The sessions of this account have ended.',
   userAccess: 'Access',
   userReset: 'New link',
-  userResetWhy: 'Lost password or telephone: clears password and second factor, and gives a new enrolment link.',
+  userResetWhy:
+    'Lost password or telephone: clears password, second factor and API keys, and gives a new enrolment link.',
   userDisable: 'Disable',
   userDisableWhy: 'Signs it out everywhere and refuses its keys, at once. The account and its records stay.',
   userEnable: 'Enable',

@@ -103,6 +103,7 @@ export const safetyEn = {
   recoveryKept: 'I have kept them',
   download: 'Download',
 
+  passwordExpired: 'Your password is older than your house allows. Choose a new one to go on.',
   passwordLead: 'Changing it ends every session of your account.',
   sessions: 'Where you are signed in',
   sessionThis: 'This session',

@@ -100,6 +100,7 @@ export const safetyZh: SafetyDictionary = {
   recoveryKept: '我已妥善保存',
   download: '下载',
 
+  passwordExpired: '您的密码已超过规定的使用期限，请设置新密码后继续。',
   passwordLead: '修改密码会结束您账户的所有会话。',
   sessions: '登录状态',
   sessionThis: '当前会话',

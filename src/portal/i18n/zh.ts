@@ -73,6 +73,7 @@ export const zh: Dictionary = {
     users: '用户',
     policy: '访问策略',
     quotas: '额度',
+    'all-keys': '所有密钥',
     security: '账户安全',
     receipt: '凭据',
   },

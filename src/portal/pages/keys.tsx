@@ -49,6 +49,7 @@ export function KeysPage({ user }: { readonly user: User }) {
       {revoking !== null && (
         <RevokeDialog
           value={revoking}
+          path="/auth/keys"
           onClose={() => setRevoking(null)}
           onDone={() => {
             setRevoking(null);
@@ -118,7 +119,13 @@ function KeyLimits({ value }: { readonly value: ApiKey }) {
   );
 }
 
-function NewKeyDialog({ made, onClose }: { readonly made: KeyResponse; readonly onClose: () => void }) {
+export function NewKeyDialog({
+  made,
+  onClose,
+}: {
+  readonly made: Pick<KeyResponse, 'name' | 'key'>;
+  readonly onClose: () => void;
+}) {
   const text = useOfficeText();
   return (
     <Modal title={text.keyShown} onClose={onClose}>
@@ -140,19 +147,21 @@ function NewKeyDialog({ made, onClose }: { readonly made: KeyResponse; readonly 
 }
 
 interface RevokeProps {
-  readonly value: ApiKey;
+  readonly value: Pick<ApiKey, 'id' | 'name'>;
+  /** Below which it is: one's own keys, or everybody's. */
+  readonly path: '/auth/keys' | '/admin/keys';
   readonly onClose: () => void;
   readonly onDone: () => void;
 }
 
-function RevokeDialog({ value, onClose, onDone }: RevokeProps) {
+export function RevokeDialog({ value, path, onClose, onDone }: RevokeProps) {
   const text = useOfficeText();
   const api = useApi();
   const stepUp = useStepUp();
   const task = useTask();
   const revoke = (): void =>
     task.run(async () => {
-      await stepUp((proof) => api.send<void>('DELETE', `/auth/keys/${encodeURIComponent(value.id)}`, proof));
+      await stepUp((proof) => api.send<void>('DELETE', `${path}/${encodeURIComponent(value.id)}`, proof));
       onDone();
     });
   return (

@@ -22,7 +22,7 @@ interface Props {
 export function SecurityPage({ user, onLeave }: Props) {
   const text = useSafetyText();
   const sessions = useResource<SessionList>('/auth/sessions');
-  const [changing, setChanging] = useState(false);
+  const [changing, setChanging] = useState(user.must_change_password);
   const protectedTwice = hasFactor(user);
   const list = sessions.data?.data.toSorted((a, b) => Number(b.current) - Number(a.current));
   return (
@@ -52,6 +52,7 @@ export function SecurityPage({ user, onLeave }: Props) {
           </section>
           <section class="card keys-new form">
             <h2>{text.password}</h2>
+            {user.must_change_password && <p class="state state-failed">{text.passwordExpired}</p>}
             <p class="quiet">{text.passwordLead}</p>
             <div class="form-end">
               <button type="button" class="button" onClick={() => setChanging(true)}>

@@ -163,17 +163,19 @@ function AccessActions({ user, onChanged, onInvited }: Omit<SheetProps, 'onClose
   return (
     <section class="form" aria-label={text.userAccess}>
       <h3>{text.userAccess}</h3>
-      <div class="act">
-        <p class="quiet">{text.userResetWhy}</p>
-        <button
-          type="button"
-          class="button"
-          disabled={task.busy || disabled}
-          onClick={() => post<Invitation>('reset', onInvited)}
-        >
-          {text.userReset}
-        </button>
-      </div>
+      {!user.roles.includes('service') && (
+        <div class="act">
+          <p class="quiet">{text.userResetWhy}</p>
+          <button
+            type="button"
+            class="button"
+            disabled={task.busy || disabled}
+            onClick={() => post<Invitation>('reset', onInvited)}
+          >
+            {text.userReset}
+          </button>
+        </div>
+      )}
       <div class="act">
         <p class="quiet">{disabled ? text.userEnableWhy : text.userDisableWhy}</p>
         <button

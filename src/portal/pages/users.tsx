@@ -25,7 +25,8 @@ export function UsersPage({ open }: { readonly open: string }) {
   const chosen = all?.find(({ id }) => id === open);
   const close = (): void => goTo('users');
   const invited = (made: Invitation): void => {
-    setInvitation(made);
+    // A service account has no link: its keys are made on their own page.
+    if (made.enrolment !== null) setInvitation(made);
     users.refresh();
   };
   return (
@@ -124,6 +125,7 @@ interface InvitationProps {
 function InvitationDialog({ invitation, onClose }: InvitationProps) {
   const text = useOfficeText();
   const { user, enrolment } = invitation;
+  if (enrolment === null) return null;
   return (
     <Modal title={text.linkTitle(user.username)} onClose={onClose}>
       <div class="form">
