@@ -1,5 +1,6 @@
 import { NO_STEP_UP, type Route, route } from '#http/route.ts';
 import type { Principal } from '#kernel/principal.ts';
+import { chargeFor, reserveFor } from './charge.ts';
 import { batchSize, requestBytes, sessionBytes } from './descriptor.shared.ts';
 import { FRAME_TYPE } from './frame.shared.ts';
 import {
@@ -97,14 +98,20 @@ export function scoringRoutes({ scoring, mayUse, sessionSeconds }: ScoringRoutes
       path: '/v1/scoring/models/:id/evaluate',
       summary: 'Score encrypted customers',
       access: { action: 'score', resource: ({ params }) => scoreModel(params.id), denial: 'model_not_found' },
-      counts: () => ({ tokens: 0, least: 0 }),
+      counts: ({ body }) => reserveFor(body),
       records: 'full',
       params: ModelPath,
       query: ModeQuery,
       bytes: { type: FRAME_TYPE, length: ({ params, query }) => lengthOf(scoring.model(params.id), query.mode) },
       handle: async ({ params, query, principal, body, signal, report }) => {
         let facts: EvaluationFacts | null = null;
-        report(() => ({ ran: facts !== null, tokens: 0, facts: { ...facts }, opening: null }));
+        report(() => ({
+          ran: facts !== null,
+          // Without a result nobody knows what it took: what was reserved is charged.
+          tokens: facts?.cpu_us == null ? null : chargeFor(facts.customers, facts.cpu_us),
+          facts: { ...facts },
+          opening: null,
+        }));
         const result = await scoring.evaluate(principal, params.id, query.mode, body, signal, (told) => {
           facts = told;
         });

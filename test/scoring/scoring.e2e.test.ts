@@ -97,6 +97,7 @@ describe('encrypted scoring through the whole gateway', () => {
     assert.equal(event['score_model_version'], 1);
     assert.equal(event['customers'], 2000);
     assert.ok(Number(event['cpu_us']) > 0);
+    assert.equal(event['quota_tokens'], 2000 + Math.ceil(Number(event['cpu_us']) / 1000));
     client.close();
   });
 
@@ -189,6 +190,27 @@ describe('encrypted scoring through the whole gateway', () => {
     await open(client);
     await evaluate('batch', client.encryptBatch(madeRows(CREDIT_RISK, 1), 'ab'.repeat(16)));
     assert.equal((await test.usage(analyst)).requests.used, before.requests.used);
+    client.close();
+  });
+
+  it('scores and processor time are taken of the token budget: where it is used up, nothing is computed', async () => {
+    const client = new ScoringClient(seal, await descriptorOf('credit-risk'));
+    const session = await open(client);
+    const frame = client.encryptBatch(madeRows(CREDIT_RISK, 1500), session);
+    const before = (await test.usage(analyst)).tokens.used;
+    const scored = await evaluate('batch', frame);
+    const micros = Number((await test.outcome(scored.requestId)).event['cpu_us']);
+    const after = (await test.usage(analyst)).tokens.used;
+    assert.equal(after - before, 1500 + Math.ceil(micros / 1000));
+    await forgetGuesses(test);
+    const path = `/admin/quotas/user:${analyst.subject}/tokens_day`;
+    const set = await stepped(test, admin, { method: 'PUT', path, body: { amount: after + 3499 } });
+    assert.ok(set.status < 300, set.text);
+    const refused = await evaluate('batch', frame);
+    assert.deepEqual([refused.status, refused.code], [429, 'rate_limit_exceeded']);
+    assert.equal((await test.usage(analyst)).tokens.used, after);
+    const cleared = await stepped(test, admin, { method: 'DELETE', path });
+    assert.ok(cleared.status < 300, cleared.text);
     client.close();
   });
 
