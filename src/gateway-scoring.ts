@@ -36,6 +36,7 @@ export interface OpenScoring extends AsyncDisposable {
   readonly routes: Route[];
   /** Null for a model that is not installed. */
   classificationOf(id: string): number | null;
+  readings(): { readonly sessions: number; readonly keyBytes: number };
   /** Puts the built-in model into service where none was ever installed, while the gateway already answers. */
   installBuiltIn(): void;
 }
@@ -47,11 +48,12 @@ export async function openScoring(options: ScoringOptions): Promise<OpenScoring>
   await using stack = new AsyncDisposableStack();
   const store = orUnavailable(postgresScoreModels(pool));
   const evaluators = stack.use(new EvaluatorPool());
+  const sessions = new ScoringSessions(clock.monotonic);
   const scoring = stack.use(
     new Scoring({
       store,
       evaluators,
-      sessions: new ScoringSessions(clock.monotonic),
+      sessions,
       sha256: sha256Hex,
       newSession: () => randomBytes(16).toString('hex'),
       watch: (principal, end) =>
@@ -73,6 +75,7 @@ export async function openScoring(options: ScoringOptions): Promise<OpenScoring>
       ...installationRoutes(installation),
     ],
     classificationOf: (id) => scoring.get(id)?.classification ?? null,
+    readings: () => ({ sessions: sessions.size, keyBytes: sessions.bytes }),
     installBuiltIn: () => {
       installing = installBuiltIn(installation).catch((error: unknown) => {
         log.warn('the built-in score model is not in service', { error });

@@ -209,6 +209,7 @@ export async function openGateway({ config, base, log }: GatewayOptions): Promis
     tree: () => ({ ...tree.readings(), refusalSources: recorder.budget.size, growth: growth.last() }),
     models: () => engines.list(),
     activeRequests: () => active.size,
+    scoring: () => scoring?.readings() ?? null,
     policy: () => ({ version: access.version, folderDiffers: policy.folderDiffers }),
   });
   const listener = await openListener({

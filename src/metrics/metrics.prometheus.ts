@@ -32,6 +32,8 @@ export interface Readings {
   }[];
   readonly activeRequests: () => number;
   readonly tree: () => TreeReadings;
+  /** Evaluation keys in memory; null where scoring is off. */
+  readonly scoring: () => { readonly sessions: number; readonly keyBytes: number } | null;
   readonly policy: () => { readonly version: number; readonly folderDiffers: boolean };
 }
 
@@ -125,6 +127,12 @@ export function prometheusMetrics(readings: Readings): Metrics {
       for (const { id, restarts } of readings.models()) set({ model: id }, restarts);
     },
     ['model'],
+  );
+  gauge(registry, 'strongroom_scoring_sessions', 'Sessions of encrypted scoring whose keys are in memory.', (set) =>
+    set({}, readings.scoring()?.sessions ?? 0),
+  );
+  gauge(registry, 'strongroom_scoring_key_bytes', 'Evaluation keys in memory.', (set) =>
+    set({}, readings.scoring()?.keyBytes ?? 0),
   );
   treeGauges(registry, readings.tree);
   return {

@@ -174,8 +174,15 @@ describe('encrypted scoring through the whole gateway', () => {
     assert.equal(closed.status, 204);
     assert.equal((await evaluate('batch', frame, own)).code, 'scoring_session_gone');
 
+    const keysHeld = async () => {
+      const metrics = await (await fetch(`http://${test.gateway.metricsAddress}/metrics`)).text();
+      return Number(/^strongroom_scoring_key_bytes (\d+)$/m.exec(metrics)?.[1]);
+    };
+    const before = await keysHeld();
     const again = await open(client, 'credit-risk', own);
+    assert.ok((await keysHeld()) > before);
     assert.equal((await test.client.request('POST', '/auth/logout', { headers: own.bearer })).status, 204);
+    await eventually(async () => (await keysHeld()) === before);
     assert.equal((await evaluate('batch', client.encryptBatch(madeRows(CREDIT_RISK, 1), again), own)).status, 401);
     client.close();
   });
