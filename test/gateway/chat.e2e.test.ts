@@ -63,13 +63,14 @@ describe('chat completions over TLS, as OpenAI’s own client uses them', () => 
     const [intent, outcome] = await test.records(response.headers.get('x-request-id') ?? '');
     const asked = intent?.event ?? {};
     assert.deepEqual([asked['rule'], asked['policy_version']], ['analyst-infer', 1]);
-    assert.equal((asked['quota'] as Record<string, number>)['requests_day'], 1);
+    assert.equal((asked['quota'] as Record<string, number>)['requests'], 1);
     const said = outcome?.event ?? {};
     const demo = await demoEntry();
     assert.equal(said['weights_sha256'], demo.sha256);
     assert.match(String(said['template_sha256']), /^[0-9a-f]{64}$/);
     assert.match(String(said['engine_build']), /^llama\.cpp \S+ cpu$/);
-    assert.deepEqual([said['temperature'], said['top_p'], said['max_tokens']], ['0.25', '0.95', null]);
+    // What was not said is the model's own, held within the bounds of policy.
+    assert.deepEqual([said['temperature'], said['top_p'], said['max_tokens']], ['0.25', '0.95', 1024]);
     assert.ok(Number.isSafeInteger(said['seed']), 'the seed that was drawn, so that the answer can be made again');
     for (const timing of ['queue_ms', 'prefill_ms', 'first_token_ms', 'duration_ms'])
       assert.ok(Number(said[timing]) >= 0, timing);
