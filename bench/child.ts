@@ -70,12 +70,15 @@ export class Child implements AsyncDisposable {
 
 /** The load generator's process; one job at a time. */
 export class Load implements AsyncDisposable {
-  readonly #child = Child.fork('load.ts');
-  readonly #ended = once(this.#child.process, 'exit').then((): never => {
-    throw new Error('the load generator ended');
-  });
+  readonly #child: Child;
+  readonly #ended: Promise<never>;
 
-  constructor() {
+  /** `file`: `load.ts` for a closed loop, `open-load.ts` for an open one. */
+  constructor(file: 'load.ts' | 'open-load.ts' = 'load.ts') {
+    this.#child = Child.fork(file);
+    this.#ended = once(this.#child.process, 'exit').then((): never => {
+      throw new Error('the load generator ended');
+    });
     // Its end matters only to a job that is under way.
     this.#ended.catch(() => undefined);
   }

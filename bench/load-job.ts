@@ -9,6 +9,8 @@ export interface LoadJob {
   /** Asked, but not counted, before the clock starts. */
   readonly warmMs: number;
   readonly measureMs: number;
+  /** Requests a second of an open loop; a closed one asks as fast as it is answered. */
+  readonly perSecond?: number;
   /** Groups of process ids whose CPU time, with that of their children, is told apart. */
   readonly processes: readonly (readonly number[])[];
 }

@@ -1,8 +1,8 @@
 // The load, run as a child: a closed loop on each of its keep-alive connections, the next request as soon as the answer
 // to the last one is whole. The same client for everything that is measured, so that what it costs itself, TLS included,
 // is the same for all. Connections are opened before the clock starts: a handshake is not part of a request.
-import { connect as connectPlain, type Socket } from 'node:net';
-import { connect as connectTls } from 'node:tls';
+import type { Socket } from 'node:net';
+import { connectTo } from './connection.ts';
 import { MessageReader } from './http-framing.ts';
 import type { LoadJob, LoadResult } from './load-job.ts';
 import { cpuSeconds } from './process-times.ts';
@@ -27,7 +27,7 @@ class Loop {
 
   async run(): Promise<LoadResult> {
     const { connections, requests, warmMs, measureMs, processes } = this.#job;
-    const sockets = await Promise.all(Array.from({ length: connections }, () => open(this.#job)));
+    const sockets = await Promise.all(Array.from({ length: connections }, () => connectTo(this.#job)));
     const loops = sockets.map((socket, index) => this.#ask(socket, requests[index % requests.length] ?? ''));
     const all = Promise.all(loops);
     const tooEarly = all.then(failEarly);
@@ -84,19 +84,6 @@ class Loop {
     this.#wrong++;
     this.#firstWrong ??= `${head.split('\r\n', 1)[0]} ${body.slice(0, 200)}`;
   }
-}
-
-function open({ port, ca }: LoadJob): Promise<Socket> {
-  return new Promise((resolve, reject) => {
-    const socket: Socket =
-      ca === null
-        ? connectPlain({ host: '127.0.0.1', port, noDelay: true }, () => resolve(socket))
-        : connectTls({ host: '127.0.0.1', port, ca, servername: 'localhost', minVersion: 'TLSv1.3' }, () => {
-            socket.setNoDelay(true);
-            resolve(socket);
-          });
-    socket.once('error', reject);
-  });
 }
 
 const sleep = (milliseconds: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, milliseconds));

@@ -8,6 +8,10 @@ const BENCHMARKS: Readonly<Record<string, { readonly about: string; readonly loa
     about: 'chat completions with everything on, against nginx as a bare TLS proxy and against Portkey (5 minutes)',
     load: async () => (await import('./gateway.ts')).runGateway,
   },
+  latency: {
+    about: 'time that a request waits longer for passing the gateway, at 1,000 a second in an open loop (2 minutes)',
+    load: async () => (await import('./latency.ts')).runLatency,
+  },
   scoring: {
     about: 'encrypted scoring: one customer, a batch, an MLP; server time, bytes, errors, plain arithmetic (1 minute)',
     load: async () => (await import('./scoring.ts')).runScoring,
