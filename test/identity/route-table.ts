@@ -5,6 +5,7 @@ interface Schema {
   readonly type?: string;
   readonly properties?: Readonly<Record<string, Schema>>;
   readonly required?: readonly string[];
+  readonly minProperties?: number;
   readonly items?: Schema;
   readonly enum?: readonly unknown[];
   readonly const?: unknown;
@@ -91,8 +92,10 @@ function sampleOf(schema: Schema): unknown {
   if (schema.anyOf?.[0] !== undefined) return sampleOf(schema.anyOf[0]);
   switch (schema.type) {
     case 'object': {
-      const members = (schema.required ?? []).map((name) => [name, sampleOf(schema.properties?.[name] ?? {})]);
-      return Object.fromEntries(members);
+      const required = schema.required ?? [];
+      const optional = Object.keys(schema.properties ?? {}).filter((name) => !required.includes(name));
+      const names = [...required, ...optional.slice(0, Math.max(0, (schema.minProperties ?? 0) - required.length))];
+      return Object.fromEntries(names.map((name) => [name, sampleOf(schema.properties?.[name] ?? {})]));
     }
     case 'array':
       return schema.items === undefined ? [] : [sampleOf(schema.items)];
