@@ -22,7 +22,9 @@ export const NewHold = z
     to: Instant.optional(),
     reason: Reason,
   })
-  .refine((hold) => FILTERS.some((name) => hold[name] !== undefined), 'name what is to be held');
+  .refine((hold) => FILTERS.some((name) => hold[name] !== undefined), 'name what is to be held')
+  // The same, for whoever reads the description: the reason and one more.
+  .meta({ minProperties: 2 });
 export type NewHold = z.infer<typeof NewHold>;
 
 export const HoldPath = z.object({ id: z.string().regex(/^hold_[0-9a-f]{32}$/) });

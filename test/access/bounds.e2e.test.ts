@@ -44,8 +44,8 @@ describe('bounds on what a request asks of a model', () => {
       'max_tokens 100000 -> 2048 (analyst-max-tokens)',
     ]);
     assert.deepEqual([outcome?.event['temperature'], outcome?.event['max_tokens']], ['0.1', 2048]);
-    const quota = intent?.event['quota'] as { tokens_day: number };
-    assert.ok(quota.tokens_day < 2048 + 1000, 'no more is reserved than can be answered');
+    const quota = intent?.event['quota'] as { tokens: number };
+    assert.ok(quota.tokens < 2048 + 1000, 'no more is reserved than can be answered');
   });
 
   it('what is inside stays as it is, and nothing is said of it', async () => {

@@ -5,6 +5,7 @@ interface Schema {
   readonly type?: string;
   readonly properties?: Readonly<Record<string, Schema>>;
   readonly required?: readonly string[];
+  readonly minProperties?: number;
   readonly items?: Schema;
   readonly enum?: readonly unknown[];
   readonly const?: unknown;
@@ -17,7 +18,8 @@ interface Described {
   readonly operationId: string;
   readonly security?: readonly unknown[];
   readonly parameters?: readonly { name: string; in: string; required: boolean; schema: Schema }[];
-  readonly requestBody?: { content: { 'application/json': { schema: Schema } } };
+  /** A form is no JSON: its routes are public, and have no sample here. */
+  readonly requestBody?: { content: { 'application/json'?: { schema: Schema } } };
 }
 
 /** A route as the gateway itself describes it, with a request that its schemas accept. */
@@ -45,6 +47,18 @@ const TEXTS = [
   'https://example.test/',
   'role:analyst',
 ];
+
+/** Places what the made-up ids name: a sentence for a second factor can be made only of what is there. */
+export async function placeNamed(test: TestGateway): Promise<void> {
+  const none = '0'.repeat(32);
+  await test.database.sql(
+    `INSERT INTO account (id, username, roles, created_at) VALUES ('usr_${none}', 'batch', '{service}', now());
+     INSERT INTO api_key (id, account_id, name, secret_hash, created_at)
+       VALUES ('key_${none}', 'usr_${none}', 'nightly', 'x', now());
+     INSERT INTO legal_hold (id, action, reason, placed_by, placed_at)
+       VALUES ('hold_${none}', 'infer', 'a case', 'usr_${none}', now())`,
+  );
+}
 
 /** The whole table of the running gateway. `known` fills path parameters by the route's id and the parameter's name. */
 export async function routeTable(
@@ -74,7 +88,7 @@ function routeOf(
   const query = parameters
     .filter((parameter) => parameter.in === 'query' && parameter.required)
     .map(({ name, schema }) => `${name}=${encodeURIComponent(String(sampleOf(schema)))}`);
-  const schema = requestBody?.content['application/json'].schema;
+  const schema = requestBody?.content['application/json']?.schema;
   return {
     id: operationId,
     method,
@@ -91,8 +105,10 @@ function sampleOf(schema: Schema): unknown {
   if (schema.anyOf?.[0] !== undefined) return sampleOf(schema.anyOf[0]);
   switch (schema.type) {
     case 'object': {
-      const members = (schema.required ?? []).map((name) => [name, sampleOf(schema.properties?.[name] ?? {})]);
-      return Object.fromEntries(members);
+      const required = schema.required ?? [];
+      const optional = Object.keys(schema.properties ?? {}).filter((name) => !required.includes(name));
+      const names = [...required, ...optional.slice(0, Math.max(0, (schema.minProperties ?? 0) - required.length))];
+      return Object.fromEntries(names.map((name) => [name, sampleOf(schema.properties?.[name] ?? {})]));
     }
     case 'array':
       return schema.items === undefined ? [] : [sampleOf(schema.items)];

@@ -151,7 +151,7 @@ describe('passkeys in the portal', () => {
 
     // The browser knows that it has one already.
     await page.getByRole('link', { name: 'Add a passkey' }).click();
-    await page.getByLabel('Name').fill('The same');
+    await page.getByLabel('Name', { exact: true }).fill('The same');
     await page.keyboard.press('Enter');
     await usePasskey(page);
     await page.getByRole('alert').getByText('This device holds a passkey of yours already.').waitFor();

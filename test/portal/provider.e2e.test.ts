@@ -8,7 +8,7 @@ import { freePort } from '../harness/free-port.ts';
 import { TestGateway } from '../harness/gateway.ts';
 import { browserOf, openDesk, VirtualAuthenticator } from '../harness/gateway-browser.ts';
 import { challengeFor, codeOf, firstAdmin, forgetGuesses, forgetSteps, invite, PASSWORD } from '../identity/people.ts';
-import { routeTable } from '../identity/route-table.ts';
+import { placeNamed, routeTable } from '../identity/route-table.ts';
 
 const CLIENT = { clientId: 'strongroom', clientSecret: 'a-secret-of-the-registration' };
 const ANALYST: BankUser = { sub: 'u-1', claims: { preferred_username: 'li.wei', roles: ['llm-users'] } };
@@ -105,6 +105,7 @@ describe('the portal of a house with an identity provider', () => {
     assert.equal((await test.client.get('/admin/users', bearer)).status, 200, 'it is good');
     const thief = { token: value, subject: '', bearer, cookie: {}, username: 'mei.lin', password: '', secret: null };
     const [victim] = await test.database.sql<{ id: string }>("SELECT id FROM account WHERE username = 'analyst'");
+    await placeNamed(test);
     const table = await routeTable(test, (id) =>
       id.startsWith('admin.users') ? victim?.id : id.includes('model') ? 'one' : undefined,
     );

@@ -15,7 +15,7 @@ import {
   stepped,
   withProof,
 } from '../identity/people.ts';
-import { routeTable, type TableRoute } from '../identity/route-table.ts';
+import { placeNamed, routeTable, type TableRoute } from '../identity/route-table.ts';
 
 /** Changes that need no second factor, each with its reason. Whatever is not here does. */
 const WITHOUT: Readonly<Record<string, string>> = {
@@ -48,12 +48,7 @@ describe('promise 10: every admin change needs a fresh second factor for that on
     admin = await firstAdmin(a);
     other =
       present(await a.database.sql<{ id: string }>("SELECT id FROM account WHERE username = 'analyst'"))[0]?.id ?? '';
-    // What the table's made-up ids name: a sentence can be made only of what is there.
-    await a.database.sql(
-      `INSERT INTO account (id, username, roles, created_at) VALUES ('usr_${'0'.repeat(32)}', 'batch', '{service}', now());
-       INSERT INTO api_key (id, account_id, name, secret_hash, created_at)
-         VALUES ('key_${'0'.repeat(32)}', 'usr_${'0'.repeat(32)}', 'nightly', 'x', now())`,
-    );
+    await placeNamed(a);
     table = await routeTable(a, (id) =>
       id.startsWith('admin.users') ? other : id.includes('model') ? 'one' : undefined,
     );
