@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { cpus, loadavg } from 'node:os';
 import { postgresAuditReader } from '#audit/audit.postgres.ts';
 import type { EventFilter } from '#audit/audit.ts';
@@ -19,6 +20,9 @@ type Search = readonly [name: string, filter: (n: number) => Omit<EventFilter, '
 
 /** Shuffled by a multiplication, so that each run asks the same. */
 const pick = (n: number, of: number): number => Math.floor(((n * 2_654_435_761) % 2 ** 32) * (of / 2 ** 32));
+
+/** The request of a pair of records, as the log was laid. */
+const requestId = (pair: number): string => `req_${createHash('md5').update(String(pair)).digest('hex')}`;
 
 /** Each search with values that are common, rare and not there; on the first page and deep inside. */
 function searches(count: number): Search[] {
@@ -44,7 +48,8 @@ function searches(count: number): Search[] {
     ['outcome: common, deep', (n) => ({ outcome: 'completed', cursor: deep(n) })],
     ['outcome: denied, deep', (n) => ({ outcome: 'denied', cursor: deep(n) })],
     ['outcome: none such', (n) => ({ outcome: `none_${n}` })],
-    ['request_id', (n) => ({ request_id: `req_${n}` })],
+    ['request_id', (n) => ({ request_id: requestId(pick(n, Math.floor(count / 2))) })],
+    ['request_id: none such', (n) => ({ request_id: requestId(-1 - n) })],
     ['actor + outcome rare', (n) => ({ actor: anyUser(n), outcome: 'denied' })],
     ['actor frequent + outcome denied', (n) => ({ actor: 'usr_0', outcome: 'denied', cursor: deep(n) })],
     ['actor frequent + resource rare', (n) => ({ actor: 'usr_0', resource: 'model:legal', cursor: deep(n) })],
