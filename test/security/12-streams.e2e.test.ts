@@ -34,6 +34,7 @@ describe('promise 12: what ends a session ends its running streams, also on the 
     });
     a = await TestGateway.open(models);
     b = await a.replica({ models: {} });
+    await a.allowLongAnswers();
     admin = await firstAdmin(a);
   });
   after(async () => {
