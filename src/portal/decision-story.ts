@@ -50,7 +50,7 @@ export function storyOf(records: readonly Told[]): readonly StoryStep[] {
     if (first.kind === 'denial') step('denied', [facts['outcome_code'] ?? first.outcome], ['conditions']);
     else if (facts['rule'] !== undefined) step('allowed', [facts['rule'], facts['policy_version']], ['conditions']);
     const quota = facts['quota'];
-    if (isObject(quota)) step('quota', [quota['requests_day'], quota['tokens_day']], []);
+    if (isObject(quota)) step('quota', [quota['requests'], quota['tokens']], []);
   }
   const outcome = records.findLast(({ kind }) => kind === 'outcome');
   if (outcome !== undefined) {

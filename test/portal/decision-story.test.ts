@@ -19,7 +19,7 @@ test('an intent alone tells who asked, why it was allowed and what was taken', (
     record('intent', {
       rule: 'r',
       policy_version: 3,
-      quota: { requests_day: 1, tokens_day: 1425 },
+      quota: { requests: 1, tokens: 1425, tokens_least: 401 },
       roles: ['analyst'],
     }),
   ]);

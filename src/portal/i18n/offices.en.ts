@@ -73,7 +73,7 @@ export const officesEn = {
   checkDiffersWhy: 'The record or its leaf has been altered. Keep this page and report it.',
   checkAbsent: 'This browser can’t compute the hash',
   checkAbsentWhy: 'Web Crypto is missing here, so this browser can’t compare them.',
-  checkScope: 'That the leaf is in the signed tree is shown by “strongroom audit verify”.',
+  checkScope: 'Whether the leaf is in the signed tree is proven below.',
   leafServer: 'Leaf in the log',
   leafOwn: 'Computed here',
   bytes: (size: number) => `${count(size)} bytes`,

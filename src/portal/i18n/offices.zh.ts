@@ -74,7 +74,7 @@ export const officesZh: OfficeDictionary = {
   checkDiffersWhy: '此记录或其叶哈希已被篡改。请保留本页面并立即上报。',
   checkAbsent: '此浏览器无法计算哈希',
   checkAbsentWhy: '缺少 Web Crypto 支持，此浏览器无法比对。',
-  checkScope: '该叶哈希是否属于已签名的哈希树，请使用 “strongroom audit verify” 校验。',
+  checkScope: '该叶哈希是否属于已签名的哈希树，可在下方证明。',
   leafServer: '日志中的叶哈希',
   leafOwn: '本机计算结果',
   bytes: (size) => `${count(size)} 字节`,

@@ -55,7 +55,7 @@ export const proofEn = {
   storyDeniedWords: (code: string) => `It was refused: ${code}.`,
   storyQuota: 'Quota taken',
   storyQuotaWords: (requests: string, tokens: string) =>
-    `${requests} request and ${tokens} tokens were taken in advance.`,
+    `${requests} request and up to ${tokens} tokens were taken in advance.`,
   storyMade: 'Made by',
   storyMadeWords: (model: string) => `The answer was computed by ${model}.`,
   storyCounted: 'Counted',

@@ -53,7 +53,7 @@ export const proofZh: ProofDictionary = {
   storyDenied: '拒绝',
   storyDeniedWords: (code) => `请求被拒绝：${code}。`,
   storyQuota: '占用配额',
-  storyQuotaWords: (requests, tokens) => `预先占用了 ${requests} 次请求和 ${tokens} 个词元。`,
+  storyQuotaWords: (requests, tokens) => `预先占用了 ${requests} 次请求和最多 ${tokens} 个词元。`,
   storyMade: '由谁生成',
   storyMadeWords: (model) => `回答由 ${model} 计算得出。`,
   storyCounted: '计量',

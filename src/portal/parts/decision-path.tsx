@@ -58,7 +58,10 @@ function StepView({ step }: { readonly step: StoryStep }) {
   return (
     <>
       <h4>
-        {title} <a href={`#/audit/${step.seq}`}>{text.storyRecord(step.seq)}</a>
+        {title}{' '}
+        <a class="link" href={`#/audit/${step.seq}`}>
+          {text.storyRecord(step.seq)}
+        </a>
       </h4>
       <p>{words}</p>
       <FactList facts={step.facts} />
