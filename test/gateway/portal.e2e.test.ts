@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import type { Browser, Page } from 'playwright-core';
 import { DEMO_TEXT } from '../engine/demo.ts';
+import { type FakeUpstream, startFakeUpstream } from '../fakes/upstream.ts';
 import { launchBrowser } from '../harness/browser.ts';
-import { demoEntry, madeEntry, TestGateway } from '../harness/gateway.ts';
+import { demoEntry, eventually, TestGateway, upstreamEntry } from '../harness/gateway.ts';
 
 const OTHER_KEY = 'PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW';
 
@@ -11,11 +12,14 @@ const OTHER_KEY = 'PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izW
 describe('the portal on the gateway', () => {
   let test: TestGateway;
   let browser: Browser;
+  let upstream: FakeUpstream;
 
   before(async () => {
+    // It speaks so slowly that it is still within an analyst's bound of max_tokens when it is stopped.
+    upstream = await startFakeUpstream({ loop: true, pauseMs: 20 });
     [test, browser] = await Promise.all([
-      TestGateway.open(async (folder) => ({
-        models: { demo: await demoEntry(), endless: await madeEntry(folder, 'endless', { loop: true }) },
+      TestGateway.open(async () => ({
+        models: { demo: await demoEntry(), endless: upstreamEntry(upstream.url) },
       })),
       launchBrowser(),
     ]);
@@ -23,6 +27,7 @@ describe('the portal on the gateway', () => {
   after(async () => {
     await browser.close();
     await test[Symbol.asyncDispose]();
+    await upstream.close();
   });
 
   /** A page of somebody who has signed in, and what went wrong on it. */
@@ -149,6 +154,7 @@ describe('the portal on the gateway', () => {
     while (seen.size < 3) seen.add((await prose.textContent())?.length ?? 0);
     await page.getByRole('button', { name: 'Stop' }).click();
     await page.getByRole('article').getByText('You stopped this answer.').waitFor();
+    await eventually(() => upstream.running === 0);
     await leave(page, faults);
   });
 });
