@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, it } from 'node:test';
-import { madeEntry, type SmallConfig, TestGateway } from '../harness/gateway.ts';
+import { type FakeUpstream, startFakeUpstream } from '../fakes/upstream.ts';
+import { TestGateway, upstreamEntry } from '../harness/gateway.ts';
 import {
   codeOf,
   firstAdmin,
@@ -21,18 +22,16 @@ interface Way {
 }
 
 describe('promise 12: what ends a session ends its running streams, also on the other replica', () => {
+  let upstream: FakeUpstream;
   let a: TestGateway;
   let b: TestGateway;
   let admin: Person;
   let number = 0;
 
   before(async () => {
-    const models = async (folder: string): Promise<SmallConfig> => ({
-      models: {
-        endless: await madeEntry(folder, 'endless', { loop: true }, { contextSize: 4096, maxOutputTokens: 4000 }),
-      },
-    });
-    a = await TestGateway.open(models);
+    // It speaks so slowly that it is still within an analyst's bound of max_tokens when the change comes.
+    upstream = await startFakeUpstream({ loop: true, pauseMs: 20 });
+    a = await TestGateway.open({ models: { endless: upstreamEntry(upstream.url) } });
     b = await a.replica({ models: {} });
     await a.allowLongAnswers();
     admin = await firstAdmin(a);
@@ -40,6 +39,7 @@ describe('promise 12: what ends a session ends its running streams, also on the 
   after(async () => {
     await b[Symbol.asyncDispose]();
     await a[Symbol.asyncDispose]();
+    await upstream.close();
   });
   beforeEach(async () => {
     await forgetGuesses(a);
