@@ -33,7 +33,6 @@ describe('promise 12: what ends a session ends its running streams, also on the 
     upstream = await startFakeUpstream({ loop: true, pauseMs: 20 });
     a = await TestGateway.open({ models: { endless: upstreamEntry(upstream.url) } });
     b = await a.replica({ models: {} });
-    await a.allowLongAnswers();
     admin = await firstAdmin(a);
   });
   after(async () => {
