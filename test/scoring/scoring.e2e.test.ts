@@ -72,7 +72,11 @@ describe('encrypted scoring through the whole gateway', () => {
 
   it('an analyst scores one customer and 2,000 of them; the record holds digests and counts, and nothing else', async () => {
     const client = new ScoringClient(seal, await descriptorOf('credit-risk'));
-    const session = await open(client);
+    const keys = client.keys();
+    const opened = await send('/v1/scoring/keys?model=credit-risk', keys);
+    const session = (JSON.parse(opened.body.toString()) as { id: string }).id;
+    const kept = await test.outcome(opened.requestId);
+    assert.deepEqual([kept.event['keys_sha256'], kept.event['keys_bytes']], [sha256(keys), keys.length]);
     const rows = madeRows(CREDIT_RISK, 2000);
     const expected = rows.map((row) => plainScore(CREDIT_RISK, row));
 
