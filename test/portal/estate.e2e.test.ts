@@ -105,6 +105,7 @@ test('a model is loaded with a code, and its state is followed until it is ready
   const card = desk.page.locator('.model', { hasText: 'glm-4-9b' });
   await card.getByText('Out of service').waitFor();
   await card.getByRole('button', { name: 'Load: glm-4-9b' }).click();
+  await dialog().getByText('Load the model glm-4-9b', { exact: true }).waitFor();
   await desk.page.keyboard.press('Escape');
   await desk.page.getByRole('dialog').waitFor({ state: 'detached' });
   await card.getByText('Out of service').waitFor();
