@@ -1,5 +1,13 @@
 import type { Commitment } from '#audit/commitment.ts';
-import type { Engine, GenerationEvent, GenerationRequest, Making, ModelStatus, Usage } from '#engine/engine.ts';
+import type {
+  Engine,
+  GenerationDelta,
+  GenerationEvent,
+  GenerationRequest,
+  Making,
+  ModelStatus,
+  Usage,
+} from '#engine/engine.ts';
 import { canonicalJson } from '#kernel/canonical-json.ts';
 import type { Clock } from '#kernel/clock.ts';
 import { Problem } from '#kernel/problem.ts';
@@ -59,18 +67,32 @@ export class Completion {
   }
 
   /** The pieces of the answer. */
-  async *text(): AsyncGenerator<string, void, undefined> {
+  async *pieces(): AsyncGenerator<GenerationDelta, void, undefined> {
     for await (const event of this.#events) {
       if (event.type === 'delta') {
         this.#firstTokenMs ??= this.#elapsed();
         this.#completionTokens += event.tokens;
         this.#answer += event.text;
-        if (event.text !== '') yield event.text;
+        if (event.text !== '') yield event;
       } else if (event.type === 'finished') {
         this.#finished = event;
       }
     }
     if (this.#finished === null) throw new Problem('engine_failed');
+  }
+
+  /** Ends it, if it still runs. */
+  async leave(): Promise<void> {
+    await this.#events.return();
+  }
+
+  /** What was said so far. */
+  get answer(): string {
+    return this.#answer;
+  }
+
+  commit(text: string): string {
+    return this.#commitment.to(text);
   }
 
   get finishReason(): 'stop' | 'length' {
@@ -128,6 +150,7 @@ export class Completion {
         duration_ms: this.#elapsed(),
         prompt_commitment: commitment.to(canonicalJson(messages.map(({ role, content }) => ({ role, content })))),
         answer_commitment: commitment.to(this.#answer),
+        ...unusual(this.#request),
       },
       opening: commitment.opening,
     };
@@ -136,6 +159,16 @@ export class Completion {
   #elapsed(): number {
     return Math.round(this.#clock.monotonic() - this.#startedAt);
   }
+}
+
+/** What few requests say, and only their records. */
+function unusual({ logitBias, frequencyPenalty, presencePenalty, topLogprobs }: GenerationRequest) {
+  return {
+    ...(logitBias === undefined ? {} : { logit_bias: Object.keys(logitBias).length }),
+    ...(frequencyPenalty === undefined ? {} : { frequency_penalty: decimal(frequencyPenalty) }),
+    ...(presencePenalty === undefined ? {} : { presence_penalty: decimal(presencePenalty) }),
+    ...(topLogprobs === undefined ? {} : { top_logprobs: topLogprobs }),
+  };
 }
 
 /** Records hold integers only; a fraction is kept as its decimal text. */

@@ -1,7 +1,8 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { BatchItem, LlamaContextSequence, PrioritizedBatchItem } from 'node-llama-cpp';
-import { type Generation, Refusal } from './generation.llama.ts';
+import type { Generation } from './generation.llama.ts';
 import type { ChildMessage } from './protocol.contract.ts';
+import { Refusal } from './refusal.ts';
 
 export interface DriverOptions {
   /** In ascending order of their ids: llama.cpp joins only consecutive, ascending sequences. */
@@ -215,13 +216,14 @@ export class Driver {
 
   #fail(generation: Generation, error: unknown): void {
     if (!(error instanceof Refusal)) this.#options.report(error);
-    const { code, message } =
-      error instanceof Refusal
-        ? error
-        : { code: 'engine_failed' as const, message: 'The engine could not finish this answer.' };
-    this.#options.send({ t: 'failed', id: generation.request.id, code, message });
+    this.#options.send({ t: 'failed', id: generation.request.id, ...wordsOf(error) });
   }
 }
+
+const wordsOf = (error: unknown) =>
+  error instanceof Refusal
+    ? { code: error.code, message: error.message, param: error.param }
+    : { code: 'engine_failed' as const, message: 'The engine could not finish this answer.' };
 
 /** What the batches were made of: the proof that sequences run together. */
 export class BatchFigures {

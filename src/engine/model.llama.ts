@@ -167,6 +167,7 @@ class ChildEngine implements LlamaEngine {
       seed: making.seed,
       stop: [...stop],
       grammar,
+      ...samplingOf(request),
       stream: request.stream,
       credit: request.credit.total,
     });
@@ -189,7 +190,8 @@ class ChildEngine implements LlamaEngine {
     const now = this.#now();
     switch (message.t) {
       case 'deltas':
-        for (const [id, text, tokens] of message.items) running.deliver(id, { type: 'delta', text, tokens }, now);
+        for (const [id, text, tokens, detail] of message.items)
+          running.deliver(id, detail ? { type: 'delta', text, tokens, ...detail } : { type: 'delta', text, tokens }, now);
         return;
       case 'started':
         running.begin(message.id, message.promptTokens, this.#spec.contextSize, now);
@@ -230,6 +232,14 @@ class ChildEngine implements LlamaEngine {
     return this.#deps.clock.monotonic();
   }
 }
+
+/** What most requests do not say. */
+const samplingOf = ({ logitBias, frequencyPenalty, presencePenalty, topLogprobs }: GenerationRequest) => ({
+  ...(logitBias === undefined ? {} : { logitBias: { ...logitBias } }),
+  ...(frequencyPenalty === undefined ? {} : { frequencyPenalty }),
+  ...(presencePenalty === undefined ? {} : { presencePenalty }),
+  ...(topLogprobs === undefined ? {} : { topLogprobs }),
+});
 
 const pickMeasurements = ({ steps, batches, sequences, largestBatch }: LlamaMeasurements): LlamaMeasurements => ({
   steps,
