@@ -5,11 +5,11 @@ import type { UpstreamPiece } from './completion.contract.ts';
 import type { Engine, GenerationEvent, GenerationRequest, ModelState, ModelStatus } from './engine.ts';
 import { UPSTREAM_LIMITS, UpstreamError, type UpstreamLimits } from './http-client.upstream.ts';
 import type { UpstreamModelSpec } from './model-spec.ts';
-import { engineFailed, notLoaded } from './refusal.ts';
+import { engineFailed, notLoaded, promptParam } from './refusal.ts';
 import { ReplicaSet } from './replica-set.upstream.ts';
 import { Turnstile } from './turnstile.ts';
 import { estimatePrompt, promptBound, tokensBound, usageOf } from './upstream-count.ts';
-import { chatCall, streamedPieces, wholePiece } from './wire.upstream.ts';
+import { generationCall, streamedPieces, wholePiece } from './wire.upstream.ts';
 
 export interface UpstreamDeps {
   readonly log: Log;
@@ -161,7 +161,8 @@ class UpstreamEngine implements Engine {
     // Another server's whole answer can't be stopped half-way: it is paid for in advance.
     await credit.begin(prompt, longest, !request.stream);
     const most = request.stream ? longest : Math.min(longest, credit.total - prompt);
-    const answer = await replicas.send(chatCall(this.#spec, request, most), signal);
+    const call = generationCall(this.#spec, request, most);
+    const answer = await replicas.send(call, signal);
     if (answer.status !== 200) throw await answer.problem(() => this.#tooLong(request));
     // What was not said, the server decides; which build it is, it does not say.
     yield { type: 'started', promptTokens: prompt, making: { build: null, temperature, topP, seed, queuedMs } };
@@ -169,7 +170,7 @@ class UpstreamEngine implements Engine {
     let reason: string | null = null;
     let usage: UpstreamPiece['usage'] = null;
     let sampled = 0;
-    const pieces = request.stream ? streamedPieces(answer.bytes()) : [wholePiece(await answer.text())];
+    const pieces = request.stream ? streamedPieces(answer.bytes()) : [wholePiece(call, await answer.text())];
     for await (const piece of pieces) {
       reason = piece.finishReason ?? reason;
       usage = piece.usage ?? usage;
@@ -199,7 +200,7 @@ class UpstreamEngine implements Engine {
     const context = size === undefined ? 'is smaller' : `holds ${size}, the answer included`;
     return new Problem('context_length_exceeded', {
       message: `The prompt has about ${estimate} tokens; this model's context ${context}.`,
-      param: 'messages',
+      param: promptParam(request),
     });
   }
 

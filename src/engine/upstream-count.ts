@@ -1,4 +1,5 @@
 import type { GenerationRequest, Usage } from './engine.ts';
+import { promptTexts } from './refusal.ts';
 
 /** What a server says that it has counted, in OpenAI's words. */
 export interface ReportedUsage {
@@ -11,7 +12,7 @@ const estimateTokens = (text: string): number => Math.max(1, Math.ceil(Buffer.by
 
 /** For a message to the caller. */
 export const estimatePrompt = (request: GenerationRequest): number =>
-  request.messages.reduce((sum, { content }) => sum + estimateTokens(content) + 4, 4);
+  promptTexts(request).reduce((sum, text) => sum + estimateTokens(text) + 4, 4);
 
 /** We have no tokenizer of another server's model; no token stands for less than a byte. */
 export const tokensBound = (text: string): number => Math.max(1, Buffer.byteLength(text));
@@ -19,7 +20,7 @@ export const tokensBound = (text: string): number => Math.max(1, Buffer.byteLeng
 /** What a template puts around each message, and around all. */
 const MESSAGE_TOKENS = 8;
 export const promptBound = (request: GenerationRequest): number =>
-  request.messages.reduce((sum, { content }) => sum + Buffer.byteLength(content) + MESSAGE_TOKENS, MESSAGE_TOKENS);
+  promptTexts(request).reduce((sum, text) => sum + Buffer.byteLength(text) + MESSAGE_TOKENS, MESSAGE_TOKENS);
 
 const NO_USAGE: Usage = { promptTokens: 0, completionTokens: 0, cachedTokens: 0 };
 

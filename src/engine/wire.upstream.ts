@@ -1,5 +1,5 @@
 import { sha256Hex } from '#kernel/id.ts';
-import { readChunk, readCompletion, type UpstreamPiece } from './completion.contract.ts';
+import { readChunk, readCompletion, readTextCompletion, type UpstreamPiece } from './completion.contract.ts';
 import type { GenerationRequest } from './engine.ts';
 import { UpstreamError } from './http-client.upstream.ts';
 import type { UpstreamModelSpec } from './model-spec.ts';
@@ -10,13 +10,17 @@ export interface UpstreamCall {
   /** Below the server's base address, without a slash in front: `v1/chat/completions`. */
   readonly path: string;
   readonly body: string;
+  /** Reads an answer that came whole; null for what is none. */
+  readonly read: (text: string) => UpstreamPiece | null;
 }
 
-/** A conversation. `most`: the longest answer in tokens. */
-export function chatCall(spec: UpstreamModelSpec, request: GenerationRequest, most: number): UpstreamCall {
+/** A conversation, or a prompt to go on from. `most`: the longest answer in tokens. */
+export function generationCall(spec: UpstreamModelSpec, request: GenerationRequest, most: number): UpstreamCall {
   const body = JSON.stringify({
     model: spec.model,
-    messages: request.messages.map(({ role, content }) => ({ role, content })),
+    ...(request.prompt === undefined
+      ? { messages: request.messages.map(({ role, content }) => ({ role, content })) }
+      : { prompt: request.prompt }),
     max_tokens: most,
     temperature: request.temperature,
     top_p: request.topP,
@@ -27,7 +31,9 @@ export function chatCall(spec: UpstreamModelSpec, request: GenerationRequest, mo
     stream_options: request.stream ? { include_usage: true } : undefined,
     cache_salt: spec.cacheSalt ? sha256Hex(request.subject) : undefined,
   });
-  return { path: 'v1/chat/completions', body };
+  return request.prompt === undefined
+    ? { path: 'v1/chat/completions', body, read: readCompletion }
+    : { path: 'v1/completions', body, read: readTextCompletion };
 }
 
 function formatOf(request: GenerationRequest): unknown {
@@ -54,8 +60,8 @@ export async function* streamedPieces(bytes: AsyncIterable<Buffer>): AsyncGenera
 }
 
 /** An answer that came whole. @throws UpstreamError for what is none */
-export function wholePiece(text: string): UpstreamPiece {
-  const piece = readCompletion(text);
+export function wholePiece({ read }: UpstreamCall, text: string): UpstreamPiece {
+  const piece = read(text);
   if (piece === null) throw new UpstreamError('malformed answer');
   return piece;
 }
