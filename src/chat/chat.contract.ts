@@ -22,7 +22,8 @@ const ResponseFormat = z.discriminatedUnion('type', [
 
 /** By token id. */
 const LogitBias = z
-  .record(z.string().regex(/^(0|[1-9]\d{0,8})$/, 'a key must be the id of a token'), z.number().min(-100).max(100))
+  .record(z.string(), z.number().min(-100).max(100))
+  .refine((bias) => Object.keys(bias).every((id) => /^(0|[1-9]\d{0,8})$/.test(id)), 'a name must be the id of a token')
   .refine((bias) => Object.keys(bias).length <= 300, 'may hold at most 300 tokens');
 
 /** Far above any context, far below where a sum of tokens would stop being an exact integer. */
@@ -30,11 +31,11 @@ const MaxTokens = z.number().int().min(1).max(2_147_483_647);
 
 /** OpenAI's members that change nothing of an answer: taken, and not looked at. */
 const UNREAD = {
-  user: z.unknown(),
-  metadata: z.unknown(),
-  safety_identifier: z.unknown(),
-  prompt_cache_key: z.unknown(),
-  prompt_cache_retention: z.unknown(),
+  user: z.unknown().optional(),
+  metadata: z.unknown().optional(),
+  safety_identifier: z.unknown().optional(),
+  prompt_cache_key: z.unknown().optional(),
+  prompt_cache_retention: z.unknown().optional(),
 };
 
 /** Members of which only the value can be had that asks for nothing. */

@@ -1,6 +1,8 @@
+import type { Commitment } from '#audit/commitment.ts';
 import type { GenerationDelta, Usage } from '#engine/engine.ts';
 import { EventChannel } from '#engine/event-channel.ts';
 import { canonicalJson } from '#kernel/canonical-json.ts';
+import type { Report } from '#kernel/gate.ts';
 import type { CreditShare } from '#quota/credit-shares.ts';
 import type { Completion } from './completion.ts';
 
@@ -23,11 +25,13 @@ export interface ChoicePiece {
 export class Choices {
   readonly #choices: readonly Choice[];
   readonly #places: number;
+  readonly #commitment: Commitment;
   /** Those whose prompt was taken before the answer's first byte. */
   #begun = 0;
 
   /** `places`: how many may run at once. */
-  constructor(choices: readonly Choice[], places: number) {
+  constructor(choices: readonly Choice[], places: number, commitment: Commitment) {
+    this.#commitment = commitment;
     this.#choices = choices;
     this.#places = Math.max(1, Math.min(places, choices.length));
   }
@@ -72,6 +76,10 @@ export class Choices {
     await Promise.all(this.#choices.map(({ completion }) => completion.leave()));
   }
 
+  get completions(): readonly Completion[] {
+    return this.#choices.map(({ completion }) => completion);
+  }
+
   get usage(): Usage {
     return this.#choices
       .map(({ completion }) => completion.usage)
@@ -87,11 +95,11 @@ export class Choices {
     return this.#choices.map(({ completion }) => completion.stoppedBy).find((one) => 'stopped_by' in one) ?? {};
   }
 
-  report(): ReturnType<Completion['report']> {
+  report(): Report {
     const reports = this.#choices.map(({ completion }) => completion.report());
-    const [first] = reports as [ReturnType<Completion['report']>];
+    const [first] = reports as [Report];
     const { promptTokens, completionTokens, cachedTokens } = this.usage;
-    const reasons = reports.map(({ facts }) => facts.finish_reason);
+    const reasons = reports.map(({ facts }) => facts['finish_reason'] ?? null);
     return {
       ran: reports.some(({ ran }) => ran),
       tokens: promptTokens + completionTokens,
@@ -101,9 +109,8 @@ export class Choices {
         prompt_tokens: promptTokens,
         completion_tokens: completionTokens,
         cached_tokens: cachedTokens,
-        finish_reason: reasons.includes(null) ? null : reasons.includes('length') ? 'length' : first.facts.finish_reason,
-        duration_ms: Math.max(...reports.map(({ facts }) => facts.duration_ms)),
-        answer_commitment: (this.#choices[0] as Choice).completion.commit(
+        finish_reason: reasons.includes(null) ? null : (reasons.find((one) => one !== 'stop') ?? 'stop'),
+        answer_commitment: this.#commitment.to(
           canonicalJson(this.#choices.map(({ completion }) => ({ content: completion.answer }))),
         ),
       },

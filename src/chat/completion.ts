@@ -6,10 +6,12 @@ import type {
   GenerationRequest,
   Making,
   ModelStatus,
+  TokenLogprob,
   Usage,
 } from '#engine/engine.ts';
 import { canonicalJson } from '#kernel/canonical-json.ts';
 import type { Clock } from '#kernel/clock.ts';
+import type { Report } from '#kernel/gate.ts';
 import { Problem } from '#kernel/problem.ts';
 
 export interface CompletionDeps {
@@ -37,6 +39,7 @@ export class Completion {
   #takenMs: number | null = null;
   #firstTokenMs: number | null = null;
   #answer = '';
+  readonly #logprobs: TokenLogprob[] | null;
   #finished: { readonly reason: 'stop' | 'length'; readonly usage: Usage } | null = null;
 
   constructor(engine: Engine, request: GenerationRequest, signal: AbortSignal, deps: CompletionDeps) {
@@ -48,6 +51,7 @@ export class Completion {
     this.#longestPrompt = deps.longestPrompt;
     this.#limit = deps.limit;
     this.#startedAt = deps.clock.monotonic();
+    this.#logprobs = request.topLogprobs === undefined || request.stream ? null : [];
   }
 
   /** Waits until the model has taken the prompt. @throws Problem while the answer can still be an HTTP status. */
@@ -73,7 +77,8 @@ export class Completion {
         this.#firstTokenMs ??= this.#elapsed();
         this.#completionTokens += event.tokens;
         this.#answer += event.text;
-        if (event.text !== '') yield event;
+        if (event.logprobs !== undefined) this.#logprobs?.push(...event.logprobs);
+        if (event.text !== '' || event.logprobs?.length) yield event;
       } else if (event.type === 'finished') {
         this.#finished = event;
       }
@@ -86,13 +91,14 @@ export class Completion {
     await this.#events.return();
   }
 
+  /** Of a whole answer, where they were asked for; of a stream they go out with the text and are not kept. */
+  get logprobs(): readonly TokenLogprob[] | null {
+    return this.#logprobs;
+  }
+
   /** What was said so far. */
   get answer(): string {
     return this.#answer;
-  }
-
-  commit(text: string): string {
-    return this.#commitment.to(text);
   }
 
   get finishReason(): 'stop' | 'length' {
@@ -120,7 +126,7 @@ export class Completion {
   }
 
   /** For the outcome record: counts, digests, sampler, timings and commitments; no text. */
-  report() {
+  report(): Report {
     const { promptTokens, completionTokens, cachedTokens } = this.usage;
     const { messages, temperature, topP, seed, maxTokens, stop, stream, responseFormat } = this.#request;
     const [commitment, making] = [this.#commitment, this.#making];

@@ -19,7 +19,7 @@ import { GgufFault } from './gguf-figures.ts';
 import { checkGguf, type GgufFacts } from './gguf-header.ts';
 import { openPromptRenderer } from './prompt.llama.ts';
 import { type ChildMessage, type LoadFailure, type LoadMessage, readParentMessage } from './protocol.contract.ts';
-import { Refusal } from './refusal.ts';
+import { promptParam, Refusal } from './refusal.ts';
 
 const BEAT_MS = 1000;
 const BATCH_SIZE = 512;
@@ -245,8 +245,8 @@ async function receive(value: unknown): Promise<void> {
     const refused = error instanceof Refusal;
     if (!refused) report(error);
     const text = refused ? error.message : 'The conversation does not fit the chat template of this model.';
-    const [code, param] = refused ? [error.code, error.param] : (['invalid_parameter'] as const);
-    send({ t: 'failed', id: message.id, code, message: text, param });
+    const { code, param } = refused ? error : { code: 'invalid_parameter' as const, param: undefined };
+    send({ t: 'failed', id: message.id, code, param: param ?? promptParam(message), message: text });
   }
 }
 

@@ -2,7 +2,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { BatchItem, LlamaContextSequence, PrioritizedBatchItem } from 'node-llama-cpp';
 import type { Generation } from './generation.llama.ts';
 import type { ChildMessage } from './protocol.contract.ts';
-import { Refusal } from './refusal.ts';
+import { promptParam, Refusal } from './refusal.ts';
 
 export interface DriverOptions {
   /** In ascending order of their ids: llama.cpp joins only consecutive, ascending sequences. */
@@ -216,14 +216,22 @@ export class Driver {
 
   #fail(generation: Generation, error: unknown): void {
     if (!(error instanceof Refusal)) this.#options.report(error);
-    this.#options.send({ t: 'failed', id: generation.request.id, ...wordsOf(error) });
+    const { code, message, param } = error instanceof Refusal ? error : ENGINE_FAILED;
+    this.#options.send({
+      t: 'failed',
+      id: generation.request.id,
+      code,
+      param: param ?? promptParam(generation.request),
+      message,
+    });
   }
 }
 
-const wordsOf = (error: unknown) =>
-  error instanceof Refusal
-    ? { code: error.code, message: error.message, param: error.param }
-    : { code: 'engine_failed' as const, message: 'The engine could not finish this answer.' };
+const ENGINE_FAILED = {
+  code: 'engine_failed',
+  message: 'The engine could not finish this answer.',
+  param: undefined,
+} as const;
 
 /** What the batches were made of: the proof that sequences run together. */
 export class BatchFigures {

@@ -161,6 +161,7 @@ class ChildEngine implements LlamaEngine {
       id,
       subject: request.subject,
       messages: request.messages.map(({ role, content }) => ({ role, content })),
+      ...(request.prompt === undefined ? {} : { prompt: request.prompt }),
       maxTokens: most,
       temperature: making.temperature,
       topP: making.topP,
@@ -191,7 +192,11 @@ class ChildEngine implements LlamaEngine {
     switch (message.t) {
       case 'deltas':
         for (const [id, text, tokens, detail] of message.items)
-          running.deliver(id, detail ? { type: 'delta', text, tokens, ...detail } : { type: 'delta', text, tokens }, now);
+          running.deliver(
+            id,
+            detail ? { type: 'delta', text, tokens, ...detail } : { type: 'delta', text, tokens },
+            now,
+          );
         return;
       case 'started':
         running.begin(message.id, message.promptTokens, this.#spec.contextSize, now);

@@ -16,6 +16,8 @@ export interface FakeUpstreamOptions {
   /** False: sends no usage. */
   readonly usage?: boolean;
   readonly finishReason?: string;
+  /** False: leaves out the probabilities that were asked for. */
+  readonly logprobs?: boolean;
   /** Tokens of prompt and answer together, at four bytes a token; longer prompts get an error 400. */
   readonly contextSize?: number;
   /** Answers every completion with this instead. */
@@ -62,7 +64,8 @@ export async function startFakeUpstream(initial: FakeUpstreamOptions = {}): Prom
       json(response, 200, { object: 'list', data: [] });
       return;
     }
-    if (request.method !== 'POST' || request.url !== '/v1/chat/completions') {
+    const raw = request.url === '/v1/completions';
+    if (request.method !== 'POST' || !(raw || request.url === '/v1/chat/completions')) {
       json(response, 404, { error: { message: 'no such route' } });
       return;
     }
@@ -78,7 +81,7 @@ export async function startFakeUpstream(initial: FakeUpstreamOptions = {}): Prom
       responses.delete(response);
     });
     await options.until;
-    await answer(options, body, response);
+    await answer(options, body, response, raw);
   });
   server.on('connection', () => state.connections++);
   server.listen(0, '127.0.0.1');
@@ -107,12 +110,21 @@ export async function startFakeUpstream(initial: FakeUpstreamOptions = {}): Prom
   };
 }
 
-async function answer(options: FakeUpstreamOptions, body: Record<string, unknown>, response: ServerResponse) {
+/** `raw`: goes on from a prompt instead of answering a conversation. */
+async function answer(
+  options: FakeUpstreamOptions,
+  body: Record<string, unknown>,
+  response: ServerResponse,
+  raw: boolean,
+) {
   if (options.failure !== undefined) {
     response.writeHead(options.failure.status, options.failure.headers ?? {}).end(options.failure.body);
     return;
   }
-  const prompt = (body['messages'] as { content: string }[]).reduce((sum, { content }) => sum + tokensOf(content), 0);
+  const texts = raw
+    ? [body['prompt'] as string]
+    : (body['messages'] as { content: string }[]).map((one) => one.content);
+  const prompt = texts.reduce((sum, text) => sum + tokensOf(text), 0);
   if (options.contextSize !== undefined && prompt >= options.contextSize) {
     json(response, 400, { error: { message: `maximum context length is ${options.contextSize}`, code: 400 } });
     return;
@@ -123,8 +135,9 @@ async function answer(options: FakeUpstreamOptions, body: Record<string, unknown
   const usage = { prompt_tokens: prompt, completion_tokens: most, total_tokens: prompt + most };
   if (body['stream'] !== true) {
     if (options.loop) return; // never comes to an end
-    const message = { role: 'assistant', content: pieces.slice(0, most).join('') };
-    const whole = { choices: [{ index: 0, message, finish_reason: reason }] };
+    const content = pieces.slice(0, most).join('');
+    const said = raw ? { text: content } : { message: { role: 'assistant', content } };
+    const whole = { choices: [{ index: 0, ...said, ...told(options, body, pieces), finish_reason: reason }] };
     json(response, 200, options.usage === false ? whole : { ...whole, usage });
     return;
   }
@@ -135,14 +148,26 @@ async function answer(options: FakeUpstreamOptions, body: Record<string, unknown
       return;
     }
     if (i === options.silentAfter) return;
-    await write(options, response, { choices: [{ index: 0, delta: { content: pieces[i % pieces.length] } }] });
+    const content = pieces[i % pieces.length] ?? '';
+    const said = raw ? { text: content } : { delta: { content } };
+    await write(options, response, { choices: [{ index: 0, ...said, ...told(options, body, [content]) }] });
     if (options.pauseMs !== undefined) await new Promise((resolve) => setTimeout(resolve, options.pauseMs));
   }
   if (response.destroyed) return;
-  await write(options, response, { choices: [{ index: 0, delta: {}, finish_reason: reason }] });
+  await write(options, response, {
+    choices: [{ index: 0, ...(raw ? { text: '' } : { delta: {} }), finish_reason: reason }],
+  });
   if (options.usage !== false) await write(options, response, { choices: [], usage });
   await write(options, response, '[DONE]');
   response.end();
+}
+
+/** Made-up probabilities, where they are asked for. */
+function told(options: FakeUpstreamOptions, body: Record<string, unknown>, pieces: readonly string[]) {
+  if (body['logprobs'] !== true || options.logprobs === false) return {};
+  const likely = (token: string) => ({ token, logprob: -0.5, bytes: [...Buffer.from(token)] });
+  const top_logprobs = Array.from({ length: Number(body['top_logprobs']) }, (_, i) => likely(`other ${i}`));
+  return { logprobs: { content: pieces.map((token) => ({ ...likely(token), top_logprobs })), refusal: null } };
 }
 
 async function write(options: FakeUpstreamOptions, response: ServerResponse, event: unknown): Promise<void> {
