@@ -70,6 +70,8 @@ class UpstreamEngine implements Engine {
       restarts: 0,
       progress: null,
       quarantine: null,
+      backend: null,
+      layers: null,
       memory: null,
     };
   }
