@@ -19,6 +19,7 @@ import { GgufFault } from './gguf-figures.ts';
 import { checkGguf, type GgufFacts } from './gguf-header.ts';
 import { openPromptRenderer } from './prompt.llama.ts';
 import { type ChildMessage, type LoadFailure, type LoadMessage, readParentMessage } from './protocol.contract.ts';
+import { promptParam } from './refusal.ts';
 
 const BEAT_MS = 1000;
 const BATCH_SIZE = 512;
@@ -246,7 +247,8 @@ async function receive(value: unknown): Promise<void> {
     const refused = error instanceof Refusal;
     if (!refused) report(error);
     const text = refused ? error.message : 'The conversation does not fit the chat template of this model.';
-    send({ t: 'failed', id: message.id, code: refused ? error.code : 'invalid_parameter', message: text });
+    const code = refused ? error.code : 'invalid_parameter';
+    send({ t: 'failed', id: message.id, code, param: promptParam(message), message: text });
   }
 }
 

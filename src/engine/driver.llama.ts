@@ -2,6 +2,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { BatchItem, LlamaContextSequence, PrioritizedBatchItem } from 'node-llama-cpp';
 import { type Generation, Refusal } from './generation.llama.ts';
 import type { ChildMessage } from './protocol.contract.ts';
+import { promptParam } from './refusal.ts';
 
 export interface DriverOptions {
   /** In ascending order of their ids: llama.cpp joins only consecutive, ascending sequences. */
@@ -255,7 +256,13 @@ export class Driver {
       error instanceof Refusal
         ? error
         : { code: 'engine_failed' as const, message: 'The engine could not finish this answer.' };
-    this.#options.send({ t: 'failed', id: generation.request.id, code, message });
+    this.#options.send({
+      t: 'failed',
+      id: generation.request.id,
+      code,
+      param: promptParam(generation.request),
+      message,
+    });
   }
 }
 

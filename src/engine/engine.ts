@@ -45,7 +45,10 @@ export interface GenerationRequest {
   readonly requestId: string;
   /** A name from the catalogue, never a path. */
   readonly model: string;
+  /** A conversation, put into the model's words by its chat template. None where there is a `prompt`. */
   readonly messages: readonly ChatMessage[];
+  /** In place of `messages`: text that the model goes on from as it stands. What in it spells a control token is text. */
+  readonly prompt?: string;
   /** Upper bound of completion tokens, at least 1. Absent: the rest of the context up to the model's `maxOutputTokens`. */
   readonly maxTokens?: number;
   /** 0 (greedy) to 2. */

@@ -161,6 +161,7 @@ class ChildEngine implements LlamaEngine {
       id,
       subject: request.subject,
       messages: request.messages.map(({ role, content }) => ({ role, content })),
+      ...(request.prompt === undefined ? {} : { prompt: request.prompt }),
       maxTokens: most,
       temperature: making.temperature,
       topP: making.topP,

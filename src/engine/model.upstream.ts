@@ -2,11 +2,11 @@ import type { Clock } from '#kernel/clock.ts';
 import { sha256Hex } from '#kernel/id.ts';
 import type { Log } from '#kernel/log.ts';
 import { Problem } from '#kernel/problem.ts';
-import { readChunk, readCompletion, type UpstreamPiece } from './completion.contract.ts';
+import { readChunk, readCompletion, readTextCompletion, type UpstreamPiece } from './completion.contract.ts';
 import type { Engine, GenerationEvent, GenerationRequest, ModelState, ModelStatus, Usage } from './engine.ts';
 import { UPSTREAM_LIMITS, UpstreamClient, UpstreamError, type UpstreamLimits } from './http-client.upstream.ts';
 import type { UpstreamModelSpec } from './model-spec.ts';
-import { engineFailed, notLoaded } from './refusal.ts';
+import { engineFailed, notLoaded, promptParam, promptTexts } from './refusal.ts';
 import { SseParser } from './sse-parser.ts';
 import { Turnstile } from './turnstile.ts';
 
@@ -163,7 +163,8 @@ class UpstreamEngine implements Engine {
     // Another server's whole answer can't be stopped half-way: it is paid for in advance.
     await credit.begin(prompt, longest, !request.stream);
     const most = request.stream ? longest : Math.min(longest, credit.total - prompt);
-    const response = await client.request('POST', 'v1/chat/completions', this.#body(request, most), signal);
+    const path = request.prompt === undefined ? 'v1/chat/completions' : 'v1/completions';
+    const response = await client.request('POST', path, this.#body(request, most), signal);
     if (response.statusCode !== 200) throw await client.problem(response, () => this.#tooLong(request));
     // What was not said, the server decides; which build it is, it does not say.
     yield { type: 'started', promptTokens: prompt, making: { build: null, temperature, topP, seed, queuedMs } };
@@ -171,7 +172,8 @@ class UpstreamEngine implements Engine {
     let reason: string | null = null;
     let usage: UpstreamPiece['usage'] = null;
     let sampled = 0;
-    const pieces = request.stream ? chunks(client.bytes(response)) : whole(await client.text(response));
+    const read = request.prompt === undefined ? readCompletion : readTextCompletion;
+    const pieces = request.stream ? chunks(client.bytes(response)) : whole(read(await client.text(response)));
     for await (const piece of pieces) {
       reason = piece.finishReason ?? reason;
       usage = piece.usage ?? usage;
@@ -198,7 +200,9 @@ class UpstreamEngine implements Engine {
   #body(request: GenerationRequest, most: number): string {
     return JSON.stringify({
       model: this.#spec.model,
-      messages: request.messages.map(({ role, content }) => ({ role, content })),
+      ...(request.prompt === undefined
+        ? { messages: request.messages.map(({ role, content }) => ({ role, content })) }
+        : { prompt: request.prompt }),
       max_tokens: most,
       temperature: request.temperature,
       top_p: request.topP,
@@ -217,7 +221,7 @@ class UpstreamEngine implements Engine {
     const context = size === undefined ? 'is smaller' : `holds ${size}, the answer included`;
     return new Problem('context_length_exceeded', {
       message: `The prompt has about ${estimate} tokens; this model's context ${context}.`,
-      param: 'messages',
+      param: promptParam(request),
     });
   }
 
@@ -245,8 +249,7 @@ async function* chunks(bytes: AsyncIterable<Buffer>): AsyncGenerator<UpstreamPie
   }
 }
 
-async function* whole(text: string): AsyncGenerator<UpstreamPiece> {
-  const piece = readCompletion(text);
+async function* whole(piece: UpstreamPiece | null): AsyncGenerator<UpstreamPiece> {
   if (piece === null) throw new UpstreamError('malformed answer');
   yield piece;
 }
@@ -262,7 +265,7 @@ const estimateTokens = (text: string): number => Math.max(1, Math.ceil(Buffer.by
 
 /** For a message to the caller. */
 const estimatePrompt = (request: GenerationRequest): number =>
-  request.messages.reduce((sum, { content }) => sum + estimateTokens(content) + 4, 4);
+  promptTexts(request).reduce((sum, text) => sum + estimateTokens(text) + 4, 4);
 
 /** We have no tokenizer of another server's model; no token stands for less than a byte. */
 const tokensBound = (text: string): number => Math.max(1, Buffer.byteLength(text));
@@ -270,7 +273,7 @@ const tokensBound = (text: string): number => Math.max(1, Buffer.byteLength(text
 /** What a template puts around each message, and around all. */
 const MESSAGE_TOKENS = 8;
 const promptBound = (request: GenerationRequest): number =>
-  request.messages.reduce((sum, { content }) => sum + Buffer.byteLength(content) + MESSAGE_TOKENS, MESSAGE_TOKENS);
+  promptTexts(request).reduce((sum, text) => sum + Buffer.byteLength(text) + MESSAGE_TOKENS, MESSAGE_TOKENS);
 
 const NO_USAGE: Usage = { promptTokens: 0, completionTokens: 0, cachedTokens: 0 };
 

@@ -91,6 +91,7 @@ function open(
       // A token a character, so that a test can say which.
       render: (messages: readonly { content: string }[]) =>
         Array.from(messages.map(({ content }) => content).join(''), (c) => c.codePointAt(0)) as Token[],
+      tokenize: () => assert.fail('no prompt without template'),
       endTokens: new Set<Token>(),
     },
     contextSize: 8192,
