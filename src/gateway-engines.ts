@@ -14,7 +14,7 @@ import type { FileMemory } from '#engine/file-memory.ts';
 import { type GpuWatch, gpuTool } from '#engine/gpu.system.ts';
 import { openLlamaModel } from '#engine/model.llama.ts';
 import { openUpstreamModel } from '#engine/model.upstream.ts';
-import type { LlamaModelSpec } from '#engine/model-spec.ts';
+import { BATCHING, type LlamaModelSpec } from '#engine/model-spec.ts';
 import type { MemoryFigures } from '#engine/placement.ts';
 import type { EngineEvent } from '#engine/port.llama.ts';
 import { openSandbox, type Sandbox } from '#engine/sandbox.system.ts';
@@ -67,7 +67,7 @@ export async function openCatalogue(config: Config, base: string, deps: EngineDe
       const bounded = { ...spec, memoryLimit: childLimit(budget, spec) };
       placements.add(spec);
       const gpuLayers = () => placements.of(id)?.onGpu ?? null;
-      engines.push([id, openLlamaModel(bounded, { ...local, gpuLayers, limits: { maxQueue: model.maxQueue } })]);
+      engines.push([id, openLlamaModel(bounded, { ...local, gpuLayers, limits: limitsOf(model) })]);
     }
   }
   return {
@@ -83,11 +83,15 @@ const BUILT_IN_HABITS = {
   classification: 0,
   ownerDepartment: '',
   maxQueue: 64,
+  maxQueueMs: 30_000,
   gpu: 'auto',
   gpuLayers: 'auto',
   kvType: 'f16',
   flashAttention: 'auto',
+  ...BATCHING,
 } as const;
+
+const limitsOf = ({ maxQueue, maxQueueMs }: LocalModelConfig | UpstreamModelConfig) => ({ maxQueue, maxQueueMs });
 
 async function localDeps(config: Config, base: string, deps: EngineDeps): Promise<LocalDeps> {
   const catalogue = sha256Hex(JSON.stringify(config.models ?? BUILT_IN_MODEL));
@@ -142,6 +146,9 @@ async function localSpec(id: string, model: LocalModelConfig, base: string): Pro
     ...(model.cudaDevices === undefined ? {} : { devices: model.cudaDevices }),
     kvType: model.kvType,
     flashAttention: model.flashAttention,
+    prefillChunk: model.prefillChunk,
+    maxBatchSize: model.maxBatchSize,
+    maxWaitMs: model.maxWaitMs,
   };
 }
 
@@ -158,7 +165,7 @@ async function upstreamEngine(id: string, model: UpstreamModelConfig, base: stri
       ...(apiKeyFile === undefined ? {} : { apiKey: (await readFile(resolve(base, apiKeyFile), 'utf8')).trim() }),
       ...(caFile === undefined ? {} : { ca: await readFile(resolve(base, caFile), 'utf8') }),
     },
-    { ...deps, limits: { maxQueue: model.maxQueue } },
+    { ...deps, limits: limitsOf(model) },
   );
 }
 

@@ -19,6 +19,7 @@ import { AuditRecorder } from '#audit/recorder.service.ts';
 import { chatRoutes } from '#chat/chat.routes.ts';
 import type { Config } from '#config/schema.ts';
 import { watchGpus } from '#engine/gpu.system.ts';
+import { priorityBy } from '#engine/priority.ts';
 import { healthRoutes } from '#health/health.routes.ts';
 import { Readiness } from '#health/readiness.service.ts';
 import { ActiveExchanges } from '#http/exchange.ts';
@@ -168,7 +169,12 @@ export async function openGateway({ config, base, log }: GatewayOptions): Promis
   const features: Route[] = [
     ...people.routes,
     ...policy.routes,
-    ...chatRoutes({ engine: residency.engine.bind(residency), clock, bodyLimit: config.http.bodyLimit }),
+    ...chatRoutes({
+      engine: residency.engine.bind(residency),
+      clock,
+      priorityOf: priorityBy(config.engine.batchRoles),
+      bodyLimit: config.http.bodyLimit,
+    }),
     ...modelRoutes({
       list: () => engines.list(),
       machine: () => ({ ...tenancy.usage(), sandbox: sandbox?.level ?? null, gpus: gpus.gpus() }),
