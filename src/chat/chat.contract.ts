@@ -38,10 +38,11 @@ const UNREAD = {
   prompt_cache_retention: z.unknown().optional(),
 };
 
-/** Members of which only the value can be had that asks for nothing. */
+/** Members of which not all that OpenAI has can be had. */
 const FIXED = {
   modalities: z.tuple([z.literal('text')], 'answers are text: leave it out').nullish(),
-  service_tier: z.enum(['auto', 'default'], 'there is one tier: leave it out').nullish(),
+  /** `flex` steps back behind those who wait. */
+  service_tier: z.enum(['auto', 'default', 'flex']).nullish(),
   store: z.literal(false, 'answers are not kept: leave it out').nullish(),
   verbosity: z.literal('medium', 'models here take no such setting: leave it out').nullish(),
 };

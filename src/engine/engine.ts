@@ -1,4 +1,5 @@
 import type { Problem } from '#kernel/problem.ts';
+import type { Priority } from './priority.ts';
 
 /** One turn of a conversation, as the engine sees it: plain text, roles already validated. */
 export interface ChatMessage {
@@ -68,6 +69,8 @@ export interface GenerationRequest {
   readonly topLogprobs?: number;
   /** Opaque id of the user: KV prefixes are reused within one user only (promise 17). */
   readonly subject: string;
+  /** Who goes first where several wait; absent: interactive. */
+  readonly priority?: Priority;
   /** False: the caller wants the whole answer at once, so an engine may deliver one single delta. */
   readonly stream: boolean;
   readonly credit: TokenCredit;
@@ -155,6 +158,9 @@ export interface ModelStatus {
   readonly progress: LoadProgress | null;
   /** Why its file is not loaded until an admin says so; null while it is not in quarantine. */
   readonly quarantine: string | null;
+  /** What does the arithmetic (`cpu`, `cuda`, …) and how many of its layers lie on a GPU; null where it never ran. */
+  readonly backend: string | null;
+  readonly layers: { readonly onGpu: number; readonly of: number } | null;
   /** Bytes of memory that its child was measured to take, the last time it ran; null where it never did. */
   readonly memory: number | null;
 }

@@ -144,7 +144,7 @@ describe('several answers, probabilities and the sampler, as OpenAI’s own clie
       modalities: ['audio'],
       prediction: { type: 'content', content: 'x' },
       web_search_options: {},
-      service_tier: 'flex',
+      service_tier: 'priority',
       store: true,
       reasoning_effort: 'high',
       verbosity: 'low',
