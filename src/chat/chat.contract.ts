@@ -48,7 +48,7 @@ const FIXED = {
 };
 
 /** What we do not know would be ignored, and the answer not be the one that was asked for. */
-const Unknown = z.custom<null>((value) => value === null, 'this gateway does not do that: leave it out');
+const Unknown = z.custom<unknown>((value) => value === null, 'this gateway does not do that: leave it out');
 
 const Penalty = z.number().min(-2).max(2).nullish();
 
