@@ -104,7 +104,7 @@ export class AdmissionGate implements Gate {
       case 'admitted':
         return {
           ...admission,
-          promise: await this.#promiseOf(request, 'intent', verdict),
+          promise: () => this.#promiseOf(request, 'intent', verdict),
           rateLimits: rateLimitsOf(verdict),
           tokens: verdict.tokens,
         };
@@ -114,7 +114,7 @@ export class AdmissionGate implements Gate {
         if (verdict.code === 'admitted')
           return {
             ...admission,
-            promise: await this.#promiseOf(request, 'intent', verdict),
+            promise: () => this.#promiseOf(request, 'intent', verdict),
             rateLimits: [],
             tokens: request.reserve?.least ?? 0,
           };
