@@ -19,6 +19,7 @@ import { GgufFault } from './gguf-figures.ts';
 import { checkGguf, type GgufFacts } from './gguf-header.ts';
 import { openPromptRenderer } from './prompt.llama.ts';
 import { type ChildMessage, type LoadFailure, type LoadMessage, readParentMessage } from './protocol.contract.ts';
+import { promptParam } from './refusal.ts';
 
 const BEAT_MS = 1000;
 const BATCH_SIZE = 512;
@@ -136,6 +137,8 @@ async function load(message: LoadMessage): Promise<Loaded> {
   const driver = new Driver({
     sequences: sequencesOf(context, message.parallel),
     prefillChunk: message.prefillChunk,
+    maxBatchSize: message.maxBatchSize,
+    maxWaitMs: message.maxWaitMs,
     batchSize: BATCH_SIZE,
     send: (words) => outlet(words),
     now,
@@ -244,7 +247,8 @@ async function receive(value: unknown): Promise<void> {
     const refused = error instanceof Refusal;
     if (!refused) report(error);
     const text = refused ? error.message : 'The conversation does not fit the chat template of this model.';
-    send({ t: 'failed', id: message.id, code: refused ? error.code : 'invalid_parameter', message: text });
+    const code = refused ? error.code : 'invalid_parameter';
+    send({ t: 'failed', id: message.id, code, param: promptParam(message), message: text });
   }
 }
 
