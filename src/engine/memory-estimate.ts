@@ -32,12 +32,14 @@ export function estimateMemory({ figures, tensorBytes, vocabulary }: GgufFacts, 
   const keyValueHeads = figures.get('attention.head_count_kv') ?? [heads];
   const headsOfAll =
     keyValueHeads.length === 1 ? (keyValueHeads[0] ?? heads) * layers : keyValueHeads.reduce((sum, n) => sum + n, 0);
-  const positions = spec.contextSize * spec.parallel;
+  // Vectors are made in one sequence, and each text in one batch.
+  const positions = spec.contextSize * (spec.embedding ? 1 : spec.parallel);
+  const batch = spec.embedding ? spec.contextSize : BATCH;
   const widest = Math.max(width, one('feed_forward_length', width));
   return {
     weights: tensorBytes,
     context: Math.ceil(positions * headsOfAll * (keyWidth + valueWidth) * KV_BYTES[spec.kvType ?? 'f16']),
-    compute: BATCH * 4 * (one('vocab_size', vocabulary) + 4 * widest + heads * Math.min(spec.contextSize, 4096)),
+    compute: batch * 4 * (one('vocab_size', vocabulary) + 4 * widest + heads * Math.min(spec.contextSize, 4096)),
     child: CHILD_BYTES,
   };
 }

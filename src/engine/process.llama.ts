@@ -234,6 +234,7 @@ function loadMessage({ spec, limits, probe }: ProcessOptions, verified: boolean)
     sha256,
     verified,
     probe,
+    embedding: spec.embedding ?? false,
     chatTemplate,
     approvedTemplateSha256: spec.approvedTemplateSha256 ?? null,
     contextSize: probe ? Math.min(contextSize, PROBE_CONTEXT) : contextSize,
