@@ -106,8 +106,9 @@ export class Embedder {
         this.#wake = null;
         continue;
       }
-      this.#works.splice(this.#works.indexOf(work), 1);
+      // It stays in the list while it is computed: it can be cancelled there.
       const end = await this.#step(work);
+      this.#works.splice(this.#works.indexOf(work), 1);
       if (end === null) this.#works.push(work);
       else this.#options.send(end);
       // Lets messages in: cancellations, newcomers, credit.

@@ -8,7 +8,7 @@ export interface UpstreamLimits {
   readonly firstByteMs: number;
   readonly nextByteMs: number;
   readonly maxQueue: number;
-  readonly maxWaitMs: number;
+  readonly maxQueueMs: number;
   /** An answer that is not streamed may have so many bytes. */
   readonly maxAnswerBytes: number;
 }
@@ -17,7 +17,7 @@ export const UPSTREAM_LIMITS: UpstreamLimits = {
   firstByteMs: 30_000,
   nextByteMs: 30_000,
   maxQueue: 64,
-  maxWaitMs: 30_000,
+  maxQueueMs: 30_000,
   maxAnswerBytes: 16 * 1024 * 1024,
 };
 

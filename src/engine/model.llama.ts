@@ -78,7 +78,7 @@ class ChildEngine implements LlamaEngine {
     this.#turnstile = new Turnstile({
       slots: spec.parallel,
       maxQueue: this.#limits.maxQueue,
-      maxWaitMs: this.#limits.maxWaitMs,
+      maxWaitMs: this.#limits.maxQueueMs,
       maxClosedWaitMs: this.#limits.maxLoadingWaitMs,
       after: (milliseconds, call) => {
         const timer = setTimeout(call, milliseconds);
@@ -189,7 +189,7 @@ class ChildEngine implements LlamaEngine {
     work: { making(queuedMs: number): M; message(id: number, making: M): ParentMessage },
   ): AsyncGenerator<E, void, undefined> {
     const askedAt = this.#now();
-    const leave = await this.#turnstile.enter(request.subject, signal);
+    const leave = await this.#turnstile.enter(request.subject, signal, request.priority);
     const lives = this.#lives;
     if (lives.state !== 'ready') {
       leave();
