@@ -1,5 +1,5 @@
 import type { GgufFacts } from './gguf-header.ts';
-import type { LlamaModelSpec } from './model-spec.ts';
+import { type LlamaModelSpec, sequencesOf } from './model-spec.ts';
 
 /** A child without a model: node, the engine's libraries, their heaps. Measured, rounded up. */
 const CHILD_BYTES = 160 * 1024 * 1024;
@@ -32,7 +32,7 @@ export function estimateMemory({ figures, tensorBytes, vocabulary }: GgufFacts, 
   const keyValueHeads = figures.get('attention.head_count_kv') ?? [heads];
   const headsOfAll =
     keyValueHeads.length === 1 ? (keyValueHeads[0] ?? heads) * layers : keyValueHeads.reduce((sum, n) => sum + n, 0);
-  const positions = spec.contextSize * spec.parallel;
+  const positions = spec.contextSize * sequencesOf(spec);
   const widest = Math.max(width, one('feed_forward_length', width));
   return {
     weights: tensorBytes,

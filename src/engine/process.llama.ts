@@ -241,6 +241,7 @@ function loadMessage({ spec, probe }: ProcessOptions, verified: boolean): LoadMe
     prefillChunk: spec.prefillChunk ?? BATCHING.prefillChunk,
     maxBatchSize: spec.maxBatchSize ?? BATCHING.maxBatchSize,
     maxWaitMs: spec.maxWaitMs ?? BATCHING.maxWaitMs,
+    systemPrompts: probe ? [] : [...(spec.systemPrompts ?? [])],
     kvType: spec.kvType ?? 'f16',
     flashAttention: spec.flashAttention ?? 'auto',
   };
