@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto';
 import { type FileHandle, open } from 'node:fs/promises';
 import {
   getLlama,
+  InsufficientMemoryError,
   type Llama,
   type LlamaContext,
   type LlamaContextSequence,
@@ -46,6 +47,7 @@ interface Loaded {
   readonly backend: string;
   /** Release of llama.cpp. */
   readonly build: string;
+  readonly layers: { readonly onGpu: number; readonly of: number };
 }
 
 /** Often enough for a bar, seldom enough to cost nothing. */
@@ -94,13 +96,20 @@ async function openBackend(message: LoadMessage): Promise<Llama> {
       progressLogs: false,
       maxThreads: message.threads,
       logLevel: LlamaLogLevel.error,
-      logger: (_level, text) => report(text.trimEnd()),
+      logger: (_level, text) => {
+        ranOut ||= OUT_OF_MEMORY.test(text);
+        report(text.trimEnd());
+      },
     });
   } catch (error) {
     if (error instanceof NoBinaryFoundError) throw new LoadError('no_backend', `no engine for gpu '${message.gpu}'`);
     throw error;
   }
 }
+
+/** What llama.cpp and its backends write when an allocation fails; the library's own error does not say why. */
+const OUT_OF_MEMORY = /failed to allocate|out of memory|unable to allocate/i;
+let ranOut = false;
 
 async function load(message: LoadMessage): Promise<Loaded> {
   await using file = await open(message.file).catch((error: Error) => {
@@ -115,6 +124,7 @@ async function load(message: LoadMessage): Promise<Loaded> {
   // The parent's open file, so that the bytes parsed are those that were verified, wherever its name points by now.
   const model = await llama.loadModel({
     modelPath: message.file,
+    gpuLayers: message.gpuLayers ?? 'auto',
     checkTensors: message.probe,
     onLoadProgress: throttled((done) => send({ t: 'progress', phase: 'load', done })),
   });
@@ -165,7 +175,8 @@ async function load(message: LoadMessage): Promise<Loaded> {
       outlet = listener;
     });
   }
-  return { driver, tools, backend: llama.gpu || 'cpu', build: llama.llamaCppRelease.release };
+  const layers = { onGpu: model.gpuLayers, of: model.fileInsights.totalLayers };
+  return { driver, tools, layers, backend: llama.gpu || 'cpu', build: llama.llamaCppRelease.release };
 }
 
 /** The library's names for what keys and values are kept as. */
@@ -227,7 +238,8 @@ function grammarCache(llama: Llama): GenerationTools['grammar'] {
 function explain(error: unknown): { reason: LoadFailure; detail: string } {
   const detail = (error instanceof Error ? error.message : String(error)).slice(0, 2000);
   if (error instanceof GgufFault) return { reason: 'malformed', detail };
-  return { reason: error instanceof LoadError ? error.reason : 'failed', detail };
+  if (error instanceof LoadError) return { reason: error.reason, detail };
+  return { reason: ranOut || error instanceof InsufficientMemoryError ? 'out_of_memory' : 'failed', detail };
 }
 
 let loaded: Loaded | undefined;
@@ -238,7 +250,8 @@ async function receive(value: unknown): Promise<void> {
   if (message.t === 'load') {
     try {
       loaded = await load(message);
-      send(message.probe ? { t: 'probed' } : { t: 'ready', backend: loaded.backend, build: loaded.build });
+      const { backend, build, layers } = loaded;
+      send(message.probe ? { t: 'probed' } : { t: 'ready', backend, build, layers });
     } catch (error) {
       report(error);
       // The parent ends this process when it has read why.

@@ -130,6 +130,9 @@ export interface ModelStatus {
   readonly progress: LoadProgress | null;
   /** Why its file is not loaded until an admin says so; null while it is not in quarantine. */
   readonly quarantine: string | null;
+  /** What does the arithmetic (`cpu`, `cuda`, …) and how many of its layers lie on a GPU; null where it never ran. */
+  readonly backend: string | null;
+  readonly layers: { readonly onGpu: number; readonly of: number } | null;
   /** Bytes of memory that its child was measured to take, the last time it ran; null where it never did. */
   readonly memory: number | null;
 }

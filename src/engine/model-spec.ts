@@ -29,6 +29,10 @@ export interface LlamaModelSpec {
   readonly gpu: GpuChoice;
   /** GPUs that it may use, as `CUDA_VISIBLE_DEVICES` names them; absent: all. */
   readonly devices?: string;
+  /** Layers that go to a GPU. Default `auto`: as many as its budget allows. */
+  readonly gpuLayers?: number | 'auto';
+  /** Bytes that the child may take for itself, without the pages of the model's file; absent: no bound. */
+  readonly memoryLimit?: number;
   /** What keys and values are kept as. Default f16. */
   readonly kvType?: 'f16' | 'q8_0' | 'q4_0';
   /** Default `auto`. */

@@ -87,6 +87,7 @@ class ChildEngine implements LlamaEngine {
       restarts: this.#lives.deaths,
       progress: this.#lives.progress,
       quarantine: this.#deps.files.quarantineOf(this.#spec.sha256)?.reason ?? null,
+      ...this.#lives.runsOn,
       memory: this.#lives.memory,
     };
   }

@@ -71,6 +71,8 @@ class UpstreamEngine implements Engine {
       restarts: 0,
       progress: null,
       quarantine: null,
+      backend: null,
+      layers: null,
       memory: null,
     };
   }

@@ -26,6 +26,8 @@ const loadMessage = z.strictObject({
   parallel: z.int().min(1).max(64),
   threads: z.int().positive(),
   gpu: z.enum(['auto', 'cuda', 'vulkan', 'cpu']),
+  /** So many of its layers go to the GPU; null: as the engine thinks best. */
+  gpuLayers: count.nullable(),
   /** Prompt tokens per step while others are generating: the knob between their latency and the newcomer's. */
   prefillChunk: z.int().min(16).max(512),
   /** Conversations per step, and how long prompts may hold it up while others are generating. */
@@ -74,6 +76,7 @@ const LOAD_FAILURE_REASONS = [
   'context_too_large',
   'no_backend',
   'template',
+  'out_of_memory',
   'failed',
 ] as const;
 
@@ -83,7 +86,13 @@ const childMessage = z.discriminatedUnion('t', [
   z.strictObject({ t: z.literal('progress'), phase: z.enum(['verify', 'load']), done: z.number().min(0).max(1) }),
   /** The file has stood the trial; this process is of no more use. */
   z.strictObject({ t: z.literal('probed') }),
-  z.strictObject({ t: z.literal('ready'), backend: z.string().max(40), build: z.string().max(60).optional() }),
+  z.strictObject({
+    t: z.literal('ready'),
+    backend: z.string().max(40),
+    build: z.string().max(60).optional(),
+    /** Layers that lie on a GPU, and all there are. */
+    layers: z.strictObject({ onGpu: count, of: count }).optional(),
+  }),
   z.strictObject({
     t: z.literal('load_failed'),
     reason: z.enum(LOAD_FAILURE_REASONS),
