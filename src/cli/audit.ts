@@ -220,7 +220,10 @@ export async function receiptCommand({ words, json, options }: Invocation): Prom
     options['via-api'] === true ? await receiptOverApi(file, options.out) : parseJson(await readFile(file, 'utf8'));
   const checks = await verifyReceipt(nodeCrypto, receipt, key, await textsOf(options));
   const ok = checks.every((check) => check.ok);
-  if (json) process.stdout.write(`${JSON.stringify({ ok, checks })}\n`);
+  if (json)
+    process.stdout.write(
+      `${JSON.stringify({ ok, checks: checks.map(({ name, ok: good, detail }) => ({ name, ok: good, detail })) })}\n`,
+    );
   else process.stdout.write(sayChecks(checks, ok));
   return ok ? 0 : 1;
 }
