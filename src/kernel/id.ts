@@ -1,4 +1,4 @@
-import { createHash, randomBytes, randomUUID, randomUUIDv7 } from 'node:crypto';
+import { hash, randomBytes, randomUUID, randomUUIDv7 } from 'node:crypto';
 
 /**
  * Of what the log has an index: UUIDs of version 7 (RFC 9562), 74 bits of them random. They begin with the time, so that new
@@ -13,7 +13,7 @@ export const newUserId = (): string => `usr_${randomUUID().replaceAll('-', '')}`
 export const newSecret = (prefix: string): string => `${prefix}${randomBytes(32).toString('base64url')}`;
 
 /** SHA-256 in lower-case hex. Credentials are stored and cached under this alone, never under a part of the text. */
-export const sha256Hex = (text: string | Uint8Array): string => createHash('sha256').update(text).digest('hex');
+export const sha256Hex = (text: string | Uint8Array): string => hash('sha256', text);
 
 /** 256 random bits. */
 export const newKey = (): Buffer => randomBytes(32);
