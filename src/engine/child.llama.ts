@@ -18,7 +18,7 @@ import { openEmbedder } from './embedder.llama.ts';
 import { Generation, type GenerationTools, Refusal } from './generation.llama.ts';
 import { GgufFault } from './gguf-figures.ts';
 import { checkHeader, LoadError, PROGRESS_MS, templateOf, verify } from './model-file.llama.ts';
-import { openPromptRenderer } from './prompt.llama.ts';
+import { openPromptRenderer, type PromptRenderer } from './prompt.llama.ts';
 import {
   type ChildMessage,
   type EmbedMessage,
@@ -28,6 +28,7 @@ import {
   readParentMessage,
 } from './protocol.contract.ts';
 import { paramOf } from './refusal.ts';
+import { type WarmPrefix, warm } from './warm-prefix.llama.ts';
 
 const BEAT_MS = 1000;
 const BATCH_SIZE = 512;
@@ -109,7 +110,7 @@ async function load(message: LoadMessage): Promise<Loaded> {
   }
   const figures = new BatchFigures();
   const context = await model.createContext({
-    sequences: message.parallel,
+    sequences: message.parallel + message.systemPrompts.length,
     contextSize: message.contextSize,
     batchSize: BATCH_SIZE,
     threads: message.threads,
@@ -121,8 +122,10 @@ async function load(message: LoadMessage): Promise<Loaded> {
   });
   const prompts = openPromptRenderer(model, template);
   let outlet = send;
+  const sequences = sequencesOf(context, message.parallel);
   const driver = new Driver({
-    sequences: sequencesOf(context, message.parallel),
+    sequences,
+    warm: await warmAll(message, context, prompts),
     prefillChunk: message.prefillChunk,
     maxBatchSize: message.maxBatchSize,
     maxWaitMs: message.maxWaitMs,
@@ -190,6 +193,17 @@ function makeOneToken(driver: Driver, tools: GenerationTools, hear: (listener: t
 /** Handed out in ascending order of their ids. */
 function sequencesOf(context: LlamaContext, count: number): LlamaContextSequence[] {
   return Array.from({ length: count }, () => context.getSequence());
+}
+
+/** Behind the sequences that answer, so that those stay adjacent. */
+async function warmAll(
+  { systemPrompts }: LoadMessage,
+  context: LlamaContext,
+  prompts: PromptRenderer,
+): Promise<WarmPrefix[]> {
+  const prefixes: WarmPrefix[] = [];
+  for (const text of systemPrompts) prefixes.push(await warm(text, context.getSequence(), prompts));
+  return prefixes;
 }
 
 /** The same few schemas come again and again. */

@@ -101,6 +101,11 @@ export class Generation {
     return length;
   }
 
+  /** Whether this prompt goes on after these tokens. */
+  beginsWith(tokens: readonly Token[]): boolean {
+    return tokens.length < this.#prompt.length && this.sharedWith(tokens) === tokens.length;
+  }
+
   /** Takes a sequence whose state is empty or belongs to the same user. */
   async begin(sequence: LlamaContextSequence): Promise<void> {
     this.#tools.send({ t: 'started', id: this.request.id, promptTokens: this.#prompt.length });

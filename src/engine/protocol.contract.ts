@@ -38,6 +38,8 @@ const loadMessage = z.strictObject({
   /** Conversations per step, and how long prompts may hold it up while others are generating. */
   maxBatchSize: z.int().min(1).max(64),
   maxWaitMs: z.int().nonnegative(),
+  /** Approved ones, computed once; strangers share their state. */
+  systemPrompts: z.array(z.string().min(1)).max(4),
   kvType: z.enum(['f16', 'q8_0', 'q4_0']),
   flashAttention: z.union([z.boolean(), z.literal('auto')]),
 });
