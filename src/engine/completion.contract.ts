@@ -15,7 +15,7 @@ const completion = z.object({
   choices: z
     .array(
       z.object({
-        message: z.object({ content: z.string().nullish() }),
+        message: z.object({ content: z.string().nullish(), tool_calls: z.unknown().optional() }),
         finish_reason,
         logprobs: z.unknown().optional(),
       }),
@@ -56,8 +56,38 @@ export interface UpstreamPiece {
   readonly text: string;
   readonly finishReason: string | null;
   readonly usage: UpstreamUsage | null;
-  /** As it came, to be read where it was asked for. */
+  /** As they came, to be read where they were asked for. */
   readonly logprobs?: unknown;
+  readonly calls?: unknown;
+}
+
+const calls = z
+  .array(
+    z.object({
+      index: z.int().min(0).max(127).optional(),
+      id: z.string().max(256).nullish(),
+      function: z.object({ name: z.string().nullish(), arguments: z.string().nullish() }).nullish(),
+    }),
+  )
+  .nullish();
+
+/** Pieces of calls; of a whole answer without their places. @returns null for anything else */
+export function readCalls(value: unknown): CallPiece[] | null {
+  const parsed = calls.safeParse(value);
+  if (!parsed.success) return null;
+  return (parsed.data ?? []).map(({ index, id, function: called }, at) => ({
+    index: index ?? at,
+    ...(id ? { id } : {}),
+    ...(called?.name ? { name: called.name } : {}),
+    arguments: called?.arguments ?? '',
+  }));
+}
+
+interface CallPiece {
+  readonly index: number;
+  readonly id?: string;
+  readonly name?: string;
+  readonly arguments: string;
 }
 
 /** Probabilities of a piece's tokens; empty where there are none. @returns null for anything else */
@@ -71,7 +101,8 @@ export function readCompletion(text: string): UpstreamPiece | null {
   const parsed = completion.safeParse(parseJson(text));
   const choice = parsed.data?.choices[0];
   if (choice === undefined) return null;
-  return { ...pieceOf(choice.message.content ?? '', choice, parsed.data?.usage), logprobs: choice.logprobs };
+  const { content, tool_calls } = choice.message;
+  return { ...pieceOf(content ?? '', choice, parsed.data?.usage), logprobs: choice.logprobs, calls: tool_calls };
 }
 
 /** @returns null for anything that is not the completion of a prompt. */
@@ -101,7 +132,12 @@ export function readChunk(text: string): UpstreamPiece | null {
   const value = parseJson(text) as { choices?: unknown; usage?: unknown; error?: unknown } | null | undefined;
   if (typeof value !== 'object' || value === null || Array.isArray(value) || value.error) return null;
   const choice = (Array.isArray(value.choices) ? value.choices[0] : undefined) as
-    | { delta?: { content?: unknown } | null; text?: unknown; finish_reason?: unknown; logprobs?: unknown }
+    | {
+        delta?: { content?: unknown; tool_calls?: unknown } | null;
+        text?: unknown;
+        finish_reason?: unknown;
+        logprobs?: unknown;
+      }
     | null
     | undefined;
   const content = choice?.delta?.content ?? choice?.text ?? '';
@@ -110,7 +146,8 @@ export function readChunk(text: string): UpstreamPiece | null {
   const reported = value.usage ?? null;
   const counted = reported === null ? null : usage.safeParse(reported);
   if (counted?.success === false) return null;
-  return { text: content, finishReason, usage: counted?.data ?? null, logprobs: choice?.logprobs };
+  const { logprobs: told, delta } = choice ?? {};
+  return { text: content, finishReason, usage: counted?.data ?? null, logprobs: told, calls: delta?.tool_calls };
 }
 
 function parseJson(text: string): unknown {

@@ -1,6 +1,7 @@
 import type { Clock } from '#kernel/clock.ts';
 import type { Log } from '#kernel/log.ts';
 import { Problem } from '#kernel/problem.ts';
+import { CallCheck, wordsOf } from './call-check.upstream.ts';
 import { readLogprobs, type UpstreamPiece } from './completion.contract.ts';
 import type {
   EmbeddingEvent,
@@ -205,12 +206,14 @@ class UpstreamEngine implements Engine {
     let usage: UpstreamPiece['usage'] = null;
     let sampled = 0;
     const pieces = request.stream ? streamedPieces(answer.bytes()) : [wholePiece(call, await answer.text())];
+    const made = request.tools === undefined ? null : new CallCheck(request.tools);
     for await (const piece of pieces) {
       reason = piece.finishReason ?? reason;
       usage = piece.usage ?? usage;
-      if (piece.text === '') continue;
+      const calls = made?.take(piece.calls) ?? [];
+      if (piece.text === '' && calls.length === 0) continue;
       // It was told the longest answer, so that there are no more tokens than that, however many bytes.
-      const tokens = Math.min(tokensBound(piece.text), most - sampled);
+      const tokens = Math.min(tokensBound(piece.text + wordsOf(calls)), most - sampled);
       sampled += tokens;
       if (!(await credit.covers(prompt + sampled))) {
         // Nothing more is paid for: this piece does not leave, and the rest is not wanted.
@@ -218,18 +221,26 @@ class UpstreamEngine implements Engine {
         yield { type: 'finished', reason: 'length', usage: usageOf(null, prompt, sampled - tokens) };
         return;
       }
-      if (request.topLogprobs === undefined) {
+      if (request.topLogprobs === undefined && calls.length === 0) {
         yield { type: 'delta', text: piece.text, tokens };
         continue;
       }
-      const logprobs = readLogprobs(piece.logprobs);
-      if (logprobs === null || logprobs.length === 0) throw new UpstreamError('answer without the logprobs asked for');
-      yield { type: 'delta', text: piece.text, tokens, logprobs };
+      const logprobs = request.topLogprobs === undefined ? [] : readLogprobs(piece.logprobs);
+      if (logprobs === null || (request.topLogprobs !== undefined && piece.text !== '' && logprobs.length === 0))
+        throw new UpstreamError('answer without the logprobs asked for');
+      yield {
+        type: 'delta',
+        text: piece.text,
+        tokens,
+        ...(logprobs.length === 0 ? {} : { logprobs }),
+        ...(calls.length === 0 ? {} : { calls }),
+      };
     }
+    if (reason !== null && reason !== 'length') made?.end();
     if (reason === null) throw new UpstreamError('answer ended without a finish reason');
     yield {
       type: 'finished',
-      reason: reason === 'length' ? 'length' : 'stop',
+      reason: reason === 'length' ? 'length' : made?.hasCalled ? 'tool_calls' : 'stop',
       usage: usageOf(usage, prompt, sampled),
     };
   }
