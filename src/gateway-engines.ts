@@ -15,7 +15,7 @@ import { estimateFile } from '#engine/gguf-file.files.ts';
 import type { MemoryEstimate } from '#engine/memory-estimate.ts';
 import { openLlamaModel } from '#engine/model.llama.ts';
 import { openUpstreamModel } from '#engine/model.upstream.ts';
-import type { LlamaModelSpec } from '#engine/model-spec.ts';
+import { BATCHING, type LlamaModelSpec } from '#engine/model-spec.ts';
 import type { EngineEvent } from '#engine/port.llama.ts';
 import { openSandbox, type Sandbox } from '#engine/sandbox.system.ts';
 import type { SandboxChoice } from '#engine/sandbox.ts';
@@ -62,7 +62,7 @@ export async function openCatalogue(config: Config, base: string, deps: EngineDe
     else if (local !== null) {
       const spec = await localSpec(id, model, folder);
       specs.set(id, spec);
-      engines.push([id, openLlamaModel(spec, { ...local, limits: { maxQueue: model.maxQueue } })]);
+      engines.push([id, openLlamaModel(spec, { ...local, limits: limitsOf(model) })]);
     }
   }
   const estimate = async (model: string) => {
@@ -83,10 +83,14 @@ const BUILT_IN_HABITS = {
   classification: 0,
   ownerDepartment: '',
   maxQueue: 64,
+  maxQueueMs: 30_000,
   gpu: 'auto',
   kvType: 'f16',
   flashAttention: 'auto',
+  ...BATCHING,
 } as const;
+
+const limitsOf = ({ maxQueue, maxQueueMs }: LocalModelConfig | UpstreamModelConfig) => ({ maxQueue, maxQueueMs });
 
 async function localDeps(config: Config, base: string, deps: EngineDeps): Promise<LocalDeps> {
   const catalogue = sha256Hex(JSON.stringify(config.models ?? BUILT_IN_MODEL));
@@ -132,6 +136,9 @@ async function localSpec(id: string, model: LocalModelConfig, base: string): Pro
     ...(model.cudaDevices === undefined ? {} : { devices: model.cudaDevices }),
     kvType: model.kvType,
     flashAttention: model.flashAttention,
+    prefillChunk: model.prefillChunk,
+    maxBatchSize: model.maxBatchSize,
+    maxWaitMs: model.maxWaitMs,
   };
 }
 
@@ -148,7 +155,7 @@ async function upstreamEngine(id: string, model: UpstreamModelConfig, base: stri
       ...(apiKeyFile === undefined ? {} : { apiKey: (await readFile(resolve(base, apiKeyFile), 'utf8')).trim() }),
       ...(caFile === undefined ? {} : { ca: await readFile(resolve(base, caFile), 'utf8') }),
     },
-    { ...deps, limits: { maxQueue: model.maxQueue } },
+    { ...deps, limits: limitsOf(model) },
   );
 }
 

@@ -68,7 +68,7 @@ export async function openModels({ config, catalogue, store, recorder, clock, lo
           patienceMs: PATIENCE_MS,
           leastStayMs: LEAST_STAY_MS,
         },
-        maxWaitMs: settings.maxWaitMs,
+        maxWaitMs: settings.loadWaitMs,
         maxWaiting: MOST_WAITING,
         drainMs: settings.drainSeconds * 1000,
         clock,

@@ -18,6 +18,7 @@ import { receiptRoutes } from '#audit/receipt.routes.ts';
 import { AuditRecorder } from '#audit/recorder.service.ts';
 import { chatRoutes } from '#chat/chat.routes.ts';
 import type { Config } from '#config/schema.ts';
+import { priorityBy } from '#engine/priority.ts';
 import { healthRoutes } from '#health/health.routes.ts';
 import { Readiness } from '#health/readiness.service.ts';
 import { ActiveExchanges } from '#http/exchange.ts';
@@ -166,7 +167,12 @@ export async function openGateway({ config, base, log }: GatewayOptions): Promis
   const features: Route[] = [
     ...people.routes,
     ...policy.routes,
-    ...chatRoutes({ engine: residency.engine.bind(residency), clock, bodyLimit: config.http.bodyLimit }),
+    ...chatRoutes({
+      engine: residency.engine.bind(residency),
+      clock,
+      priorityOf: priorityBy(config.engine.batchRoles),
+      bodyLimit: config.http.bodyLimit,
+    }),
     ...modelRoutes({
       list: () => engines.list(),
       machine: () => ({ ...tenancy.usage(), sandbox: sandbox?.level ?? null, gpus: gpus.gpus() }),

@@ -137,6 +137,8 @@ async function load(message: LoadMessage): Promise<Loaded> {
   const driver = new Driver({
     sequences: sequencesOf(context, message.parallel),
     prefillChunk: message.prefillChunk,
+    maxBatchSize: message.maxBatchSize,
+    maxWaitMs: message.maxWaitMs,
     batchSize: BATCH_SIZE,
     send: (words) => outlet(words),
     now,

@@ -1,4 +1,5 @@
 import type { Problem } from '#kernel/problem.ts';
+import type { Priority } from './priority.ts';
 
 /** One turn of a conversation, as the engine sees it: plain text, roles already validated. */
 export interface ChatMessage {
@@ -61,6 +62,8 @@ export interface GenerationRequest {
   readonly responseFormat: ResponseFormat;
   /** Opaque id of the user: KV prefixes are reused within one user only (promise 17). */
   readonly subject: string;
+  /** Who goes first where several wait; absent: interactive. */
+  readonly priority?: Priority;
   /** False: the caller wants the whole answer at once, so an engine may deliver one single delta. */
   readonly stream: boolean;
   readonly credit: TokenCredit;

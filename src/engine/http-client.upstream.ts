@@ -6,7 +6,7 @@ export interface UpstreamLimits extends Patience {
   /** Until a connection stands, TLS included. Milliseconds. */
   readonly connectMs: number;
   readonly maxQueue: number;
-  readonly maxWaitMs: number;
+  readonly maxQueueMs: number;
   /** An answer that is not streamed may have so many bytes. */
   readonly maxAnswerBytes: number;
   /** How often each server is looked at, and how long it may take to answer. */
@@ -23,7 +23,7 @@ export const UPSTREAM_LIMITS: UpstreamLimits = {
   nextByteMs: 30_000,
   answerMs: 600_000,
   maxQueue: 64,
-  maxWaitMs: 30_000,
+  maxQueueMs: 30_000,
   maxAnswerBytes: 16 * 1024 * 1024,
   probeMs: 10_000,
   probeTimeoutMs: 5_000,

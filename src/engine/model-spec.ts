@@ -33,7 +33,15 @@ export interface LlamaModelSpec {
   readonly kvType?: 'f16' | 'q8_0' | 'q4_0';
   /** Default `auto`. */
   readonly flashAttention?: boolean | 'auto';
+  /** Prompt tokens that a step takes in at most while others are answered, 16 to 512. */
+  readonly prefillChunk?: number;
+  /** Conversations that a step takes further at most; with more under way they take turns. */
+  readonly maxBatchSize?: number;
+  /** How long prompts may hold up a step while others are answered; never longer than the step takes without them. */
+  readonly maxWaitMs?: number;
 }
+
+export const BATCHING = { prefillChunk: 128, maxBatchSize: 32, maxWaitMs: 50 } as const;
 
 /** A model behind any OpenAI-compatible server. */
 export interface UpstreamModelSpec {

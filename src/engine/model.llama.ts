@@ -62,7 +62,7 @@ class ChildEngine implements LlamaEngine {
     this.#turnstile = new Turnstile({
       slots: spec.parallel,
       maxQueue: this.#limits.maxQueue,
-      maxWaitMs: this.#limits.maxWaitMs,
+      maxWaitMs: this.#limits.maxQueueMs,
       maxClosedWaitMs: this.#limits.maxLoadingWaitMs,
       after: (milliseconds, call) => {
         const timer = setTimeout(call, milliseconds);
@@ -132,7 +132,7 @@ class ChildEngine implements LlamaEngine {
     const grammar = grammarFor(request.responseFormat);
 
     const askedAt = this.#now();
-    const leave = await this.#turnstile.enter(request.subject, signal);
+    const leave = await this.#turnstile.enter(request.subject, signal, request.priority);
     const lives = this.#lives;
     if (lives.state !== 'ready') {
       leave();

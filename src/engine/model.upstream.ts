@@ -46,8 +46,8 @@ class UpstreamEngine implements Engine {
     this.#turnstile = new Turnstile({
       slots: spec.parallel ?? SLOTS,
       maxQueue: this.#limits.maxQueue,
-      maxWaitMs: this.#limits.maxWaitMs,
-      maxClosedWaitMs: this.#limits.maxWaitMs,
+      maxWaitMs: this.#limits.maxQueueMs,
+      maxClosedWaitMs: this.#limits.maxQueueMs,
       after: (milliseconds, call) => {
         const timer = setTimeout(call, milliseconds);
         return () => clearTimeout(timer);
@@ -118,7 +118,7 @@ class UpstreamEngine implements Engine {
       });
     }
     const askedAt = this.#deps.clock.monotonic();
-    const leave = await this.#turnstile.enter(request.subject, signal);
+    const leave = await this.#turnstile.enter(request.subject, signal, request.priority);
     const queuedMs = Math.round(this.#deps.clock.monotonic() - askedAt);
     // One controller that others abort, not AbortSignal.any: that holds its followers by WeakRef, which the young
     // generation's collector takes for strong, so that every request would live on into the old one.

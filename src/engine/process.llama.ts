@@ -5,7 +5,7 @@ import type { Clock } from '#kernel/clock.ts';
 import type { Log } from '#kernel/log.ts';
 import type { FileMemory, FileStamp } from './file-memory.ts';
 import type { GenerationDeadlines } from './generation-table.ts';
-import type { LlamaModelSpec } from './model-spec.ts';
+import { BATCHING, type LlamaModelSpec } from './model-spec.ts';
 import { innermost } from './process-tree.system.ts';
 import {
   type ChildMessage,
@@ -27,11 +27,10 @@ export interface LlamaLimits extends GenerationDeadlines {
   /** Silence of the child, which says something every second. */
   readonly heartbeatMs: number;
   readonly maxQueue: number;
-  readonly maxWaitMs: number;
+  /** How long a request waits for a place. */
+  readonly maxQueueMs: number;
   /** How long a request waits for a model that is loading. */
   readonly maxLoadingWaitMs: number;
-  /** Prompt tokens per step while others are generating. */
-  readonly prefillChunk: number;
 }
 
 export const LLAMA_LIMITS: LlamaLimits = {
@@ -43,9 +42,8 @@ export const LLAMA_LIMITS: LlamaLimits = {
   nextTokenMs: 60_000,
   cancelMs: 10_000,
   maxQueue: 64,
-  maxWaitMs: 30_000,
+  maxQueueMs: 30_000,
   maxLoadingWaitMs: 10_000,
-  prefillChunk: 128,
 };
 
 /** What an administrator is told when a load fails. */
@@ -226,7 +224,7 @@ function stampOf(descriptor: number): FileStamp {
 }
 
 /** A probe takes the smallest context there is: what it looks for is in the file. */
-function loadMessage({ spec, limits, probe }: ProcessOptions, verified: boolean): LoadMessage {
+function loadMessage({ spec, probe }: ProcessOptions, verified: boolean): LoadMessage {
   const { sha256, chatTemplate, contextSize, parallel, threads, gpu } = spec;
   return {
     t: 'load',
@@ -240,7 +238,9 @@ function loadMessage({ spec, limits, probe }: ProcessOptions, verified: boolean)
     parallel: probe ? 1 : parallel,
     threads,
     gpu,
-    prefillChunk: limits.prefillChunk,
+    prefillChunk: spec.prefillChunk ?? BATCHING.prefillChunk,
+    maxBatchSize: spec.maxBatchSize ?? BATCHING.maxBatchSize,
+    maxWaitMs: spec.maxWaitMs ?? BATCHING.maxWaitMs,
     kvType: spec.kvType ?? 'f16',
     flashAttention: spec.flashAttention ?? 'auto',
   };

@@ -28,6 +28,9 @@ const loadMessage = z.strictObject({
   gpu: z.enum(['auto', 'cuda', 'vulkan', 'cpu']),
   /** Prompt tokens per step while others are generating: the knob between their latency and the newcomer's. */
   prefillChunk: z.int().min(16).max(512),
+  /** Conversations per step, and how long prompts may hold it up while others are generating. */
+  maxBatchSize: z.int().min(1).max(64),
+  maxWaitMs: z.int().nonnegative(),
   kvType: z.enum(['f16', 'q8_0', 'q4_0']),
   flashAttention: z.union([z.boolean(), z.literal('auto')]),
 });
