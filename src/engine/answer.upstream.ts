@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Dispatcher } from 'undici';
 
@@ -115,7 +116,9 @@ export class UpstreamAnswer implements Dispatcher.DispatchHandler {
       chunks.push(chunk);
     }
     const [only] = chunks;
-    return (chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks)).toString('utf8');
+    const bytes = chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks);
+    if (!isUtf8(bytes)) throw new UpstreamError('answer is not UTF-8');
+    return bytes.toString('utf8');
   }
 
   /** Nothing more is wanted of it, though it may say that it is over. */

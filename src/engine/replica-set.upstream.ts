@@ -5,7 +5,7 @@ import { type Stop, UpstreamError } from './answer.upstream.ts';
 import type { UpstreamLimits } from './http-client.upstream.ts';
 import type { UpstreamModelSpec } from './model-spec.ts';
 import { engineFailed } from './refusal.ts';
-import { Replica, type Exchange } from './replica.upstream.ts';
+import { type Exchange, Replica } from './replica.upstream.ts';
 import { choose } from './replica-choice.ts';
 import { busyProblem, retryAfterMs } from './upstream-refusal.ts';
 import type { UpstreamCall } from './wire.upstream.ts';
@@ -56,8 +56,11 @@ export class ReplicaSet {
     this.#spec = spec;
     this.#deps = deps;
     const { limits, clock } = deps;
-    const own = { limits, now: () => clock.monotonic(), changed: () => this.#look() };
-    this.replicas = spec.urls.map((url) => new Replica(url, spec, own));
+    const now = () => clock.monotonic();
+    this.replicas = spec.urls.map((url) => {
+      const replica: Replica = new Replica(url, spec, { limits, now, changed: () => this.#look(replica) });
+      return replica;
+    });
   }
 
   /** Whether a question would be sent anywhere; one that is under way on trial counts. */
@@ -65,9 +68,12 @@ export class ReplicaSet {
     return this.replicas.some(({ state }) => state !== 'open');
   }
 
-  /** Looks at every server once, and from then on again and again. */
+  /** Looks at every server now, and from then on again and again. Resolves when one is there, or none is. */
   async open(): Promise<void> {
-    await Promise.all(this.replicas.map((replica) => this.#probe(replica)));
+    const found = this.replicas.map(async (replica) => {
+      if (!(await this.#probe(replica))) throw new UpstreamError('not there');
+    });
+    await Promise.any(found).catch(() => undefined);
   }
 
   close(): void {
@@ -158,31 +164,32 @@ export class ReplicaSet {
     return new Problem('engine_failed', { ...detail, retryAfter: Math.max(1, Math.ceil(waitMs / 1000)) }, cause);
   }
 
-  async #probe(replica: Replica): Promise<void> {
+  /** Whether it is there. Never rejects. */
+  async #probe(replica: Replica): Promise<boolean> {
+    this.#timers.get(replica)?.();
     await this.#spec.apiKey?.reload();
     const before = replica.state;
     const failure = await replica.probe();
-    if (this.#isClosed) return;
+    if (this.#isClosed) return false;
     if (failure !== null && before === 'closed') this.#warn(replica, failure);
     const wait = this.#deps.limits.probeMs * jitter(this.#deps.random());
     this.#timers.set(
       replica,
       this.#deps.after(wait, () => void this.#probe(replica)),
     );
+    return failure === null;
   }
 
   /** A circuit opened or closed. */
-  #look(): void {
+  #look({ name, state }: Replica): void {
     if (this.#isClosed) return;
-    const closed = this.replicas.filter(({ state }) => state === 'closed').length;
-    this.#deps.log.info('a model server was taken out or back', {
-      model: this.#spec.id,
-      count: closed,
-      state: closed > 0 ? 'available' : 'unavailable',
-    });
-    if (closed > 0 === this.#isAvailable) return;
-    this.#isAvailable = closed > 0;
-    this.#deps.onAvailable(this.#isAvailable, `${closed} of ${this.replicas.length} servers`);
+    const count = this.replicas.filter((replica) => replica.state === 'closed').length;
+    const what = state === 'closed' ? 'a model server is asked again' : 'a model server is not asked any more';
+    this.#deps.log.warn(what, { model: this.#spec.id, address: name, state, count });
+    const isAvailable = count > 0;
+    if (isAvailable === this.#isAvailable) return;
+    this.#isAvailable = isAvailable;
+    this.#deps.onAvailable(isAvailable, `${count} of ${this.replicas.length} servers`);
   }
 
   #warn({ name, state }: Replica, error: unknown): void {

@@ -1,7 +1,7 @@
 import { sha256Hex } from '#kernel/id.ts';
+import { type UpstreamAnswer, UpstreamError } from './answer.upstream.ts';
 import { readChunk, readCompletion, readTextCompletion, type UpstreamPiece } from './completion.contract.ts';
 import type { GenerationRequest } from './engine.ts';
-import { type UpstreamAnswer, UpstreamError } from './answer.upstream.ts';
 import type { UpstreamModelSpec } from './model-spec.ts';
 import { SseParser } from './sse-parser.upstream.ts';
 
