@@ -23,6 +23,10 @@ const common = {
     .max(1_048_576)
     .default(1024)
     .describe('Longest answer when the caller names no limit.'),
+  embedding: z
+    .boolean()
+    .default(false)
+    .describe('Whether the model turns texts into vectors; it then does nothing else, and needs no chat template.'),
   maxQueue: z
     .number()
     .int()
@@ -61,6 +65,10 @@ const LocalModel = z.strictObject({
     .regex(/^[\w-]+(,[\w-]+)*$/)
     .optional()
     .describe('GPUs that it may use, as CUDA_VISIBLE_DEVICES names them; default: all.'),
+  gpuLayers: z
+    .union([z.literal('auto'), z.number().int().min(0).max(10_000)])
+    .default('auto')
+    .describe('Layers that go to a GPU; auto: as many as engine.vramPercent allows.'),
   kvType: z.enum(['f16', 'q8_0', 'q4_0']).default('f16').describe('What keys and values of a context are kept as.'),
   flashAttention: z
     .union([z.boolean(), z.literal('auto')])

@@ -20,6 +20,8 @@ export interface LlamaModelSpec {
   readonly approvedTemplateSha256?: string;
   /** Tokens per conversation, prompt and answer together. */
   readonly contextSize: number;
+  /** It turns texts into vectors, and does nothing else. Default false. */
+  readonly embedding?: boolean;
   /** Conversations that run at once, 1 to 64. */
   readonly parallel: number;
   /** Upper bound of completion tokens when the caller names none. */
@@ -29,6 +31,10 @@ export interface LlamaModelSpec {
   readonly gpu: GpuChoice;
   /** GPUs that it may use, as `CUDA_VISIBLE_DEVICES` names them; absent: all. */
   readonly devices?: string;
+  /** Layers that go to a GPU. Default `auto`: as many as its budget allows. */
+  readonly gpuLayers?: number | 'auto';
+  /** Bytes that the child may take for itself, without the pages of the model's file; absent: no bound. */
+  readonly memoryLimit?: number;
   /** What keys and values are kept as. Default f16. */
   readonly kvType?: 'f16' | 'q8_0' | 'q4_0';
   /** Default `auto`. */
@@ -67,6 +73,8 @@ export interface UpstreamModelSpec {
   readonly routing?: 'prefix' | 'least_busy';
   /** What is fetched to see whether a server is up. Default `v1/models`. */
   readonly probePath?: string;
+  /** It turns texts into vectors, and does nothing else. Default false. */
+  readonly embedding?: boolean;
 }
 
 /** A secret that may be replaced while we run. */
@@ -96,7 +104,8 @@ export function specFaults(spec: LlamaModelSpec): string[] {
   integer('threads', spec.threads, 1, 512);
   if (spec.contextSize * spec.parallel > 16_777_216) faults.push('contextSize times parallel must be at most 16777216');
   if (!/^[0-9a-f]{64}$/.test(spec.sha256)) faults.push('sha256 must be 64 lower-case hex digits');
-  if (spec.chatTemplate === null && spec.approvedTemplateSha256 === undefined)
+  if (spec.embedding) integer('contextSize of a model for vectors', spec.contextSize, 16, 32_768);
+  else if (spec.chatTemplate === null && spec.approvedTemplateSha256 === undefined)
     faults.push('chatTemplate or approvedTemplateSha256 is needed');
   if (!spec.file.startsWith('/')) faults.push('file must be an absolute path');
   return faults;

@@ -2,9 +2,9 @@ import type { Clock } from '#kernel/clock.ts';
 import type { Log } from '#kernel/log.ts';
 import { UpstreamError } from './answer.upstream.ts';
 import type { UpstreamPiece } from './completion.contract.ts';
-import type { GenerationRequest, Usage } from './engine.ts';
+import type { Usage } from './engine.ts';
 import type { UpstreamModelSpec } from './model-spec.ts';
-import { bytesBound, countOf, tokensBound } from './upstream-count.ts';
+import { bytesBound, countOf, type ReportedUsage, tokensBound } from './upstream-count.ts';
 
 /** A server that counts wrongly does so at every answer: told so often, counted always. */
 const TOLD_EVERY_MS = 60_000;
@@ -44,7 +44,8 @@ export class AnswerTally {
 }
 
 interface Asked {
-  readonly request: GenerationRequest;
+  /** Of the prompt. */
+  readonly texts: readonly string[];
   /** The most tokens that the prompt can have; the longest answer in tokens. */
   readonly prompt: number;
   readonly asked: number;
@@ -61,7 +62,7 @@ class Tally {
   readonly #model: string;
   readonly #complaints: Complaints;
   #bytes = 0;
-  #reported: UpstreamPiece['usage'] = null;
+  #reported: ReportedUsage | null = null;
   #isNamed = false;
   /** The most tokens that it can have had so far. */
   sampled = 0;
@@ -72,13 +73,18 @@ class Tally {
     this.#complaints = complaints;
   }
 
+  /** What the server says that it has counted; the last time that it says so is the one. */
+  reported(usage: ReportedUsage | null): void {
+    this.#reported = usage ?? this.#reported;
+  }
+
   /**
    * The most tokens that this piece stands for; null where it has no text.
    *
    * @throws UpstreamError for text that no answer of that length can have
    */
   take({ text, unseen, usage, model }: UpstreamPiece): number | null {
-    this.#reported = usage ?? this.#reported;
+    this.reported(usage);
     if (!this.#isNamed && model !== null) {
       this.#isNamed = true;
       if (model !== this.#model) this.#complaints.misnamed();
@@ -96,8 +102,8 @@ class Tally {
 
   /** Of an answer that ended here. */
   usage(): Usage {
-    const { request, prompt, asked } = this.#asked;
-    const own = { request, prompt, completion: this.sampled, bytes: this.#bytes, asked };
+    const { texts, prompt, asked } = this.#asked;
+    const own = { texts, prompt, completion: this.sampled, bytes: this.#bytes, asked };
     const { usage, disagrees } = countOf(this.#reported, own);
     if (disagrees !== null) this.#complaints.miscounted(disagrees);
     return usage;

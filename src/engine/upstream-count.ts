@@ -1,4 +1,5 @@
-import type { GenerationRequest, Usage } from './engine.ts';
+import { Problem } from '#kernel/problem.ts';
+import type { EmbeddingRequest, GenerationRequest, Usage } from './engine.ts';
 import { MOST_BYTES_PER_TOKEN, promptTexts } from './refusal.ts';
 
 /** What a server says that it has counted, in OpenAI's words. */
@@ -10,7 +11,8 @@ export interface ReportedUsage {
 
 /** What we know of an answer without the tokenizer of its model. */
 export interface OwnCount {
-  readonly request: GenerationRequest;
+  /** Texts of the prompt. */
+  readonly texts: readonly string[];
   /** The most tokens that the prompt and the answer can have, see {@link promptBound} and {@link tokensBound}. */
   readonly prompt: number;
   readonly completion: number;
@@ -40,6 +42,22 @@ const MESSAGE_TOKENS = 8;
 export const promptBound = (request: GenerationRequest): number =>
   promptTexts(request).reduce((sum, text) => sum + Buffer.byteLength(text) + MESSAGE_TOKENS, MESSAGE_TOKENS);
 
+/** What a model puts around a text before it becomes a vector. */
+const INPUT_TOKENS = 2;
+export const inputBound = (text: string): number => Buffer.byteLength(text) + INPUT_TOKENS;
+
+/** A server says that an input is too long, and does not say which. */
+export function inputTooLong({ inputs }: EmbeddingRequest, contextSize: number | undefined): Problem {
+  const [longest, tokens] = inputs
+    .map((text, index) => [index, estimateTokens(text)] as const)
+    .reduce((most, one) => (one[1] > most[1] ? one : most));
+  const takes = contextSize === undefined ? 'takes fewer' : `takes ${contextSize} at a time`;
+  return new Problem('context_length_exceeded', {
+    message: `An input is too long: number ${longest} has about ${tokens} tokens, this model ${takes}.`,
+    param: 'input',
+  });
+}
+
 /** The most bytes that an answer of so many tokens can have. */
 export const bytesBound = (tokens: number): number => tokens * MOST_BYTES_PER_TOKEN;
 
@@ -53,12 +71,12 @@ const UNSEEN_TOKENS = 16;
  * that ours stands, which is the most that there can be.
  */
 export function countOf(reported: ReportedUsage | null, own: OwnCount): Count {
-  const { prompt, completion, bytes, asked, request } = own;
+  const { prompt, completion, bytes, asked, texts } = own;
   const ours: Usage = { promptTokens: prompt, completionTokens: completion, cachedTokens: 0 };
   if (reported === null) return { usage: ours, disagrees: null };
   const { prompt_tokens, completion_tokens } = reported;
   const cached = reported.prompt_tokens_details?.cached_tokens ?? 0;
-  const promptBytes = promptTexts(request).reduce((sum, text) => sum + Buffer.byteLength(text), 0);
+  const promptBytes = texts.reduce((sum, text) => sum + Buffer.byteLength(text), 0);
   const disagrees =
     prompt_tokens > prompt + TEMPLATE_TOKENS || bytesBound(prompt_tokens) < promptBytes
       ? 'prompt'
