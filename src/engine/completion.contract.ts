@@ -17,8 +17,23 @@ const reasoning = z.string().nullish();
 const message = z.object({ content: z.string().nullish(), reasoning, reasoning_content: reasoning });
 const completion = z.object({
   model,
-  choices: z.array(z.object({ message, finish_reason })).min(1),
+  choices: z.array(z.object({ message, finish_reason, logprobs: z.unknown().optional() })).min(1),
   usage: usage.nullish(),
+});
+const likelyToken = {
+  token: z.string(),
+  logprob: z.number(),
+  bytes: z
+    .array(z.int().min(0).max(255))
+    .readonly()
+    .nullish()
+    .transform((bytes) => bytes ?? null),
+};
+const logprobs = z.object({
+  content: z
+    .array(z.object({ ...likelyToken, top_logprobs: z.array(z.object(likelyToken)).readonly() }))
+    .readonly()
+    .nullish(),
 });
 /** Of `/v1/completions`, which goes on from a prompt. */
 const textCompletion = z.object({
@@ -43,6 +58,14 @@ export interface UpstreamPiece {
   readonly model: string | null;
   /** Bytes of text that is not passed on. */
   readonly unseen: number;
+  /** As it came, to be read where it was asked for. */
+  readonly logprobs?: unknown;
+}
+
+/** Probabilities of a piece's tokens; empty where there are none. @returns null for anything else */
+export function readLogprobs(value: unknown) {
+  const parsed = logprobs.nullish().safeParse(value);
+  return parsed.success ? (parsed.data?.content ?? []) : null;
 }
 
 /** @returns null for anything that is not a chat completion. */
@@ -50,8 +73,9 @@ export function readCompletion(text: string): UpstreamPiece | null {
   const parsed = completion.safeParse(parseJson(text));
   const choice = parsed.data?.choices[0];
   if (parsed.data === undefined || choice === undefined) return null;
-  const { content, reasoning, reasoning_content } = choice.message;
-  return pieceOf(content ?? '', choice.finish_reason, parsed.data, reasoning ?? reasoning_content ?? '');
+  const { message, finish_reason, logprobs } = choice;
+  const unseen = message.reasoning ?? message.reasoning_content ?? '';
+  return { ...pieceOf(message.content ?? '', finish_reason, parsed.data, unseen), logprobs };
 }
 
 /** @returns null for anything that is not the completion of a prompt. */
@@ -105,6 +129,7 @@ export function readChunk(text: string): UpstreamPiece | null {
     usage: counted?.data ?? null,
     model: typeof value.model === 'string' ? value.model : null,
     unseen: Buffer.byteLength(unseen),
+    logprobs: choice?.logprobs,
   };
 }
 
@@ -123,6 +148,7 @@ interface Choice {
   } | null;
   readonly text?: unknown;
   readonly finish_reason?: unknown;
+  readonly logprobs?: unknown;
 }
 
 function parseJson(text: string): unknown {

@@ -1,10 +1,11 @@
 import { Problem } from '#kernel/problem.ts';
 import { UpstreamError } from './answer.upstream.ts';
-import type { UpstreamPiece } from './completion.contract.ts';
+import { readLogprobs, type UpstreamPiece } from './completion.contract.ts';
 import type {
   EmbeddingEvent,
   EmbeddingRequest,
   Engine,
+  GenerationDelta,
   GenerationEvent,
   GenerationRequest,
   ModelStatus,
@@ -103,7 +104,7 @@ class UpstreamEngine implements Engine {
             yield { type: 'finished', reason: 'length', usage: tally.without(tokens) };
             return;
           }
-          yield { type: 'delta', text: piece.text, tokens };
+          yield { type: 'delta', text: piece.text, tokens, ...logprobsOf(piece, request) };
           stop.check();
         }
         if (reader.isDone) break;
@@ -176,4 +177,12 @@ async function refusal(exchange: Exchange, tooLong: () => Problem): Promise<Prob
   const body = await answer.text(ERROR_BODY_BYTES).catch(() => '');
   if (answer.status >= 500) exchange.failed('answered');
   return refusalOf(answer.status, body, tooLong);
+}
+
+/** Of a piece's tokens, where they were asked for. @throws UpstreamError where they did not come */
+function logprobsOf(piece: UpstreamPiece, { topLogprobs }: GenerationRequest): Pick<GenerationDelta, 'logprobs'> {
+  if (topLogprobs === undefined || piece.text === '') return {};
+  const logprobs = readLogprobs(piece.logprobs);
+  if (logprobs === null || logprobs.length === 0) throw new UpstreamError('answer without the logprobs asked for');
+  return { logprobs };
 }
