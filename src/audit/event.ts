@@ -57,17 +57,33 @@ export function recordAndRefusal(
     else shared[place] += `,${text}`;
   });
   const [first, second, third, last] = shared;
-  const bytes = (itsKind: string, itsOutcome: string, itsCode: string) =>
-    `{${first.slice(1)},"kind":${canonicalJson(itsKind)}${second},"outcome":${canonicalJson(itsOutcome)}${third}${itsCode}`;
-  const recorded = `${bytes(kind, outcome, code === undefined ? '' : `,"outcome_code":${canonicalJson(code)}`)}${last}}`;
-  const refused = [bytes(refusedKind, refusedOutcome, ',"outcome_code":"'), `"${last}}`] as const;
+  const beforeKind = `{${first.slice(1)},"kind":"`;
+  const beforeOutcome = `"${second},"outcome":"`;
+  const own = code === undefined ? '' : `,"outcome_code":${canonicalJson(code)}`;
+  const recorded = `${beforeKind}${plain(kind)}${beforeOutcome}${plain(outcome)}"${third}${own}${last}}`;
   refuseTooLong(recorded);
-  refuseTooLong(refused[0], CODE_SLOT, refused[1]);
+  refuseTooLong(recorded, refusedKind, refusedOutcome, CODE_SLOT);
+  const kindAt = lengthOf(beforeKind);
+  const outcomeAt = kindAt + kind.length + lengthOf(beforeOutcome);
+  const codeAt = outcomeAt + outcome.length + 1 + lengthOf(third);
   return {
     record: { kind, actor, action, resource, outcome, request, event: recorded },
-    refusal: { kind: refusedKind, outcome: refusedOutcome, event: refused },
+    refusal: {
+      kind: refusedKind,
+      outcome: refusedOutcome,
+      places: [kindAt, outcomeAt, codeAt, codeAt + lengthOf(own)],
+    },
   };
 }
+
+/** What stands between quotes as it is, so that another such word can take its place. */
+function plain(word: string): string {
+  if (!/^[\w.]+$/.test(word)) throw new TypeError('kind and outcome are plain words');
+  return word;
+}
+
+/** As Postgres counts: a character outside the basic plane is one. */
+const lengthOf = (text: string): number => text.length - (text.match(/[\ud800-\udbff]/g)?.length ?? 0);
 
 function eventBytes({ facts, ...columns }: AuditEvent): string {
   const bytes = canonicalJson({ ...facts, ...columns });

@@ -1,5 +1,5 @@
 import { randomInt } from 'node:crypto';
-import type { GenerationRequest } from './engine.ts';
+import type { GenerationRequest, Making } from './engine.ts';
 
 /** Where the caller does not say; a model's own habits are not read from its file. */
 const TEMPERATURE = 0.7;
@@ -12,4 +12,21 @@ export const makingOf = ({ temperature, topP, seed }: GenerationRequest, build: 
   topP: topP ?? TOP_P,
   seed: seed ?? randomInt(2 ** 32),
   queuedMs: Math.round(queuedMs),
+});
+
+/** Of what is computed without drawing anything. */
+export const unsampled = (build: string | null, queuedMs: number): Making => ({
+  build,
+  temperature: null,
+  topP: null,
+  seed: null,
+  queuedMs: Math.round(queuedMs),
+});
+
+/** What most requests do not say. */
+export const samplingOf = ({ logitBias, frequencyPenalty, presencePenalty, topLogprobs }: GenerationRequest) => ({
+  ...(logitBias === undefined ? {} : { logitBias: { ...logitBias } }),
+  ...(frequencyPenalty === undefined ? {} : { frequencyPenalty }),
+  ...(presencePenalty === undefined ? {} : { presencePenalty }),
+  ...(topLogprobs === undefined ? {} : { topLogprobs }),
 });

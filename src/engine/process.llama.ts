@@ -237,6 +237,7 @@ function loadMessage({ spec, probe, sandbox, gpuLayers }: ProcessOptions, verifi
     sha256,
     verified,
     probe,
+    embedding: spec.embedding ?? false,
     chatTemplate,
     approvedTemplateSha256: spec.approvedTemplateSha256 ?? null,
     contextSize: probe ? Math.min(contextSize, PROBE_CONTEXT) : contextSize,
@@ -247,6 +248,7 @@ function loadMessage({ spec, probe, sandbox, gpuLayers }: ProcessOptions, verifi
     prefillChunk: spec.prefillChunk ?? BATCHING.prefillChunk,
     maxBatchSize: spec.maxBatchSize ?? BATCHING.maxBatchSize,
     maxWaitMs: spec.maxWaitMs ?? BATCHING.maxWaitMs,
+    systemPrompts: probe ? [] : [...(spec.systemPrompts ?? [])],
     kvType: spec.kvType ?? 'f16',
     flashAttention: spec.flashAttention ?? 'auto',
   };

@@ -16,6 +16,8 @@ export interface FakeUpstreamOptions {
   /** False: sends no usage. */
   readonly usage?: boolean;
   readonly finishReason?: string;
+  /** False: leaves out the probabilities that were asked for. */
+  readonly logprobs?: boolean;
   /** Tokens of prompt and answer together, at four bytes a token; longer prompts get an error 400. */
   readonly contextSize?: number;
   /** Answers every completion with this instead. */
@@ -63,7 +65,8 @@ export async function startFakeUpstream(initial: FakeUpstreamOptions = {}): Prom
       return;
     }
     const raw = request.url === '/v1/completions';
-    if (request.method !== 'POST' || !(raw || request.url === '/v1/chat/completions')) {
+    const vectors = request.url === '/v1/embeddings';
+    if (request.method !== 'POST' || !(raw || vectors || request.url === '/v1/chat/completions')) {
       json(response, 404, { error: { message: 'no such route' } });
       return;
     }
@@ -79,7 +82,7 @@ export async function startFakeUpstream(initial: FakeUpstreamOptions = {}): Prom
       responses.delete(response);
     });
     await options.until;
-    await answer(options, body, response, raw);
+    await (vectors ? embed(options, body, response) : answer(options, body, response, raw));
   });
   server.on('connection', () => state.connections++);
   server.listen(0, '127.0.0.1');
@@ -135,7 +138,7 @@ async function answer(
     if (options.loop) return; // never comes to an end
     const content = pieces.slice(0, most).join('');
     const said = raw ? { text: content } : { message: { role: 'assistant', content } };
-    const whole = { choices: [{ index: 0, ...said, finish_reason: reason }] };
+    const whole = { choices: [{ index: 0, ...said, ...told(options, body, pieces), finish_reason: reason }] };
     json(response, 200, options.usage === false ? whole : { ...whole, usage });
     return;
   }
@@ -146,8 +149,9 @@ async function answer(
       return;
     }
     if (i === options.silentAfter) return;
-    const content = pieces[i % pieces.length];
-    await write(options, response, { choices: [{ index: 0, ...(raw ? { text: content } : { delta: { content } }) }] });
+    const content = pieces[i % pieces.length] ?? '';
+    const said = raw ? { text: content } : { delta: { content } };
+    await write(options, response, { choices: [{ index: 0, ...said, ...told(options, body, [content]) }] });
     if (options.pauseMs !== undefined) await new Promise((resolve) => setTimeout(resolve, options.pauseMs));
   }
   if (response.destroyed) return;
@@ -157,6 +161,33 @@ async function answer(
   if (options.usage !== false) await write(options, response, { choices: [], usage });
   await write(options, response, '[DONE]');
   response.end();
+}
+
+/** Made-up probabilities, where they are asked for. */
+function told(options: FakeUpstreamOptions, body: Record<string, unknown>, pieces: readonly string[]) {
+  if (body['logprobs'] !== true || options.logprobs === false) return {};
+  const likely = (token: string) => ({ token, logprob: -0.5, bytes: [...Buffer.from(token)] });
+  const top_logprobs = Array.from({ length: Number(body['top_logprobs']) }, (_, i) => likely(`other ${i}`));
+  return { logprobs: { content: pieces.map((token) => ({ ...likely(token), top_logprobs })), refusal: null } };
+}
+
+/** A vector of three for each text, of length 5 or more: its bytes, its place and 4. In reverse order. */
+async function embed(options: FakeUpstreamOptions, body: Record<string, unknown>, response: ServerResponse) {
+  const { failure, loop, contextSize, usage } = options;
+  if (failure !== undefined) {
+    response.writeHead(failure.status, failure.headers ?? {}).end(failure.body);
+    return;
+  }
+  if (loop) return; // never comes to an end
+  const inputs = body['input'] as string[];
+  const tokens = inputs.map(tokensOf);
+  if (contextSize !== undefined && tokens.some((count) => count >= contextSize)) {
+    json(response, 400, { error: { message: `maximum context length is ${contextSize}`, code: 400 } });
+    return;
+  }
+  const data = inputs.map((text, index) => ({ index, embedding: [3 * Buffer.byteLength(text), index, 4] })).reverse();
+  const sum = tokens.reduce((all, one) => all + one, 0);
+  json(response, 200, { data, ...(usage === false ? {} : { usage: { prompt_tokens: sum, total_tokens: sum } }) });
 }
 
 async function write(options: FakeUpstreamOptions, response: ServerResponse, event: unknown): Promise<void> {
