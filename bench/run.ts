@@ -8,6 +8,11 @@ const BENCHMARKS: Readonly<Record<string, { readonly about: string; readonly loa
     about: 'chat completions with everything on, against nginx as a bare TLS proxy and against Portkey (5 minutes)',
     load: async () => (await import('./gateway.ts')).runGateway,
   },
+  engine: {
+    about:
+      'prefill, decode and first token at 1, 8 and 32 streams, against llama-server of the same release (6 minutes)',
+    load: async () => (await import('./engine.ts')).runEngine,
+  },
   latency: {
     about: 'time that a request waits longer for passing the gateway, at 1,000 a second in an open loop (2 minutes)',
     load: async () => (await import('./latency.ts')).runLatency,

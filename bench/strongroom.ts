@@ -24,47 +24,68 @@ export interface Kept {
 }
 
 export interface Strongroom extends Rival {
+  /** Of each gateway; `port` is the first one's. */
+  readonly ports: readonly number[];
+  /** Values of `authorization`: a session's and an API key's. */
+  readonly secrets: readonly string[];
   /** TLS files of the development certificate, for a proxy that shall cost the same. */
   readonly tls: { readonly certFile: string; readonly keyFile: string };
   kept(): Promise<Kept>;
 }
 
+export interface StrongroomOptions {
+  /** Flags for its Node. */
+  readonly flags?: readonly string[];
+  /** Gateways on the one Postgres; default 1. */
+  readonly gateways?: number;
+  /** In place of the mock: what is in the catalogue. Each answers before this resolves. */
+  readonly models?: Readonly<Record<string, object>>;
+}
+
+/** The mock, as the catalogue has it. */
+export const mockEntry = (port: number) => ({ upstream: { url: `http://127.0.0.1:${port}`, model: MODEL } });
+
 /**
  * A whole gateway in a folder of its own: embedded Postgres with the product's settings, its own development
  * certificate, the first run's analyst with a session, an API key and a quota that is counted and never reached.
- * `flags` are for its Node. `stack` ends it and removes what it kept.
+ * `stack` ends it and removes what it kept.
  */
 export async function startStrongroom(
   stack: AsyncDisposableStack,
   folder: string,
   mockPort: number,
-  flags: readonly string[],
+  { flags = [], gateways = 1, models = { [MODEL]: mockEntry(mockPort) } }: StrongroomOptions = {},
 ): Promise<Strongroom> {
-  const [port, metricsPort] = [await freePort(), await freePort()];
   const dataDir = join(folder, 'data');
   const configFile = join(folder, 'strongroom.yaml');
   // JSON is YAML.
-  await writeFile(
-    configFile,
-    JSON.stringify({
-      dataDir,
-      http: { port },
-      metrics: { listen: `127.0.0.1:${metricsPort}` },
-      models: { [MODEL]: { upstream: { url: `http://127.0.0.1:${mockPort}`, model: MODEL } } },
-    }),
-  );
+  await writeFile(configFile, JSON.stringify({ dataDir, models }));
   stack.defer(() => removeCluster(dataDir));
-  const child = Child.run(
-    stack,
-    'strongroom',
-    process.execPath,
-    [join(PROGRAM, 'strongroom.mjs'), '--node', ...flags, join(PROGRAM, 'main.ts'), 'serve'],
-    folder,
-    { ...withoutSettings(process.env), STRONGROOM_CONFIG: configFile },
-  );
-  await comesUp(child, async () => {
-    if (!child.log().includes('Strongroom is at')) throw new Error('not listening yet');
-  });
+  const ports: number[] = [];
+  const children: Child[] = [];
+  while (children.length < gateways) {
+    const [port, metricsPort] = [await freePort(), await freePort()];
+    const child = Child.run(
+      stack,
+      `strongroom-${children.length}`,
+      process.execPath,
+      [join(PROGRAM, 'strongroom.mjs'), '--node', ...flags, join(PROGRAM, 'main.ts'), 'serve'],
+      folder,
+      {
+        ...withoutSettings(process.env),
+        STRONGROOM_CONFIG: configFile,
+        STRONGROOM_HTTP__PORT: String(port),
+        STRONGROOM_METRICS__LISTEN: `127.0.0.1:${metricsPort}`,
+      },
+    );
+    await comesUp(child, async () => {
+      if (!child.log().includes('Strongroom is at')) throw new Error('not listening yet');
+    });
+    ports.push(port);
+    children.push(child);
+  }
+  const [port = 0] = ports;
+  const [child] = children as [Child];
   const { accounts } = JSON.parse(await readFile(join(dataDir, 'first-run.json'), 'utf8')) as FirstRun;
   const { username, password } = accounts.find(({ role }) => role === 'analyst') ?? { username: '', password: '' };
   const ca = await readFile(join(dataDir, 'tls', 'ca.pem'), 'utf8');
@@ -76,27 +97,37 @@ export async function startStrongroom(
   const server = await findServer(cluster);
   if (server === undefined) throw new Error('the embedded Postgres is not there');
   await grantQuota(cluster, server, user.id);
-  await comesUp(child, () => ask('/v1/chat/completions', token, JSON.parse(QUESTION)));
+  for (const model of Object.keys(models)) {
+    await comesUp(child, () => ask('/v1/chat/completions', token, { ...JSON.parse(QUESTION), model }));
+  }
 
+  const secrets = [token, key].map((secret) => `Bearer ${secret}`);
   return {
     name: 'strongroom',
     port,
+    ports,
     ca,
-    requests: [token, key].map((secret) => requestText(`localhost:${port}`, { authorization: `Bearer ${secret}` })),
-    processes: [child.pid, server.process.pid],
+    secrets,
+    requests: secrets.map((authorization) => requestText(`localhost:${port}`, { authorization })),
+    processes: [...children.map(({ pid }) => pid), server.process.pid],
     tls: { certFile: join(dataDir, 'tls', 'server.pem'), keyFile: join(dataDir, 'tls', 'server.key') },
     kept: () => readKept(cluster, server, user.id),
   };
 }
 
 /** The differences between what was kept and what `answers` answers must leave behind; empty when all is well. */
-export function bookFaults(before: Kept, after: Kept, answers: number): string[] {
+export function bookFaults(
+  before: Kept,
+  after: Kept,
+  answers: number,
+  tokens = answers * (ANSWER.promptTokens + ANSWER.completionTokens),
+): string[] {
   const expected: Readonly<Record<string, [is: number, must: number]>> = {
     records: [after.records - before.records, 2 * answers],
     'requests with one intent and one outcome': [after.pairs - before.pairs, answers],
     'open intents': [after.openIntents, 0],
     'requests counted': [after.requestsUsed - before.requestsUsed, answers],
-    'tokens counted': [after.tokensUsed - before.tokensUsed, answers * (ANSWER.promptTokens + ANSWER.completionTokens)],
+    'tokens counted': [after.tokensUsed - before.tokensUsed, tokens],
   };
   return Object.entries(expected)
     .filter(([, [is, must]]) => is !== must)
