@@ -2,20 +2,19 @@ import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import { MODELS, type ModelName, type Question, type Shape, type Sides, startSides } from './engine-sides.ts';
 import type { StreamedAnswer } from './event-stream.ts';
-import { Prompts } from './prompts.ts';
-import { circumstances, spreadOf, spreadText, table, writeResult } from './report.ts';
+import { PROMPT_WORDS, Prompts } from './prompts.ts';
+import { circumstances, spreadOf, writeResult } from './report.ts';
 import { withScratch } from './scratch.ts';
+import { compare, comparisonTable, type Figure, type Round } from './side-figures.ts';
 import { bookFaults } from './strongroom.ts';
 
 const LEAST_ROUNDS = 5;
 const ALL_STREAMS = [1, 8, 32] as const;
-/** About 128 tokens, the template included. */
-const PROMPT_WORDS: Readonly<Record<ModelName, number>> = { made: 110, demo: 106 };
 /** So many answers in a row of one stream, so that its time is not all noise. */
 const IN_A_ROW: Readonly<Record<number, number>> = { 1: 4, 8: 1, 32: 1 };
 const DECODED: Readonly<Record<number, number>> = { 1: 48, 8: 32, 32: 16 };
-/** What is asked of one user's conversations that begin alike. */
-const SHARED = { streams: 8, words: 220, maxTokens: 8 } as const;
+/** What is asked of one user's conversations that begin with the same 240 tokens or so. */
+const SHARED = { streams: 8, words: { made: 100, demo: 220 }, maxTokens: 8 } as const;
 
 const say = (line: string): boolean => process.stdout.write(`${line}\n`);
 
@@ -23,20 +22,6 @@ interface Plan {
   readonly rounds: number;
   readonly streams: readonly number[];
   readonly shape: Shape;
-}
-
-/** A figure of one side in one round. */
-interface Figure {
-  readonly model: ModelName;
-  readonly what: string;
-  /** True for speeds: more is better; the ratio is always ours so that more is better. */
-  readonly isSpeed: boolean;
-  readonly value: number;
-}
-
-interface Round {
-  readonly ours: readonly Figure[];
-  readonly theirs: readonly Figure[] | null;
 }
 
 /**
@@ -82,13 +67,8 @@ async function measure(plan: Plan, stack: AsyncDisposableStack, folder: string):
   const faults = bookFaults(before, await sides.strongroom.kept(), asked.length, tokens);
   if (faults.length > 0) throw new Error(`these figures do not count:\n  ${faults.join('\n  ')}`);
 
-  const rows = rowsOf(taken);
-  say(
-    `\n${table(
-      ['model, what', 'strongroom', 'llama-server', 'ratio, more is better'],
-      rows.map(({ cells }) => cells),
-    )}\n`,
-  );
+  const rows = compare(taken);
+  say(`\n${comparisonTable(rows)}\n`);
   for (const [name, why] of Object.entries(sides.absent)) say(`${name} absent: ${why}`);
   say(`goal: 0.95 of llama-server; ${asked.length} answers of ours, all whole, and the books match`);
   const isWhole = streams.join() === ALL_STREAMS.join() && shape.models.length === MODELS.length;
@@ -99,7 +79,7 @@ async function measure(plan: Plan, stack: AsyncDisposableStack, folder: string):
     plan: { rounds, streams, decoded: DECODED, shared: SHARED, ...shape },
     absent: sides.absent,
     reach: 0.95,
-    rows: rows.map(({ cells: _, ...row }) => row),
+    rows,
   });
   say(`written to ${path}`);
 }
@@ -127,7 +107,9 @@ async function takeRound(
           .map((answer) => answer.promptTokens)
           .join(),
       );
-      figures[side.name].push(...of(answers).map((figure) => ({ model, ...figure, what: `${figure.what} ${what}` })));
+      figures[side.name].push(
+        ...of(answers).map((figure) => ({ ...figure, what: `${model.padEnd(5)} ${figure.what} ${what}` })),
+      );
     }
     // Another count would be another template or another tokenizer: not the same work.
     if (promptTokens.size > 1)
@@ -144,7 +126,7 @@ async function takeRound(
       await measure(model, name, waves(8, DECODED[streams] ?? 0), decodeFigures);
     }
     if (round === 0) continue;
-    const beginning = prompts.next(SHARED.words);
+    const beginning = prompts.next(SHARED.words[model]);
     const alike = Array.from({ length: SHARED.streams }, () => ({
       messages: [
         { role: 'system' as const, content: beginning },
@@ -162,7 +144,7 @@ const question = (content: string, maxTokens: number): Question => ({
   maxTokens,
 });
 
-type Reader = (waves: readonly (readonly StreamedAnswer[])[]) => readonly Omit<Figure, 'model'>[];
+type Reader = (waves: readonly (readonly StreamedAnswer[])[]) => readonly Figure[];
 
 const first = ({ textAt }: StreamedAnswer): number => textAt[0] ?? Number.NaN;
 const total = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0);
@@ -194,24 +176,3 @@ const sharedFigures: Reader = (waves) => {
   const time = total(waves.map((wave) => most(wave, ({ endedAt }) => endedAt) - least(wave, ({ askedAt }) => askedAt)));
   return [{ what: 'whole ms', isSpeed: false, value: time }];
 };
-
-function rowsOf(rounds: readonly Round[]) {
-  return (rounds[0]?.ours ?? []).map(({ model, what, isSpeed }, index) => {
-    const ours = rounds.map((round) => round.ours[index]?.value ?? Number.NaN);
-    const theirs = rounds.map((round) => round.theirs?.[index]?.value ?? Number.NaN);
-    const ratios = ours.map((value, at) => {
-      const other = theirs[at] ?? Number.NaN;
-      return isSpeed ? value / other : other / value;
-    });
-    const isAbsent = theirs.every(Number.isNaN);
-    const row = { model, what, ours: spreadOf(ours), theirs: isAbsent ? null : spreadOf(theirs) };
-    const ratio = isAbsent ? null : spreadOf(ratios);
-    const cells = [
-      `${model.padEnd(5)} ${what}`,
-      spreadText(row.ours, 1),
-      row.theirs === null ? 'absent' : spreadText(row.theirs, 1),
-      ratio === null ? '-' : spreadText(ratio, 2),
-    ];
-    return { ...row, ratio, ratios: isAbsent ? null : ratios, cells };
-  });
-}

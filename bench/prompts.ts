@@ -1,6 +1,11 @@
+import type { ModelName } from './engine-sides.ts';
+
 /** Ordinary words, each of which is a token or a few for any model. */
 const WORDS =
   'the report of bank for year and risk each loan to customer with account in city is on rate balance'.split(' ');
+
+/** About 128 tokens, the template included. */
+export const PROMPT_WORDS: Readonly<Record<ModelName, number>> = { made: 48, demo: 107 };
 
 /**
  * Texts of the same number of tokens that begin differently, so that no cache helps: the same words in another order each

@@ -13,9 +13,17 @@ const BENCHMARKS: Readonly<Record<string, { readonly about: string; readonly loa
       'prefill, decode and first token at 1, 8 and 32 streams, against llama-server of the same release (6 minutes)',
     load: async () => (await import('./engine.ts')).runEngine,
   },
+  'engine-ttft': {
+    about: 'first tokens, and a conversation of ten rounds with and without reuse, against llama-server (8 minutes)',
+    load: async () => (await import('./engine-ttft.ts')).runEngineTtft,
+  },
   latency: {
     about: 'time that a request waits longer for passing the gateway, at 1,000 a second in an open loop (2 minutes)',
     load: async () => (await import('./latency.ts')).runLatency,
+  },
+  stream: {
+    about: '512 streams of 20 tokens a second at a time: what the gateway adds, loses (nothing) and costs (4 minutes)',
+    load: async () => (await import('./stream.ts')).runStream,
   },
   scoring: {
     about: 'encrypted scoring: one customer, a batch, an MLP; server time, bytes, errors, plain arithmetic (1 minute)',

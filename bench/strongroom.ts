@@ -43,7 +43,10 @@ export interface StrongroomOptions {
 }
 
 /** The mock, as the catalogue has it. */
-export const mockEntry = (port: number) => ({ upstream: { url: `http://127.0.0.1:${port}`, model: MODEL } });
+export const mockEntry = (port: number) => ({
+  parallel: 1024,
+  upstream: { url: `http://127.0.0.1:${port}`, model: MODEL },
+});
 
 /**
  * A whole gateway in a folder of its own: embedded Postgres with the product's settings, its own development
