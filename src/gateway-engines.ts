@@ -1,6 +1,6 @@
 import { mkdir, readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import type { ResourceAttributes } from '#access/access.ts';
 import { SYSTEM } from '#audit/event.ts';
 import type { Recorder } from '#audit/recorder.ts';
@@ -11,11 +11,11 @@ import { EngineRegistry } from '#engine/catalogue.ts';
 import type { Engine } from '#engine/engine.ts';
 import { openFileMemory } from '#engine/file-memory.files.ts';
 import type { FileMemory } from '#engine/file-memory.ts';
-import { estimateFile } from '#engine/gguf-file.files.ts';
-import type { MemoryEstimate } from '#engine/memory-estimate.ts';
+import { type GpuWatch, gpuTool } from '#engine/gpu.system.ts';
 import { openLlamaModel } from '#engine/model.llama.ts';
 import { openUpstreamModel } from '#engine/model.upstream.ts';
-import type { LlamaModelSpec } from '#engine/model-spec.ts';
+import { BATCHING, type LlamaModelSpec } from '#engine/model-spec.ts';
+import type { MemoryFigures } from '#engine/placement.ts';
 import type { EngineEvent } from '#engine/port.llama.ts';
 import { openSandbox, type Sandbox } from '#engine/sandbox.system.ts';
 import type { SandboxChoice } from '#engine/sandbox.ts';
@@ -24,14 +24,15 @@ import { sha256Hex } from '#kernel/id.ts';
 import type { Log } from '#kernel/log.ts';
 import { BUILT_IN_MODEL } from '#models/built-in.ts';
 import { PROGRAM } from './gateway-database.ts';
+import { childLimit, machineBudget, Placements } from './gateway-memory.ts';
 
 export interface Catalogue {
   readonly engines: EngineRegistry;
   /** Null for a model that is not in the catalogue. */
   readonly attributesOf: (model: string) => ResourceAttributes | null;
-  /** What a model of ours will take, from its header; null for one that runs elsewhere or can't be read. */
-  readonly estimate: (model: string) => Promise<MemoryEstimate | null>;
-  readonly usesGpu: (model: string) => boolean;
+  /** What models may take of this machine. */
+  readonly budget: MemoryFigures;
+  readonly placements: Placements;
   /** Null where no model runs on this machine. */
   readonly sandbox: SandboxChoice | null;
 }
@@ -39,6 +40,7 @@ export interface Catalogue {
 interface EngineDeps {
   readonly log: Log;
   readonly clock: Clock;
+  readonly gpus: GpuWatch;
   readonly onEvent: (event: EngineEvent) => void;
 }
 
@@ -55,24 +57,22 @@ export async function openCatalogue(config: Config, base: string, deps: EngineDe
   const local = hasOwn ? await localDeps(config, base, deps) : null;
   const attributes = new Map<string, ResourceAttributes>();
   const engines: [string, Engine][] = [];
-  const specs = new Map<string, LlamaModelSpec>();
+  const budget = machineBudget(config, deps.gpus);
+  const placements = new Placements(config, deps.gpus, local?.files ?? null);
   for (const [id, model, folder] of entriesOf(models, base)) {
     attributes.set(id, { classification: model.classification, owner: model.ownerDepartment });
     if ('upstream' in model) engines.push([id, await upstreamEngine(id, model, folder, deps)]);
     else if (local !== null) {
       const spec = await localSpec(id, model, folder);
-      specs.set(id, spec);
-      engines.push([id, openLlamaModel(spec, { ...local, limits: { maxQueue: model.maxQueue } })]);
+      const bounded = { ...spec, memoryLimit: childLimit(budget, spec) };
+      placements.add(spec);
+      const gpuLayers = () => placements.of(id)?.onGpu ?? null;
+      engines.push([id, openLlamaModel(bounded, { ...local, gpuLayers, limits: limitsOf(model) })]);
     }
   }
-  const estimate = async (model: string) => {
-    const spec = specs.get(model);
-    return spec === undefined ? null : estimateFile(spec);
-  };
-  const usesGpu = (model: string) => !['cpu', undefined].includes(specs.get(model)?.gpu);
   return {
-    estimate,
-    usesGpu,
+    budget,
+    placements,
     engines: new EngineRegistry(engines),
     attributesOf: (model) => attributes.get(model) ?? null,
     sandbox: local?.sandbox ?? null,
@@ -83,10 +83,15 @@ const BUILT_IN_HABITS = {
   classification: 0,
   ownerDepartment: '',
   maxQueue: 64,
+  maxQueueMs: 30_000,
   gpu: 'auto',
+  gpuLayers: 'auto',
   kvType: 'f16',
   flashAttention: 'auto',
+  ...BATCHING,
 } as const;
+
+const limitsOf = ({ maxQueue, maxQueueMs }: LocalModelConfig | UpstreamModelConfig) => ({ maxQueue, maxQueueMs });
 
 async function localDeps(config: Config, base: string, deps: EngineDeps): Promise<LocalDeps> {
   const catalogue = sha256Hex(JSON.stringify(config.models ?? BUILT_IN_MODEL));
@@ -110,7 +115,15 @@ export async function findSandbox(config: Config, base: string, log: Log): Promi
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const own = config.database.url ?? config.database.urlFile;
   const policy = config.engine.sandbox ?? (own === undefined ? 'preferred' : 'required');
-  return openSandbox(policy, processEnvironment(), folder, log);
+  return openSandbox(policy, await withKernelCache(processEnvironment(), folder), folder, log);
+}
+
+/** What a GPU compiles at a first load is kept, or it is compiled at every load: minutes, on a GPU newer than the engine. */
+async function withKernelCache(environment: NodeJS.ProcessEnv, folder: string): Promise<NodeJS.ProcessEnv> {
+  if (gpuTool() === null || environment['CUDA_CACHE_PATH'] !== undefined) return environment;
+  const kernels = join(folder, 'engine', 'cuda');
+  await mkdir(kernels, { recursive: true, mode: 0o700 });
+  return { ...environment, CUDA_CACHE_PATH: kernels };
 }
 
 async function localSpec(id: string, model: LocalModelConfig, base: string): Promise<LlamaModelSpec> {
@@ -129,9 +142,13 @@ async function localSpec(id: string, model: LocalModelConfig, base: string): Pro
     maxOutputTokens: Math.min(model.maxOutputTokens, model.contextSize),
     threads: model.threads ?? availableParallelism(),
     gpu: model.gpu,
+    gpuLayers: model.gpuLayers,
     ...(model.cudaDevices === undefined ? {} : { devices: model.cudaDevices }),
     kvType: model.kvType,
     flashAttention: model.flashAttention,
+    prefillChunk: model.prefillChunk,
+    maxBatchSize: model.maxBatchSize,
+    maxWaitMs: model.maxWaitMs,
   };
 }
 
@@ -148,7 +165,7 @@ async function upstreamEngine(id: string, model: UpstreamModelConfig, base: stri
       ...(apiKeyFile === undefined ? {} : { apiKey: (await readFile(resolve(base, apiKeyFile), 'utf8')).trim() }),
       ...(caFile === undefined ? {} : { ca: await readFile(resolve(base, caFile), 'utf8') }),
     },
-    { ...deps, limits: { maxQueue: model.maxQueue } },
+    { ...deps, limits: limitsOf(model) },
   );
 }
 

@@ -18,6 +18,8 @@ import { receiptRoutes } from '#audit/receipt.routes.ts';
 import { AuditRecorder } from '#audit/recorder.service.ts';
 import { chatRoutes } from '#chat/chat.routes.ts';
 import type { Config } from '#config/schema.ts';
+import { watchGpus } from '#engine/gpu.system.ts';
+import { priorityBy } from '#engine/priority.ts';
 import { healthRoutes } from '#health/health.routes.ts';
 import { Readiness } from '#health/readiness.service.ts';
 import { ActiveExchanges } from '#http/exchange.ts';
@@ -91,11 +93,12 @@ export async function openGateway({ config, base, log }: GatewayOptions): Promis
   );
   const standings = stack.use(new Standings({ checkAll: standingChecker(pools.read), clock }));
 
-  const catalogue = await openCatalogue(config, base, { log, clock, onEvent: engineEvents(recorder, log) });
+  const gpus = stack.use(await watchGpus());
+  const catalogue = await openCatalogue(config, base, { log, clock, gpus, onEvent: engineEvents(recorder, log) });
   const { engines, attributesOf, sandbox } = catalogue;
   stack.defer(() => engines.close());
   const store = postgresDesiredStates(pools.read);
-  const { residency, tenancy, gpus } = stack.use(await openModels({ config, catalogue, store, recorder, clock, log }));
+  const { residency, tenancy } = stack.use(await openModels({ config, catalogue, store, recorder, clock, log }));
 
   let scoring: OpenScoring | null = null;
   const policy = await openAccess({
@@ -166,11 +169,17 @@ export async function openGateway({ config, base, log }: GatewayOptions): Promis
   const features: Route[] = [
     ...people.routes,
     ...policy.routes,
-    ...chatRoutes({ engine: residency.engine.bind(residency), clock, bodyLimit: config.http.bodyLimit }),
+    ...chatRoutes({
+      engine: residency.engine.bind(residency),
+      clock,
+      priorityOf: priorityBy(config.engine.batchRoles),
+      bodyLimit: config.http.bodyLimit,
+    }),
     ...modelRoutes({
       list: () => engines.list(),
       machine: () => ({ ...tenancy.usage(), sandbox: sandbox?.level ?? null, gpus: gpus.gpus() }),
-      estimateOf: tenancy.estimateOf.bind(tenancy),
+      memoryOf: tenancy.memoryOf.bind(tenancy),
+      plannedLayersOf: (id) => catalogue.placements.of(id)?.onGpu ?? null,
       mayUse: (principal: Principal, id, address) =>
         access.decide(principal, 'infer', { type: 'model', id }, address).allowed,
       classificationOf: (id) => attributesOf(id)?.classification ?? 0,

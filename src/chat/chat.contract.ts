@@ -39,6 +39,8 @@ export const ChatRequest = z.object({
   seed: z.number().int().min(0).max(4_294_967_295).nullish(),
   n: z.literal(1, 'this gateway answers with one choice: n must be 1').nullish(),
   response_format: ResponseFormat.nullish(),
+  /** `flex` steps back behind those who wait; whatever else it says changes nothing. */
+  service_tier: z.string().max(32).nullish(),
 });
 export type ChatRequest = z.infer<typeof ChatRequest>;
 

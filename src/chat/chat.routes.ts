@@ -1,9 +1,11 @@
 import { Commitment } from '#audit/commitment.ts';
 import type { Engine } from '#engine/engine.ts';
+import type { Priority } from '#engine/priority.ts';
 import { eventFrame } from '#http/reply.ts';
 import { NO_STEP_UP, type Route, route } from '#http/route.ts';
 import type { Clock } from '#kernel/clock.ts';
 import { newKey } from '#kernel/id.ts';
+import type { Principal } from '#kernel/principal.ts';
 import { Problem } from '#kernel/problem.ts';
 import { promptRefusal } from '#quota/limit.ts';
 import { Reservation } from '#quota/reservation.ts';
@@ -14,11 +16,12 @@ import { Completion } from './completion.ts';
 export interface ChatDeps {
   readonly engine: (model: string) => Engine | undefined;
   readonly clock: Clock;
+  readonly priorityOf: (principal: Principal, tier: string | null | undefined) => Priority;
   /** Largest body in bytes. */
   readonly bodyLimit: number;
 }
 
-export function chatRoutes({ engine, clock, bodyLimit }: ChatDeps): Route[] {
+export function chatRoutes({ engine, clock, priorityOf, bodyLimit }: ChatDeps): Route[] {
   return [
     route<undefined, undefined, ChatRequest>({
       id: 'chat.completions',
@@ -42,7 +45,10 @@ export function chatRoutes({ engine, clock, bodyLimit }: ChatDeps): Route[] {
         const model = engine(body.model);
         if (model === undefined) throw new Problem('model_not_found');
         const credit = new Reservation({ tokens, extend, refuse: promptRefusal });
-        const request = generationRequest(body, grant, requestId, principal.subject, credit);
+        const request = {
+          ...generationRequest(body, grant, requestId, principal.subject, credit),
+          priority: priorityOf(principal, body.service_tier),
+        };
         const completion = new Completion(model, request, signal, {
           clock,
           longestPrompt: grant?.context ?? null,

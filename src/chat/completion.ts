@@ -100,7 +100,7 @@ export class Completion {
   /** For the outcome record: counts, digests, sampler, timings and commitments; no text. */
   report() {
     const { promptTokens, completionTokens, cachedTokens } = this.usage;
-    const { messages, temperature, topP, seed, maxTokens, stop, stream, responseFormat } = this.#request;
+    const { messages, temperature, topP, seed, maxTokens, stop, stream, responseFormat, priority } = this.#request;
     const [commitment, making] = [this.#commitment, this.#making];
     return {
       ran: this.#promptTokens !== null,
@@ -122,6 +122,7 @@ export class Completion {
         seed: making?.seed ?? seed ?? null,
         stop_sequences: stop?.length ?? 0,
         max_tokens: maxTokens ?? null,
+        priority: priority ?? 'interactive',
         queue_ms: making?.queuedMs ?? null,
         prefill_ms: this.#firstTokenMs === null || this.#takenMs === null ? null : this.#firstTokenMs - this.#takenMs,
         first_token_ms: this.#firstTokenMs,

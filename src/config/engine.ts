@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { ROLES } from '#kernel/principal.ts';
 
 const Share = z.number().int().min(1).max(100);
 
@@ -33,13 +34,19 @@ export const EngineSettings = z
       .max(3600)
       .default(30)
       .describe('How long running answers may go on when their model is unloaded.'),
-    maxWaitMs: z
+    loadWaitMs: z
       .number()
       .int()
       .min(0)
       .max(600_000)
       .default(30_000)
       .describe('How long a request waits for a model that has to come into memory.'),
+    batchRoles: z
+      .array(z.enum(ROLES))
+      .default(['service'])
+      .describe(
+        'Whoever has no other role waits behind people where a model is busy, though never behind more than four in a row; so does a request with service_tier flex.',
+      ),
   })
   .prefault({});
 export type EngineSettings = z.infer<typeof EngineSettings>;

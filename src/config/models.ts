@@ -30,6 +30,13 @@ const common = {
     .max(10_000)
     .default(64)
     .describe('Requests that may wait for a place; the next one is told to come back later.'),
+  maxQueueMs: z
+    .number()
+    .int()
+    .min(0)
+    .max(600_000)
+    .default(30_000)
+    .describe('How long a request waits for a place before it is told to come back later.'),
 };
 
 const Digest = z.string().regex(/^[0-9a-f]{64}$/);
@@ -54,11 +61,38 @@ const LocalModel = z.strictObject({
     .regex(/^[\w-]+(,[\w-]+)*$/)
     .optional()
     .describe('GPUs that it may use, as CUDA_VISIBLE_DEVICES names them; default: all.'),
+  gpuLayers: z
+    .union([z.literal('auto'), z.number().int().min(0).max(10_000)])
+    .default('auto')
+    .describe('Layers that go to a GPU; auto: as many as engine.vramPercent allows.'),
   kvType: z.enum(['f16', 'q8_0', 'q4_0']).default('f16').describe('What keys and values of a context are kept as.'),
   flashAttention: z
     .union([z.boolean(), z.literal('auto')])
     .default('auto')
     .describe('Whether attention is computed in tiles; a quantised kvType needs it.'),
+  maxBatchSize: z
+    .number()
+    .int()
+    .min(1)
+    .max(64)
+    .default(32)
+    .describe('Conversations that a step takes further at most; where more are under way they take turns.'),
+  maxWaitMs: z
+    .number()
+    .int()
+    .min(0)
+    .max(10_000)
+    .default(50)
+    .describe(
+      'How long the prompts of newcomers may hold up a step in which others are answered, or as long as it takes without them, if that is less. A partial batch never waits for another request to arrive.',
+    ),
+  prefillChunk: z
+    .number()
+    .int()
+    .min(16)
+    .max(512)
+    .default(128)
+    .describe('Prompt tokens that such a step takes in at most.'),
 });
 
 const UpstreamModel = z.strictObject({

@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto';
 import { type FileHandle, open } from 'node:fs/promises';
 import {
   getLlama,
+  InsufficientMemoryError,
   type Llama,
   type LlamaContext,
   type LlamaContextSequence,
@@ -19,6 +20,7 @@ import { GgufFault } from './gguf-figures.ts';
 import { checkGguf, type GgufFacts } from './gguf-header.ts';
 import { openPromptRenderer } from './prompt.llama.ts';
 import { type ChildMessage, type LoadFailure, type LoadMessage, readParentMessage } from './protocol.contract.ts';
+import { promptParam } from './refusal.ts';
 
 const BEAT_MS = 1000;
 const BATCH_SIZE = 512;
@@ -44,6 +46,7 @@ interface Loaded {
   readonly backend: string;
   /** Release of llama.cpp. */
   readonly build: string;
+  readonly layers: { readonly onGpu: number; readonly of: number };
 }
 
 /** Often enough for a bar, seldom enough to cost nothing. */
@@ -92,13 +95,20 @@ async function openBackend(message: LoadMessage): Promise<Llama> {
       progressLogs: false,
       maxThreads: message.threads,
       logLevel: LlamaLogLevel.error,
-      logger: (_level, text) => report(text.trimEnd()),
+      logger: (_level, text) => {
+        ranOut ||= OUT_OF_MEMORY.test(text);
+        report(text.trimEnd());
+      },
     });
   } catch (error) {
     if (error instanceof NoBinaryFoundError) throw new LoadError('no_backend', `no engine for gpu '${message.gpu}'`);
     throw error;
   }
 }
+
+/** What llama.cpp and its backends write when an allocation fails; the library's own error does not say why. */
+const OUT_OF_MEMORY = /failed to allocate|out of memory|unable to allocate/i;
+let ranOut = false;
 
 async function load(message: LoadMessage): Promise<Loaded> {
   await using file = await open(message.file).catch((error: Error) => {
@@ -113,6 +123,7 @@ async function load(message: LoadMessage): Promise<Loaded> {
   // The parent's open file, so that the bytes parsed are those that were verified, wherever its name points by now.
   const model = await llama.loadModel({
     modelPath: message.file,
+    gpuLayers: message.gpuLayers ?? 'auto',
     checkTensors: message.probe,
     onLoadProgress: throttled((done) => send({ t: 'progress', phase: 'load', done })),
   });
@@ -136,6 +147,8 @@ async function load(message: LoadMessage): Promise<Loaded> {
   const driver = new Driver({
     sequences: sequencesOf(context, message.parallel),
     prefillChunk: message.prefillChunk,
+    maxBatchSize: message.maxBatchSize,
+    maxWaitMs: message.maxWaitMs,
     batchSize: BATCH_SIZE,
     send: (words) => outlet(words),
     now,
@@ -159,7 +172,8 @@ async function load(message: LoadMessage): Promise<Loaded> {
       outlet = listener;
     });
   }
-  return { driver, tools, backend: llama.gpu || 'cpu', build: llama.llamaCppRelease.release };
+  const layers = { onGpu: model.gpuLayers, of: model.fileInsights.totalLayers };
+  return { driver, tools, layers, backend: llama.gpu || 'cpu', build: llama.llamaCppRelease.release };
 }
 
 /** The library's names for what keys and values are kept as. */
@@ -210,7 +224,8 @@ function grammarCache(llama: Llama): GenerationTools['grammar'] {
 function explain(error: unknown): { reason: LoadFailure; detail: string } {
   const detail = (error instanceof Error ? error.message : String(error)).slice(0, 2000);
   if (error instanceof GgufFault) return { reason: 'malformed', detail };
-  return { reason: error instanceof LoadError ? error.reason : 'failed', detail };
+  if (error instanceof LoadError) return { reason: error.reason, detail };
+  return { reason: ranOut || error instanceof InsufficientMemoryError ? 'out_of_memory' : 'failed', detail };
 }
 
 let loaded: Loaded | undefined;
@@ -221,7 +236,8 @@ async function receive(value: unknown): Promise<void> {
   if (message.t === 'load') {
     try {
       loaded = await load(message);
-      send(message.probe ? { t: 'probed' } : { t: 'ready', backend: loaded.backend, build: loaded.build });
+      const { backend, build, layers } = loaded;
+      send(message.probe ? { t: 'probed' } : { t: 'ready', backend, build, layers });
     } catch (error) {
       report(error);
       // The parent ends this process when it has read why.
@@ -244,7 +260,8 @@ async function receive(value: unknown): Promise<void> {
     const refused = error instanceof Refusal;
     if (!refused) report(error);
     const text = refused ? error.message : 'The conversation does not fit the chat template of this model.';
-    send({ t: 'failed', id: message.id, code: refused ? error.code : 'invalid_parameter', message: text });
+    const code = refused ? error.code : 'invalid_parameter';
+    send({ t: 'failed', id: message.id, code, param: promptParam(message), message: text });
   }
 }
 

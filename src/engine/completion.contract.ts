@@ -10,10 +10,14 @@ const usage = z.object({
   prompt_tokens_details: z.object({ cached_tokens: z.int().nonnegative().nullish() }).nullish(),
 });
 
+const finish_reason = z.string().nullish();
 const completion = z.object({
-  choices: z
-    .array(z.object({ message: z.object({ content: z.string().nullish() }), finish_reason: z.string().nullish() }))
-    .min(1),
+  choices: z.array(z.object({ message: z.object({ content: z.string().nullish() }), finish_reason })).min(1),
+  usage: usage.nullish(),
+});
+/** Of `/v1/completions`, which goes on from a prompt. */
+const textCompletion = z.object({
+  choices: z.array(z.object({ text: z.string(), finish_reason })).min(1),
   usage: usage.nullish(),
 });
 
@@ -30,16 +34,24 @@ export interface UpstreamPiece {
 export function readCompletion(text: string): UpstreamPiece | null {
   const parsed = completion.safeParse(parseJson(text));
   const choice = parsed.data?.choices[0];
-  if (parsed.data === undefined || choice === undefined) return null;
-  return {
-    text: choice.message.content ?? '',
-    finishReason: choice.finish_reason ?? null,
-    usage: parsed.data.usage ?? null,
-  };
+  return choice === undefined ? null : pieceOf(choice.message.content ?? '', choice, parsed.data?.usage);
 }
 
+/** @returns null for anything that is not the completion of a prompt. */
+export function readTextCompletion(text: string): UpstreamPiece | null {
+  const parsed = textCompletion.safeParse(parseJson(text));
+  const choice = parsed.data?.choices[0];
+  return choice === undefined ? null : pieceOf(choice.text, choice, parsed.data?.usage);
+}
+
+const pieceOf = (
+  text: string,
+  choice: { readonly finish_reason?: string | null | undefined },
+  counted: UpstreamUsage | null | undefined,
+): UpstreamPiece => ({ text, finishReason: choice.finish_reason ?? null, usage: counted ?? null });
+
 /**
- * Checked by hand: this runs once per token.
+ * Checked by hand: this runs once per token. The text stands in `delta.content` or, of a prompt's completion, in `text`.
  *
  * @returns null for anything that is not a chunk, and for a chunk that reports an error
  */
@@ -47,10 +59,10 @@ export function readChunk(text: string): UpstreamPiece | null {
   const value = parseJson(text) as { choices?: unknown; usage?: unknown; error?: unknown } | null | undefined;
   if (typeof value !== 'object' || value === null || Array.isArray(value) || value.error) return null;
   const choice = (Array.isArray(value.choices) ? value.choices[0] : undefined) as
-    | { delta?: { content?: unknown } | null; finish_reason?: unknown }
+    | { delta?: { content?: unknown } | null; text?: unknown; finish_reason?: unknown }
     | null
     | undefined;
-  const content = choice?.delta?.content ?? '';
+  const content = choice?.delta?.content ?? choice?.text ?? '';
   const finishReason = choice?.finish_reason ?? null;
   if (typeof content !== 'string' || (finishReason !== null && typeof finishReason !== 'string')) return null;
   const reported = value.usage ?? null;

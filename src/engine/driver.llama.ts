@@ -2,12 +2,17 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { BatchItem, LlamaContextSequence, PrioritizedBatchItem } from 'node-llama-cpp';
 import { type Generation, Refusal } from './generation.llama.ts';
 import type { ChildMessage } from './protocol.contract.ts';
+import { promptParam } from './refusal.ts';
 
 export interface DriverOptions {
   /** In ascending order of their ids: llama.cpp joins only consecutive, ascending sequences. */
   readonly sequences: readonly LlamaContextSequence[];
   /** Prompt tokens per step while somebody generates. */
   readonly prefillChunk: number;
+  /** Sequences per step; with more under way they take turns. */
+  readonly maxBatchSize: number;
+  /** How long prompts may hold up a step in which somebody generates; never longer than it takes without them. */
+  readonly maxWaitMs: number;
   /** Prompt tokens per step while nobody does. */
   readonly batchSize: number;
   readonly send: (message: ChildMessage) => void;
@@ -23,6 +28,8 @@ interface Slot {
   generation: Generation | null;
   /** Order of arrival. */
   since: number;
+  /** When it was last part of a step, in turns of all. */
+  stepped: number;
 }
 
 /** A step should not take longer: after an abort the slot must be free within a second, however slow the machine. */
@@ -43,13 +50,22 @@ export class Driver {
   /** Set while everybody waits for credit. */
   #wake: (() => void) | null = null;
   #arrivals = 0;
+  #turns = 0;
   /** Measured, prompt tokens per millisecond. */
   #prefillSpeed: number | null = null;
+  /** Measured, milliseconds of a step that takes in no prompt. */
+  #plainStep: number | null = null;
   steps = 0;
 
   constructor(options: DriverOptions) {
     this.#options = options;
-    this.#slots = options.sequences.map((sequence) => ({ sequence, subject: null, generation: null, since: 0 }));
+    this.#slots = options.sequences.map((sequence) => ({
+      sequence,
+      subject: null,
+      generation: null,
+      since: 0,
+      stepped: 0,
+    }));
   }
 
   add(generation: Generation): void {
@@ -89,7 +105,7 @@ export class Driver {
       await this.#settleArrivals();
       const taken = this.#slots.filter((slot) => slot.generation !== null);
       if (taken.length === 0) break;
-      const active = taken.filter(({ generation }) => generation?.cancelled || generation?.mayGoOn);
+      const active = this.#inTurn(taken.filter(({ generation }) => generation?.cancelled || generation?.mayGoOn));
       if (active.length === 0) {
         await new Promise<void>((resolve) => {
           this.#wake = resolve;
@@ -139,8 +155,17 @@ export class Driver {
     return best;
   }
 
+  /** As many as a batch may have, those first that have waited longest; still in the order of the sequences. */
+  #inTurn(ready: readonly Slot[]): readonly Slot[] {
+    const { maxBatchSize } = this.#options;
+    const chosen = new Set(ready.toSorted((a, b) => a.stepped - b.stepped).slice(0, maxBatchSize));
+    for (const slot of chosen) slot.stepped = ++this.#turns;
+    return ready.filter((slot) => chosen.has(slot));
+  }
+
   async #round(active: readonly Slot[]): Promise<void> {
-    const budgets = this.#prefillBudgets(active);
+    const generating = active.some(({ generation }) => generation?.prefillLeft === 0);
+    const budgets = this.#prefillBudgets(active, generating);
     const began = this.#options.now();
     let prefilled = 0;
     const ends = await Promise.all(
@@ -161,15 +186,15 @@ export class Driver {
         }
       }),
     );
-    if (prefilled > 0) this.#measure(prefilled, this.#options.now() - began);
+    this.#measure(prefilled, generating, this.#options.now() - began);
     await this.#deliver(active, ends);
   }
 
   /** First come, first served: prompts one after another reach their first token sooner on average than all at once. */
-  #prefillBudgets(active: readonly Slot[]): Map<Slot, number> {
-    const generating = active.some((slot) => slot.generation?.prefillLeft === 0);
-    const most = generating ? this.#options.prefillChunk : this.#options.batchSize - active.length;
-    const affordable = this.#prefillSpeed === null ? this.#options.prefillChunk : this.#prefillSpeed * STEP_TARGET_MS;
+  #prefillBudgets(active: readonly Slot[], generating: boolean): Map<Slot, number> {
+    const { prefillChunk, batchSize } = this.#options;
+    const most = generating ? prefillChunk : batchSize - active.length;
+    const affordable = this.#prefillSpeed === null ? prefillChunk : this.#prefillSpeed * this.#prefillTime(generating);
     let left = Math.max(LEAST_CHUNK, Math.min(most, Math.floor(affordable)));
     const budgets = new Map<Slot, number>();
     for (const slot of active.toSorted((a, b) => a.since - b.since)) {
@@ -181,9 +206,21 @@ export class Driver {
     return budgets;
   }
 
-  #measure(tokens: number, milliseconds: number): void {
-    const speed = tokens / Math.max(milliseconds, 0.1);
-    this.#prefillSpeed = this.#prefillSpeed === null ? speed : this.#prefillSpeed * 0.7 + speed * 0.3;
+  /** No longer than the step takes anyway: then nobody's gap between two tokens is more than twice what it was. */
+  #prefillTime(generating: boolean): number {
+    const { maxWaitMs } = this.#options;
+    return generating ? Math.min(maxWaitMs, this.#plainStep ?? maxWaitMs) : STEP_TARGET_MS;
+  }
+
+  #measure(prefilled: number, generating: boolean, milliseconds: number): void {
+    if (prefilled === 0) {
+      if (generating) this.#plainStep = smooth(this.#plainStep, milliseconds);
+      return;
+    }
+    // What the prompts took of it; where that can't be told apart, at least an eighth.
+    const plain = generating ? (this.#plainStep ?? 0) : 0;
+    const portion = Math.max(milliseconds - plain, milliseconds / 8, 0.1);
+    this.#prefillSpeed = smooth(this.#prefillSpeed, prefilled / portion);
   }
 
   /** One message with everybody's text, then the ends; the order per generation is what the reader relies on. */
@@ -219,9 +256,17 @@ export class Driver {
       error instanceof Refusal
         ? error
         : { code: 'engine_failed' as const, message: 'The engine could not finish this answer.' };
-    this.#options.send({ t: 'failed', id: generation.request.id, code, message });
+    this.#options.send({
+      t: 'failed',
+      id: generation.request.id,
+      code,
+      param: promptParam(generation.request),
+      message,
+    });
   }
 }
+
+const smooth = (known: number | null, found: number): number => (known === null ? found : known * 0.7 + found * 0.3);
 
 /** What the batches were made of: the proof that sequences run together. */
 export class BatchFigures {

@@ -1,4 +1,5 @@
 import type { Problem } from '#kernel/problem.ts';
+import type { Priority } from './priority.ts';
 
 /** One turn of a conversation, as the engine sees it: plain text, roles already validated. */
 export interface ChatMessage {
@@ -44,7 +45,10 @@ export interface GenerationRequest {
   readonly requestId: string;
   /** A name from the catalogue, never a path. */
   readonly model: string;
+  /** A conversation, put into the model's words by its chat template. None where there is a `prompt`. */
   readonly messages: readonly ChatMessage[];
+  /** In place of `messages`: text that the model goes on from as it stands. What in it spells a control token is text. */
+  readonly prompt?: string;
   /** Upper bound of completion tokens, at least 1. Absent: the rest of the context up to the model's `maxOutputTokens`. */
   readonly maxTokens?: number;
   /** 0 (greedy) to 2. */
@@ -58,6 +62,8 @@ export interface GenerationRequest {
   readonly responseFormat: ResponseFormat;
   /** Opaque id of the user: KV prefixes are reused within one user only (promise 17). */
   readonly subject: string;
+  /** Who goes first where several wait; absent: interactive. */
+  readonly priority?: Priority;
   /** False: the caller wants the whole answer at once, so an engine may deliver one single delta. */
   readonly stream: boolean;
   readonly credit: TokenCredit;
@@ -124,6 +130,9 @@ export interface ModelStatus {
   readonly progress: LoadProgress | null;
   /** Why its file is not loaded until an admin says so; null while it is not in quarantine. */
   readonly quarantine: string | null;
+  /** What does the arithmetic (`cpu`, `cuda`, …) and how many of its layers lie on a GPU; null where it never ran. */
+  readonly backend: string | null;
+  readonly layers: { readonly onGpu: number; readonly of: number } | null;
   /** Bytes of memory that its child was measured to take, the last time it ran; null where it never did. */
   readonly memory: number | null;
 }

@@ -5,12 +5,14 @@ import type { Clock } from '#kernel/clock.ts';
 import type { Log } from '#kernel/log.ts';
 import { type FileEntry, type FileMemory, fileMemory } from './file-memory.ts';
 
+const Bytes = z.number().nonnegative();
 const Entries = z.record(
   z.string().regex(/^[0-9a-f]{64}$/),
   z.strictObject({
     stamp: z.string().max(400).optional(),
     probed: z.boolean().optional(),
     quarantine: z.strictObject({ reason: z.string().max(400), since: z.number() }).optional(),
+    measured: z.record(z.string().max(200), z.strictObject({ ram: Bytes, vram: Bytes })).optional(),
   }),
 );
 

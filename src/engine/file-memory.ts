@@ -6,6 +6,12 @@ export interface Quarantine {
   readonly since: number;
 }
 
+/** The most that a model was measured to take, over all its lives. */
+export interface MeasuredMemory {
+  readonly ram: number;
+  readonly vram: number;
+}
+
 /** Which bytes were opened, as the file system tells. */
 export interface FileStamp {
   readonly device: bigint;
@@ -30,13 +36,22 @@ export interface FileMemory {
   quarantine(sha256: string, reason: string): void;
   /** An admin wants it tried again. */
   pardon(sha256: string): void;
+  /** What it took whenever it ran in this `shape`: with such a context, such layers. Null: it never did. */
+  measuredOf(sha256: string, shape: string): MeasuredMemory | null;
+  measured(sha256: string, shape: string, memory: MeasuredMemory): void;
 }
+
+/** Shapes that are kept of one file; the one that was not seen for longest goes. */
+const SHAPES = 8;
+/** Less than a hundredth more is not worth writing down. */
+const WORTH_WRITING = 1.01;
 
 /** What one digest's entry holds, as it is kept. */
 export interface FileEntry {
   readonly stamp?: string;
   readonly probed?: boolean;
   readonly quarantine?: Quarantine;
+  readonly measured?: Readonly<Record<string, MeasuredMemory>>;
 }
 
 /** @param catalogue digest of the catalogue: with another one nothing verified before counts */
@@ -64,6 +79,14 @@ export function fileMemory(
       if (quarantine === undefined) return;
       entries.set(sha256, rest);
       changed();
+    },
+    measuredOf: (sha256, shape) => entries.get(sha256)?.measured?.[shape] ?? null,
+    measured(sha256, shape, { ram, vram }) {
+      const { [shape]: known, ...others } = entries.get(sha256)?.measured ?? {};
+      if (known !== undefined && ram <= known.ram * WORTH_WRITING && vram <= known.vram * WORTH_WRITING) return;
+      const most = { ram: Math.max(ram, known?.ram ?? 0), vram: Math.max(vram, known?.vram ?? 0) };
+      const kept = Object.entries(others).slice(1 - SHAPES);
+      update(sha256, { measured: { ...Object.fromEntries(kept), [shape]: most } });
     },
   };
 }

@@ -59,7 +59,8 @@ export class Generation {
     this.request = request;
     this.#credit = request.credit;
     this.#tools = tools;
-    this.#prompt = tools.prompts.render(request.messages);
+    const { messages, prompt } = request;
+    this.#prompt = prompt === undefined ? tools.prompts.render(messages) : tools.prompts.tokenize(prompt);
     const room = tools.contextSize - this.#prompt.length;
     if (room < 1) {
       throw new Refusal(

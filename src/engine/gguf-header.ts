@@ -93,6 +93,9 @@ export interface GgufFacts {
   readonly vocabulary: number;
   /** Bytes of all tensors together. */
   readonly tensorBytes: number;
+  /** Of them, by layer; and of those that make scores of the last layer's output. */
+  readonly layerBytes: readonly number[];
+  readonly outputBytes: number;
 }
 
 interface Metadata {
@@ -129,8 +132,8 @@ export async function checkGguf(readAt: ReadAt, size: number, limits: GgufLimits
   const figures = new Map<string, readonly number[]>();
   for (const [key, values] of found.values) figures.set(key.replace(`${architecture}.`, ''), values);
   checkFigures(figures, tensors, vocabulary);
-  const tensorBytes = await readTensors(reader, tensors, figures, size);
-  return { architecture, figures, chatTemplate, vocabulary, tensorBytes };
+  const bytes = await readTensors(reader, tensors, figures, size);
+  return { architecture, figures, chatTemplate, vocabulary, ...bytes };
 }
 
 async function readEntry(reader: HeaderReader, key: string, found: Metadata, limits: GgufLimits): Promise<void> {
@@ -202,13 +205,15 @@ const SCALARS: readonly (((view: DataView, at: number) => number) | undefined)[]
 const scalar = (view: DataView, type: number, at: number): number => SCALARS[type]?.(view, at) ?? Number.NaN;
 const MOST_TEMPLATE_BYTES = 1024 * 1024;
 
-/** Every tensor lies inside the file, aligned, of a known type. @returns bytes of all of them */
+/** Every tensor lies inside the file, aligned, of a known type. */
 async function readTensors(
   reader: HeaderReader,
   tensors: number,
   figures: ReadonlyMap<string, readonly number[]>,
   size: number,
-): Promise<number> {
+): Promise<Pick<GgufFacts, 'tensorBytes' | 'layerBytes' | 'outputBytes'>> {
+  const layerBytes = new Array<number>(figures.get('block_count')?.[0] ?? 0).fill(0);
+  let [embeddings, outputBytes] = [0, 0];
   const alignment = figures.get('general.alignment')?.[0] ?? 32;
   const names = new Set<string>();
   let total = 0;
@@ -220,6 +225,10 @@ async function readTensors(
     const bytes = await readTensor(reader, name, size);
     const offset = await reader.count(name, size);
     if (offset % alignment !== 0) throw new GgufFault(`${name}: offset ${offset}`);
+    const layer = Number(/^blk\.(\d{1,4})\./.exec(name)?.[1] ?? -1);
+    if (layer >= 0 && layer < layerBytes.length) layerBytes[layer] = (layerBytes[layer] ?? 0) + bytes;
+    if (/^output\b/.test(name)) outputBytes += bytes;
+    if (name === 'token_embd.weight') embeddings = bytes;
     total += bytes;
     end = Math.max(end, offset + bytes);
   }
@@ -227,7 +236,8 @@ async function readTensors(
   if (data + end > size) throw new GgufFault(`tensors end at ${data + end} of ${size} bytes`);
   // Tensors that share bytes would be more than the file holds.
   if (total > size) throw new GgufFault('tensors overlap');
-  return total;
+  // Without scores of their own the embeddings serve, and lie there a second time.
+  return { tensorBytes: total, layerBytes, outputBytes: outputBytes > 0 ? outputBytes : embeddings };
 }
 
 async function readTensor(reader: HeaderReader, name: string, size: number): Promise<number> {

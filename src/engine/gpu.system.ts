@@ -1,39 +1,42 @@
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { promisify } from 'node:util';
-import { type Gpu, readGpus, readGpuUse } from './gpu.ts';
+import { GPU_FORMAT, GPU_QUERY, GPU_USE_QUERY, type Gpu, readGpus, readGpuUse } from './gpu.ts';
 
-const run = promisify(execFile);
+const execute = promisify(execFile);
 const QUERY_MS = 5000;
 const REFRESH_MS = 5000;
-const FORMAT = '--format=csv,noheader,nounits';
 
 /** What nvidia-smi says, at most five seconds old. Empty where there is none. */
 export interface GpuWatch extends Disposable {
   gpus(): readonly Gpu[];
+  /** Null where the driver does not tell, as in most containers. */
   usedBy(pid: number): number | null;
 }
 
-async function ask(query: string): Promise<string> {
-  const { stdout } = await run('nvidia-smi', [query, FORMAT], { timeout: QUERY_MS });
-  return stdout;
+/** Runs nvidia-smi with these words and gives what it writes; null on a machine without the driver. */
+export type GpuTool = ((...words: readonly string[]) => Promise<string>) | null;
+
+/** The machine's own. */
+export function gpuTool(): GpuTool {
+  if (!existsSync('/dev/nvidiactl')) return null;
+  return async (...words) => (await execute('nvidia-smi', words, { timeout: QUERY_MS })).stdout;
 }
 
 /** Never rejects: a machine whose driver does not answer is a machine without a GPU. */
-export async function watchGpus(): Promise<GpuWatch> {
+export async function watchGpus(tool: GpuTool = gpuTool()): Promise<GpuWatch> {
   let gpus: readonly Gpu[] = [];
   let used: ReadonlyMap<number, number> = new Map();
-  const look = async () => {
+  const look = async (ask: NonNullable<GpuTool>) => {
     try {
-      gpus = readGpus(await ask('--query-gpu=index,name,memory.total,memory.used'));
-      used = readGpuUse(await ask('--query-compute-apps=pid,used_memory'));
+      gpus = readGpus(await ask(GPU_QUERY, GPU_FORMAT));
+      used = readGpuUse(await ask(GPU_USE_QUERY, GPU_FORMAT));
     } catch {
-      gpus = [];
+      [gpus, used] = [[], new Map()];
     }
   };
-  const isThere = existsSync('/dev/nvidiactl');
-  if (isThere) await look();
-  const timer = isThere ? setInterval(() => void look(), REFRESH_MS).unref() : undefined;
+  if (tool !== null) await look(tool);
+  const timer = tool === null ? undefined : setInterval(() => void look(tool), REFRESH_MS).unref();
   return {
     gpus: () => gpus,
     usedBy: (pid) => used.get(pid) ?? null,

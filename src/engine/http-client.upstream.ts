@@ -8,7 +8,7 @@ export interface UpstreamLimits {
   readonly firstByteMs: number;
   readonly nextByteMs: number;
   readonly maxQueue: number;
-  readonly maxWaitMs: number;
+  readonly maxQueueMs: number;
   /** An answer that is not streamed may have so many bytes. */
   readonly maxAnswerBytes: number;
 }
@@ -17,7 +17,7 @@ export const UPSTREAM_LIMITS: UpstreamLimits = {
   firstByteMs: 30_000,
   nextByteMs: 30_000,
   maxQueue: 64,
-  maxWaitMs: 30_000,
+  maxQueueMs: 30_000,
   maxAnswerBytes: 16 * 1024 * 1024,
 };
 
@@ -65,9 +65,9 @@ export class UpstreamClient {
     body: string | null,
     signal: AbortSignal,
     again = true,
-  ): Promise<http.IncomingMessage> {
+  ): Promise<UpstreamAnswer> {
     signal.throwIfAborted();
-    const { promise, resolve, reject } = Promise.withResolvers<http.IncomingMessage>();
+    const { promise, resolve, reject } = Promise.withResolvers<UpstreamAnswer>();
     const content: Record<string, string | number> =
       body === null ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) };
     const request = this.#transport.request(new URL(path, this.#base), {
@@ -80,7 +80,7 @@ export class UpstreamClient {
     signal.addEventListener('abort', abort, { once: true });
     request.on('response', (response) => {
       clearTimeout(first);
-      resolve(response);
+      resolve(new UpstreamAnswer(response, this.#limits));
     });
     request.on('error', (error) => {
       clearTimeout(first);
@@ -99,19 +99,38 @@ export class UpstreamClient {
     return promise;
   }
 
+  close(): void {
+    this.#agent.destroy();
+  }
+}
+
+const isClosed = (error: NodeJS.ErrnoException): boolean => error.code === 'ECONNRESET' || error.code === 'EPIPE';
+
+/** An answer whose head has come. */
+export class UpstreamAnswer {
+  readonly status: number;
+  readonly #response: http.IncomingMessage;
+  readonly #limits: UpstreamLimits;
+
+  constructor(response: http.IncomingMessage, limits: UpstreamLimits) {
+    this.status = response.statusCode ?? 0;
+    this.#response = response;
+    this.#limits = limits;
+  }
+
   /**
    * The answer as it arrives. Pulling is the back-pressure: nothing is read that nobody asked for, and the time that the
    * reader takes is not held against the server.
    *
    * @throws UpstreamError when the server falls silent
    */
-  async *bytes(response: http.IncomingMessage): AsyncGenerator<Buffer> {
+  async *bytes(): AsyncGenerator<Buffer> {
     let waiting = true;
     const timer = setTimeout(() => {
-      if (waiting) response.destroy(new UpstreamError('answer stopped'));
+      if (waiting) this.#response.destroy(new UpstreamError('answer stopped'));
     }, this.#limits.nextByteMs);
     try {
-      for await (const chunk of response as AsyncIterable<Buffer>) {
+      for await (const chunk of this.#response as AsyncIterable<Buffer>) {
         waiting = false;
         yield chunk;
         waiting = true;
@@ -123,10 +142,10 @@ export class UpstreamClient {
   }
 
   /** The whole answer as text. @throws UpstreamError when it is too long or breaks off */
-  async text(response: http.IncomingMessage, mostBytes = this.#limits.maxAnswerBytes): Promise<string> {
+  async text(mostBytes = this.#limits.maxAnswerBytes): Promise<string> {
     const chunks: Buffer[] = [];
     let length = 0;
-    for await (const chunk of this.bytes(response)) {
+    for await (const chunk of this.bytes()) {
       length += chunk.length;
       if (length > mostBytes) throw new UpstreamError('answer is too long');
       chunks.push(chunk);
@@ -135,13 +154,13 @@ export class UpstreamClient {
   }
 
   /** What an error answer means to our caller. The upstream's own words stay here. */
-  async problem(response: http.IncomingMessage, tooLong: () => Problem): Promise<Problem> {
-    const status = response.statusCode ?? 0;
-    const body = await this.text(response, ERROR_BODY_BYTES).catch(() => '');
-    response.destroy();
+  async problem(tooLong: () => Problem): Promise<Problem> {
+    const { status } = this;
+    const body = await this.text(ERROR_BODY_BYTES).catch(() => '');
+    this.destroy();
     const cause = new UpstreamError(`upstream answered ${status}`, status);
     if (status === 429 || status === 503) {
-      const wait = Number.parseInt(response.headers['retry-after'] ?? '', 10);
+      const wait = Number.parseInt(this.#response.headers['retry-after'] ?? '', 10);
       const retryAfter = Number.isInteger(wait) ? Math.min(Math.max(wait, 1), 300) : 5;
       return new Problem('overloaded', { message: 'The model is busy. Try again later.', retryAfter }, cause);
     }
@@ -152,9 +171,8 @@ export class UpstreamClient {
     return new Problem('engine_failed', { message: 'The model server failed. Try again.' }, cause);
   }
 
-  close(): void {
-    this.#agent.destroy();
+  /** Ends it on the server too, where it still runs. */
+  destroy(): void {
+    this.#response.destroy();
   }
 }
-
-const isClosed = (error: NodeJS.ErrnoException): boolean => error.code === 'ECONNRESET' || error.code === 'EPIPE';

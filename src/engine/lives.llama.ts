@@ -1,5 +1,5 @@
 import type { Problem } from '#kernel/problem.ts';
-import type { LoadProgress, ModelState } from './engine.ts';
+import type { LoadProgress, ModelState, ModelStatus } from './engine.ts';
 import type { LlamaModelSpec } from './model-spec.ts';
 import type { LlamaDeps } from './port.llama.ts';
 import { EngineProcess, type LlamaLimits, LOAD_FAILURES } from './process.llama.ts';
@@ -31,6 +31,7 @@ export class ChildLives {
   #progress: LoadProgress | null = null;
   #restart: NodeJS.Timeout | undefined;
   #memory: number | null = null;
+  #runsOn: Pick<ModelStatus, 'backend' | 'layers'> = { backend: null, layers: null };
 
   constructor(options: LivesOptions) {
     this.#options = options;
@@ -51,6 +52,11 @@ export class ChildLives {
   /** Bytes that the child took when it was ready, the most seen since; null before. */
   get memory(): number | null {
     return this.#memory;
+  }
+
+  /** Where it runs, or ran the last time. */
+  get runsOn(): Pick<ModelStatus, 'backend' | 'layers'> {
+    return this.#runsOn;
   }
 
   /** Begins a first life. */
@@ -103,6 +109,7 @@ export class ChildLives {
       log: deps.log,
       sandbox: deps.sandbox,
       files: deps.files,
+      gpuLayers: deps.gpuLayers?.() ?? null,
       probe,
       onMessage: (message) => {
         if (this.#process === process) this.#receive(message);
@@ -135,6 +142,7 @@ export class ChildLives {
       }
       case 'ready':
         deps.log.info('model is ready', { model: spec.id, state: message.backend });
+        this.#runsOn = { backend: message.backend, layers: message.layers ?? null };
         this.#state = 'ready';
         this.#measure();
         onReady(message.build === undefined ? null : `llama.cpp ${message.build} ${message.backend}`);

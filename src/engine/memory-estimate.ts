@@ -14,13 +14,18 @@ export interface MemoryEstimate {
   /** Between the layers, and the scores of all tokens for each position of a batch. */
   readonly compute: number;
   readonly child: number;
+  /** Of weights and context, what each layer has: what goes to a GPU goes by layers, the last ones first. */
+  readonly layers: readonly { readonly weights: number; readonly context: number }[];
+  /** Of the weights, what turns the last layer's output into scores; it goes with all layers. */
+  readonly output: number;
 }
 
 /**
  * What a model will take, from its header alone, before anything is loaded. An upper bound for dense transformers; what
  * was measured goes before it as soon as the model ran once.
  */
-export function estimateMemory({ figures, tensorBytes, vocabulary }: GgufFacts, spec: LlamaModelSpec): MemoryEstimate {
+export function estimateMemory(facts: GgufFacts, spec: LlamaModelSpec): MemoryEstimate {
+  const { figures, tensorBytes, vocabulary, layerBytes, outputBytes } = facts;
   const one = (name: string, otherwise: number) => figures.get(name)?.[0] ?? otherwise;
   const layers = one('block_count', 1);
   const width = one('embedding_length', 1);
@@ -30,14 +35,20 @@ export function estimateMemory({ figures, tensorBytes, vocabulary }: GgufFacts, 
   const valueWidth = one('attention.value_length', headWidth);
   // One figure for all layers, or one for each.
   const keyValueHeads = figures.get('attention.head_count_kv') ?? [heads];
-  const headsOfAll =
-    keyValueHeads.length === 1 ? (keyValueHeads[0] ?? heads) * layers : keyValueHeads.reduce((sum, n) => sum + n, 0);
+  const headsOf = (layer: number) => keyValueHeads[keyValueHeads.length === 1 ? 0 : layer] ?? 0;
   const positions = spec.contextSize * spec.parallel;
+  const ofOneHead = positions * (keyWidth + valueWidth) * KV_BYTES[spec.kvType ?? 'f16'];
+  const byLayer = Array.from({ length: layers }, (_, layer) => ({
+    weights: layerBytes[layer] ?? 0,
+    context: Math.ceil(ofOneHead * headsOf(layer)),
+  }));
   const widest = Math.max(width, one('feed_forward_length', width));
   return {
     weights: tensorBytes,
-    context: Math.ceil(positions * headsOfAll * (keyWidth + valueWidth) * KV_BYTES[spec.kvType ?? 'f16']),
+    context: byLayer.reduce((sum, { context }) => sum + context, 0),
     compute: BATCH * 4 * (one('vocab_size', vocabulary) + 4 * widest + heads * Math.min(spec.contextSize, 4096)),
     child: CHILD_BYTES,
+    layers: byLayer,
+    output: outputBytes,
   };
 }

@@ -29,11 +29,23 @@ export interface LlamaModelSpec {
   readonly gpu: GpuChoice;
   /** GPUs that it may use, as `CUDA_VISIBLE_DEVICES` names them; absent: all. */
   readonly devices?: string;
+  /** Layers that go to a GPU. Default `auto`: as many as its budget allows. */
+  readonly gpuLayers?: number | 'auto';
+  /** Bytes that the child may take for itself, without the pages of the model's file; absent: no bound. */
+  readonly memoryLimit?: number;
   /** What keys and values are kept as. Default f16. */
   readonly kvType?: 'f16' | 'q8_0' | 'q4_0';
   /** Default `auto`. */
   readonly flashAttention?: boolean | 'auto';
+  /** Prompt tokens that a step takes in at most while others are answered, 16 to 512. */
+  readonly prefillChunk?: number;
+  /** Conversations that a step takes further at most; with more under way they take turns. */
+  readonly maxBatchSize?: number;
+  /** How long prompts may hold up a step while others are answered; never longer than the step takes without them. */
+  readonly maxWaitMs?: number;
 }
+
+export const BATCHING = { prefillChunk: 128, maxBatchSize: 32, maxWaitMs: 50 } as const;
 
 /** A model behind any OpenAI-compatible server. */
 export interface UpstreamModelSpec {

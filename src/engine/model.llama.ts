@@ -62,7 +62,7 @@ class ChildEngine implements LlamaEngine {
     this.#turnstile = new Turnstile({
       slots: spec.parallel,
       maxQueue: this.#limits.maxQueue,
-      maxWaitMs: this.#limits.maxWaitMs,
+      maxWaitMs: this.#limits.maxQueueMs,
       maxClosedWaitMs: this.#limits.maxLoadingWaitMs,
       after: (milliseconds, call) => {
         const timer = setTimeout(call, milliseconds);
@@ -87,6 +87,7 @@ class ChildEngine implements LlamaEngine {
       restarts: this.#lives.deaths,
       progress: this.#lives.progress,
       quarantine: this.#deps.files.quarantineOf(this.#spec.sha256)?.reason ?? null,
+      ...this.#lives.runsOn,
       memory: this.#lives.memory,
     };
   }
@@ -132,7 +133,7 @@ class ChildEngine implements LlamaEngine {
     const grammar = grammarFor(request.responseFormat);
 
     const askedAt = this.#now();
-    const leave = await this.#turnstile.enter(request.subject, signal);
+    const leave = await this.#turnstile.enter(request.subject, signal, request.priority);
     const lives = this.#lives;
     if (lives.state !== 'ready') {
       leave();
@@ -161,6 +162,7 @@ class ChildEngine implements LlamaEngine {
       id,
       subject: request.subject,
       messages: request.messages.map(({ role, content }) => ({ role, content })),
+      ...(request.prompt === undefined ? {} : { prompt: request.prompt }),
       maxTokens: most,
       temperature: making.temperature,
       topP: making.topP,

@@ -1,14 +1,15 @@
 import type { Clock } from '#kernel/clock.ts';
-import { sha256Hex } from '#kernel/id.ts';
 import type { Log } from '#kernel/log.ts';
 import { Problem } from '#kernel/problem.ts';
-import { readChunk, readCompletion, type UpstreamPiece } from './completion.contract.ts';
-import type { Engine, GenerationEvent, GenerationRequest, ModelState, ModelStatus, Usage } from './engine.ts';
-import { UPSTREAM_LIMITS, UpstreamClient, UpstreamError, type UpstreamLimits } from './http-client.upstream.ts';
+import type { UpstreamPiece } from './completion.contract.ts';
+import type { Engine, GenerationEvent, GenerationRequest, ModelState, ModelStatus } from './engine.ts';
+import { UPSTREAM_LIMITS, UpstreamError, type UpstreamLimits } from './http-client.upstream.ts';
 import type { UpstreamModelSpec } from './model-spec.ts';
-import { engineFailed, notLoaded } from './refusal.ts';
-import { SseParser } from './sse-parser.ts';
+import { engineFailed, notLoaded, promptParam } from './refusal.ts';
+import { ReplicaSet } from './replica-set.upstream.ts';
 import { Turnstile } from './turnstile.ts';
+import { estimatePrompt, promptBound, tokensBound, usageOf } from './upstream-count.ts';
+import { generationCall, streamedPieces, wholePiece } from './wire.upstream.ts';
 
 export interface UpstreamDeps {
   readonly log: Log;
@@ -31,7 +32,7 @@ class UpstreamEngine implements Engine {
   readonly #deps: UpstreamDeps;
   readonly #limits: UpstreamLimits;
   readonly #turnstile: Turnstile;
-  #client: UpstreamClient | null = null;
+  #replicas: ReplicaSet | null = null;
   /** Aborted by `close`. */
   #lifetime = new AbortController();
   /** Answers under way, to be ended by `close`. */
@@ -45,8 +46,8 @@ class UpstreamEngine implements Engine {
     this.#turnstile = new Turnstile({
       slots: spec.parallel ?? SLOTS,
       maxQueue: this.#limits.maxQueue,
-      maxWaitMs: this.#limits.maxWaitMs,
-      maxClosedWaitMs: this.#limits.maxWaitMs,
+      maxWaitMs: this.#limits.maxQueueMs,
+      maxClosedWaitMs: this.#limits.maxQueueMs,
       after: (milliseconds, call) => {
         const timer = setTimeout(call, milliseconds);
         return () => clearTimeout(timer);
@@ -70,6 +71,8 @@ class UpstreamEngine implements Engine {
       restarts: 0,
       progress: null,
       quarantine: null,
+      backend: null,
+      layers: null,
       memory: null,
     };
   }
@@ -77,22 +80,19 @@ class UpstreamEngine implements Engine {
   /** Ready when the server answers at all below 500; that it is the right one shows with the first request. */
   async load(): Promise<void> {
     if (this.#state === 'ready') return;
-    if (this.#client === null) {
-      this.#client = new UpstreamClient(this.#spec, this.#limits);
+    if (this.#replicas === null) {
+      this.#replicas = new ReplicaSet(this.#spec, this.#limits);
       this.#lifetime = new AbortController();
     }
     this.#state = 'loading';
-    const client = this.#client;
+    const replicas = this.#replicas;
     try {
-      const signal = AbortSignal.any([this.#lifetime.signal, AbortSignal.timeout(PROBE_MS)]);
-      const response = await client.request('GET', 'v1/models', null, signal);
-      response.destroy();
-      if ((response.statusCode ?? 500) >= 500) throw new UpstreamError('probe failed', response.statusCode ?? null);
+      await replicas.probe(AbortSignal.any([this.#lifetime.signal, AbortSignal.timeout(PROBE_MS)]));
     } catch (error) {
-      if (this.#client === client) this.#state = 'failed';
+      if (this.#replicas === replicas) this.#state = 'failed';
       throw this.#failure(error);
     }
-    if (this.#client !== client) throw notLoaded();
+    if (this.#replicas !== replicas) throw notLoaded();
     this.#state = 'ready';
     this.#turnstile.open();
   }
@@ -105,8 +105,8 @@ class UpstreamEngine implements Engine {
     this.#turnstile.refuseAll(notLoaded());
     this.#lifetime.abort(failed('closed'));
     for (const stop of this.#running) stop.abort(this.#lifetime.signal.reason);
-    this.#client?.close();
-    this.#client = null;
+    this.#replicas?.close();
+    this.#replicas = null;
   }
 
   async *generate(request: GenerationRequest, signal: AbortSignal): AsyncGenerator<GenerationEvent, void, undefined> {
@@ -120,7 +120,7 @@ class UpstreamEngine implements Engine {
       });
     }
     const askedAt = this.#deps.clock.monotonic();
-    const leave = await this.#turnstile.enter(request.subject, signal);
+    const leave = await this.#turnstile.enter(request.subject, signal, request.priority);
     const queuedMs = Math.round(this.#deps.clock.monotonic() - askedAt);
     // One controller that others abort, not AbortSignal.any: that holds its followers by WeakRef, which the young
     // generation's collector takes for strong, so that every request would live on into the old one.
@@ -155,23 +155,24 @@ class UpstreamEngine implements Engine {
     queuedMs: number,
     signal: AbortSignal,
   ): AsyncGenerator<GenerationEvent, void, undefined> {
-    const client = this.#client;
-    if (client === null) throw notLoaded();
+    const replicas = this.#replicas;
+    if (replicas === null) throw notLoaded();
     const { credit, temperature = null, topP = null, seed = null } = request;
     const prompt = promptBound(request);
     const longest = request.maxTokens ?? this.#spec.maxOutputTokens;
     // Another server's whole answer can't be stopped half-way: it is paid for in advance.
     await credit.begin(prompt, longest, !request.stream);
     const most = request.stream ? longest : Math.min(longest, credit.total - prompt);
-    const response = await client.request('POST', 'v1/chat/completions', this.#body(request, most), signal);
-    if (response.statusCode !== 200) throw await client.problem(response, () => this.#tooLong(request));
+    const call = generationCall(this.#spec, request, most);
+    const answer = await replicas.send(call, signal);
+    if (answer.status !== 200) throw await answer.problem(() => this.#tooLong(request));
     // What was not said, the server decides; which build it is, it does not say.
     yield { type: 'started', promptTokens: prompt, making: { build: null, temperature, topP, seed, queuedMs } };
 
     let reason: string | null = null;
     let usage: UpstreamPiece['usage'] = null;
     let sampled = 0;
-    const pieces = request.stream ? chunks(client.bytes(response)) : whole(await client.text(response));
+    const pieces = request.stream ? streamedPieces(answer.bytes()) : [wholePiece(call, await answer.text())];
     for await (const piece of pieces) {
       reason = piece.finishReason ?? reason;
       usage = piece.usage ?? usage;
@@ -181,7 +182,7 @@ class UpstreamEngine implements Engine {
       sampled += tokens;
       if (!(await credit.covers(prompt + sampled))) {
         // Nothing more is paid for: this piece does not leave, and the rest is not wanted.
-        response.destroy();
+        answer.destroy();
         yield { type: 'finished', reason: 'length', usage: usageOf(null, prompt, sampled - tokens) };
         return;
       }
@@ -195,29 +196,13 @@ class UpstreamEngine implements Engine {
     };
   }
 
-  #body(request: GenerationRequest, most: number): string {
-    return JSON.stringify({
-      model: this.#spec.model,
-      messages: request.messages.map(({ role, content }) => ({ role, content })),
-      max_tokens: most,
-      temperature: request.temperature,
-      top_p: request.topP,
-      seed: request.seed,
-      stop: request.stop?.length ? request.stop : undefined,
-      response_format: formatOf(request),
-      stream: request.stream,
-      stream_options: request.stream ? { include_usage: true } : undefined,
-      cache_salt: this.#spec.cacheSalt ? sha256Hex(request.subject) : undefined,
-    });
-  }
-
   #tooLong(request: GenerationRequest): Problem {
     const estimate = estimatePrompt(request);
     const size = this.#spec.contextSize;
     const context = size === undefined ? 'is smaller' : `holds ${size}, the answer included`;
     return new Problem('context_length_exceeded', {
       message: `The prompt has about ${estimate} tokens; this model's context ${context}.`,
-      param: 'messages',
+      param: promptParam(request),
     });
   }
 
@@ -228,61 +213,6 @@ class UpstreamEngine implements Engine {
     }
     return problem;
   }
-}
-
-async function* chunks(bytes: AsyncIterable<Buffer>): AsyncGenerator<UpstreamPiece> {
-  const parser = new SseParser();
-  let done = false;
-  for await (const part of bytes) {
-    for (const event of parser.push(part)) {
-      // Read on to the end of the answer: only then can the connection be used again.
-      done ||= event === '[DONE]';
-      if (done) continue;
-      const piece = readChunk(event);
-      if (piece === null) throw new UpstreamError('malformed chunk');
-      yield piece;
-    }
-  }
-}
-
-async function* whole(text: string): AsyncGenerator<UpstreamPiece> {
-  const piece = readCompletion(text);
-  if (piece === null) throw new UpstreamError('malformed answer');
-  yield piece;
-}
-
-function formatOf(request: GenerationRequest): unknown {
-  const format = request.responseFormat;
-  if (format.type === 'text') return undefined;
-  if (format.type === 'json_object') return { type: 'json_object' };
-  return { type: 'json_schema', json_schema: { name: format.name, schema: format.schema, strict: true } };
-}
-
-const estimateTokens = (text: string): number => Math.max(1, Math.ceil(Buffer.byteLength(text) / 4));
-
-/** For a message to the caller. */
-const estimatePrompt = (request: GenerationRequest): number =>
-  request.messages.reduce((sum, { content }) => sum + estimateTokens(content) + 4, 4);
-
-/** We have no tokenizer of another server's model; no token stands for less than a byte. */
-const tokensBound = (text: string): number => Math.max(1, Buffer.byteLength(text));
-
-/** What a template puts around each message, and around all. */
-const MESSAGE_TOKENS = 8;
-const promptBound = (request: GenerationRequest): number =>
-  request.messages.reduce((sum, { content }) => sum + Buffer.byteLength(content) + MESSAGE_TOKENS, MESSAGE_TOKENS);
-
-const NO_USAGE: Usage = { promptTokens: 0, completionTokens: 0, cachedTokens: 0 };
-
-/** The server's count, held against ours: never more than can be, and something for a text that is there. */
-function usageOf(usage: UpstreamPiece['usage'], promptMost: number, completionMost: number): Usage {
-  if (usage === null) return { ...NO_USAGE, promptTokens: promptMost, completionTokens: completionMost };
-  const promptTokens = Math.min(promptMost, Math.max(1, usage.prompt_tokens));
-  return {
-    promptTokens,
-    completionTokens: Math.min(completionMost, Math.max(completionMost > 0 ? 1 : 0, usage.completion_tokens)),
-    cachedTokens: Math.min(promptTokens, usage.prompt_tokens_details?.cached_tokens ?? 0),
-  };
 }
 
 const failed = (cause: unknown): Problem => engineFailed('The model server failed. Try again.', cause);

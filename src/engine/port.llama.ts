@@ -14,6 +14,8 @@ export interface LlamaDeps {
   readonly clock: Clock;
   readonly sandbox: Sandbox;
   readonly files: FileMemory;
+  /** So many layers go to a GPU, by its budget; null, or absent: as the engine thinks best. */
+  readonly gpuLayers?: () => number | null;
   /** What nobody asked for and somebody must know of. */
   readonly onEvent?: (event: EngineEvent) => void;
   readonly limits?: Partial<LlamaLimits>;

@@ -5,7 +5,7 @@ import type { Clock } from '#kernel/clock.ts';
 import type { Log } from '#kernel/log.ts';
 import type { FileMemory, FileStamp } from './file-memory.ts';
 import type { GenerationDeadlines } from './generation-table.ts';
-import type { LlamaModelSpec } from './model-spec.ts';
+import { BATCHING, type LlamaModelSpec } from './model-spec.ts';
 import { innermost } from './process-tree.system.ts';
 import {
   type ChildMessage,
@@ -15,7 +15,6 @@ import {
   readChildMessage,
 } from './protocol.contract.ts';
 import type { Sandbox } from './sandbox.system.ts';
-import { MODEL_PATH } from './sandbox.ts';
 
 /** How long the parts of a child's life may take, in milliseconds. Whoever exceeds one is killed. */
 export interface LlamaLimits extends GenerationDeadlines {
@@ -27,11 +26,10 @@ export interface LlamaLimits extends GenerationDeadlines {
   /** Silence of the child, which says something every second. */
   readonly heartbeatMs: number;
   readonly maxQueue: number;
-  readonly maxWaitMs: number;
+  /** How long a request waits for a place. */
+  readonly maxQueueMs: number;
   /** How long a request waits for a model that is loading. */
   readonly maxLoadingWaitMs: number;
-  /** Prompt tokens per step while others are generating. */
-  readonly prefillChunk: number;
 }
 
 export const LLAMA_LIMITS: LlamaLimits = {
@@ -43,9 +41,8 @@ export const LLAMA_LIMITS: LlamaLimits = {
   nextTokenMs: 60_000,
   cancelMs: 10_000,
   maxQueue: 64,
-  maxWaitMs: 30_000,
+  maxQueueMs: 30_000,
   maxLoadingWaitMs: 10_000,
-  prefillChunk: 128,
 };
 
 /** What an administrator is told when a load fails. */
@@ -54,8 +51,9 @@ export const LOAD_FAILURES: Readonly<Record<LoadFailure, string>> = {
   digest_mismatch: 'its file is not the approved one (SHA-256 differs)',
   malformed: 'its file is malformed',
   context_too_large: 'its context is larger than it was trained for',
-  no_backend: 'this machine has no engine for the configured processor',
+  no_backend: 'this machine has no engine for the configured gpu; `strongroom doctor` says what is missing',
   template: 'its own chat template is not the approved one',
+  out_of_memory: 'its weights or its context do not fit into the memory that it may take',
   failed: 'the engine refused it',
 };
 
@@ -66,6 +64,8 @@ export interface ProcessOptions {
   readonly log: Log;
   readonly sandbox: Sandbox;
   readonly files: FileMemory;
+  /** So many layers go to a GPU; null: as the engine thinks best. */
+  readonly gpuLayers: number | null;
   /** Only to find out whether the file is safe to load: one token, then `probed`. */
   readonly probe: boolean;
   readonly onMessage: (message: ChildMessage) => void;
@@ -99,7 +99,7 @@ export class EngineProcess {
     this.#options = options;
     this.#phaseSince = this.#heard = this.#checked = options.clock.monotonic();
     const { spec, sandbox } = options;
-    const [file = process.execPath, ...args] = sandbox.command(CHILD, spec.id);
+    const [file = process.execPath, ...args] = sandbox.command(CHILD, spec.id, spec.memoryLimit);
     // Opened by us and handed over: the child sees no other file, and what it verifies is what it parses.
     const model = openSync(spec.file, 'r');
     const stamp = stampOf(model);
@@ -113,7 +113,7 @@ export class EngineProcess {
           ...sandbox.environment,
           // Each decode and each sample is a job of libuv's pool.
           UV_THREADPOOL_SIZE: String(spec.parallel + 4),
-          ...(spec.devices === undefined ? {} : { CUDA_VISIBLE_DEVICES: spec.devices }),
+          ...(spec.devices === undefined ? {} : visible(spec.devices)),
         },
       });
     } finally {
@@ -219,6 +219,9 @@ export class EngineProcess {
   }
 }
 
+/** Numbers are the places that nvidia-smi shows, not the order of speed that is CUDA's own. */
+const visible = (devices: string) => ({ CUDA_VISIBLE_DEVICES: devices, CUDA_DEVICE_ORDER: 'PCI_BUS_ID' });
+
 /** Of the open file, not of its name. */
 function stampOf(descriptor: number): FileStamp {
   const { dev, ino, size, mtimeNs, ctimeNs } = fstatSync(descriptor, { bigint: true });
@@ -226,11 +229,11 @@ function stampOf(descriptor: number): FileStamp {
 }
 
 /** A probe takes the smallest context there is: what it looks for is in the file. */
-function loadMessage({ spec, limits, probe }: ProcessOptions, verified: boolean): LoadMessage {
+function loadMessage({ spec, probe, sandbox, gpuLayers }: ProcessOptions, verified: boolean): LoadMessage {
   const { sha256, chatTemplate, contextSize, parallel, threads, gpu } = spec;
   return {
     t: 'load',
-    file: MODEL_PATH,
+    file: sandbox.model,
     sha256,
     verified,
     probe,
@@ -240,7 +243,10 @@ function loadMessage({ spec, limits, probe }: ProcessOptions, verified: boolean)
     parallel: probe ? 1 : parallel,
     threads,
     gpu,
-    prefillChunk: limits.prefillChunk,
+    gpuLayers,
+    prefillChunk: spec.prefillChunk ?? BATCHING.prefillChunk,
+    maxBatchSize: spec.maxBatchSize ?? BATCHING.maxBatchSize,
+    maxWaitMs: spec.maxWaitMs ?? BATCHING.maxWaitMs,
     kvType: spec.kvType ?? 'f16',
     flashAttention: spec.flashAttention ?? 'auto',
   };

@@ -3,6 +3,8 @@ import type { ChatMessage } from './engine.ts';
 
 /** Renders conversations with the pinned template and turns them into tokens. Never shortens anything. */
 export interface PromptRenderer {
+  /** Text as it stands, without a template. User text never becomes a control token here either. */
+  tokenize(text: string): Token[];
   /** User text never becomes a control token, whatever it spells (role injection). @throws Error from the template. */
   render(messages: readonly ChatMessage[]): Token[];
   /** Besides the model's own end tokens: control tokens that end a turn in this template. */
@@ -26,6 +28,11 @@ export function openPromptRenderer(model: LlamaModel, chatTemplate: string): Pro
   const state = (messages: readonly ChatMessage[]) =>
     wrapper.generateContextState({ chatHistory: [...messages.map(historyItem), { type: 'model', response: [''] }] });
 
+  const begun = (tokens: Token[]): Token[] => {
+    if (bos !== null && tokens[0] !== bos) tokens.unshift(bos);
+    return tokens;
+  };
+
   const endTokens = new Set<Token>();
   for (const trigger of state([{ role: 'user', content: 'x' }]).stopGenerationTriggers) {
     const [first] = trigger.tokenize(model.tokenizer);
@@ -34,11 +41,8 @@ export function openPromptRenderer(model: LlamaModel, chatTemplate: string): Pro
 
   return {
     endTokens,
-    render(messages) {
-      const tokens = state(messages).contextText.tokenize(model.tokenizer);
-      if (bos !== null && tokens[0] !== bos) tokens.unshift(bos);
-      return tokens;
-    },
+    tokenize: (text) => begun(model.tokenize(text, false)),
+    render: (messages) => begun(state(messages).contextText.tokenize(model.tokenizer)),
   };
 }
 

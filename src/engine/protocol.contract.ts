@@ -26,17 +26,24 @@ const loadMessage = z.strictObject({
   parallel: z.int().min(1).max(64),
   threads: z.int().positive(),
   gpu: z.enum(['auto', 'cuda', 'vulkan', 'cpu']),
+  /** So many of its layers go to the GPU; null: as the engine thinks best. */
+  gpuLayers: count.nullable(),
   /** Prompt tokens per step while others are generating: the knob between their latency and the newcomer's. */
   prefillChunk: z.int().min(16).max(512),
+  /** Conversations per step, and how long prompts may hold it up while others are generating. */
+  maxBatchSize: z.int().min(1).max(64),
+  maxWaitMs: z.int().nonnegative(),
   kvType: z.enum(['f16', 'q8_0', 'q4_0']),
   flashAttention: z.union([z.boolean(), z.literal('auto')]),
 });
 
-const generateMessage = z.strictObject({
+const generate = z.strictObject({
   t: z.literal('generate'),
   id,
   subject: z.string(),
-  messages: z.array(z.strictObject({ role: z.enum(['system', 'user', 'assistant']), content: z.string() })).min(1),
+  messages: z.array(z.strictObject({ role: z.enum(['system', 'user', 'assistant']), content: z.string() })),
+  /** In place of messages: taken as it stands. */
+  prompt: z.string().min(1).optional(),
   maxTokens: z.int().positive(),
   temperature: z.number().min(0).max(2),
   topP: z.number().positive().max(1),
@@ -48,6 +55,9 @@ const generateMessage = z.strictObject({
   /** Tokens of prompt and answer that are paid for; the child waits where it would go beyond. */
   credit: count,
 });
+
+/** A conversation or a prompt, never both and never neither. */
+const generateMessage = generate.refine(({ messages, prompt }) => messages.length > 0 === (prompt === undefined));
 
 /** More is paid for. `final`: the last of it, an answer that reaches it ends with `length`. */
 const creditMessage = z.strictObject({ t: z.literal('credit'), id, total: count, final: z.boolean() });
@@ -64,6 +74,7 @@ const LOAD_FAILURE_REASONS = [
   'context_too_large',
   'no_backend',
   'template',
+  'out_of_memory',
   'failed',
 ] as const;
 
@@ -73,7 +84,13 @@ const childMessage = z.discriminatedUnion('t', [
   z.strictObject({ t: z.literal('progress'), phase: z.enum(['verify', 'load']), done: z.number().min(0).max(1) }),
   /** The file has stood the trial; this process is of no more use. */
   z.strictObject({ t: z.literal('probed') }),
-  z.strictObject({ t: z.literal('ready'), backend: z.string().max(40), build: z.string().max(60).optional() }),
+  z.strictObject({
+    t: z.literal('ready'),
+    backend: z.string().max(40),
+    build: z.string().max(60).optional(),
+    /** Layers that lie on a GPU, and all there are. */
+    layers: z.strictObject({ onGpu: count, of: count }).optional(),
+  }),
   z.strictObject({
     t: z.literal('load_failed'),
     reason: z.enum(LOAD_FAILURE_REASONS),
@@ -90,6 +107,8 @@ const childMessage = z.discriminatedUnion('t', [
     t: z.literal('failed'),
     id,
     code: z.enum(['context_length_exceeded', 'invalid_parameter', 'engine_failed']),
+    /** What of the request is at fault, where it is at fault. */
+    param: z.enum(['messages', 'prompt']),
     message: z.string().max(2000),
   }),
   /** Once a second, so that a blocked child is noticed; figures since the load. */

@@ -12,29 +12,38 @@ export const engineFailed = (message: string, cause?: unknown): Problem =>
 /** No tokenizer makes more of its text than this on average; only endless runs of blanks come near. */
 const MOST_BYTES_PER_TOKEN = 64;
 
+/** Where the caller's words stand in his request. */
+export const promptParam = ({ prompt }: { readonly prompt?: string | undefined }): 'prompt' | 'messages' =>
+  prompt === undefined ? 'messages' : 'prompt';
+
+/** All that the caller says. */
+export const promptTexts = ({ messages, prompt }: GenerationRequest): readonly string[] =>
+  prompt === undefined ? messages.map(({ content }) => content) : [prompt];
+
 /**
  * Prompts so long that even counting their tokens would hold up the others.
  *
  * @throws Problem `context_length_exceeded`
  */
 export function refuseHugePrompt(request: GenerationRequest, contextSize: number): void {
-  const bytes = request.messages.reduce((sum, { content }) => sum + Buffer.byteLength(content), 0);
+  const bytes = promptTexts(request).reduce((sum, text) => sum + Buffer.byteLength(text), 0);
   if (bytes <= contextSize * MOST_BYTES_PER_TOKEN) return;
   const tokens = Math.ceil(bytes / MOST_BYTES_PER_TOKEN);
   throw new Problem('context_length_exceeded', {
     message: `The prompt has at least ${tokens} tokens; this model's context holds ${contextSize}, the answer included.`,
-    param: 'messages',
+    param: promptParam(request),
   });
 }
 
 /** What the child says of a request that it can't serve. */
 export function childRefusal(message: {
   readonly code: 'context_length_exceeded' | 'invalid_parameter' | 'engine_failed';
+  readonly param: string;
   readonly message: string;
 }): Problem {
   return new Problem(message.code, {
     message: message.message,
-    ...(message.code === 'engine_failed' ? {} : { param: 'messages' }),
+    ...(message.code === 'engine_failed' ? {} : { param: message.param }),
   });
 }
 

@@ -10,6 +10,7 @@ import {
   brokenPromise,
   chooseSandbox,
   commandAt,
+  modelPath,
   permissionFlags,
   type Reach,
   type SandboxChoice,
@@ -22,7 +23,10 @@ import {
 /** How children are started here. */
 export interface Sandbox extends SandboxChoice {
   /** The whole command line for a script of ours. `owner` names what runs in it: each gets a user id of its own. */
-  command(script: string, owner: string): readonly string[];
+  /** `memory`: bytes that it may take for itself. */
+  command(script: string, owner: string, memory?: number): readonly string[];
+  /** Under which name the child finds the open file that is its fifth descriptor. */
+  readonly model: string;
   /** What the child may know of our environment: where libraries and processors are, and no secret. */
   readonly environment: Readonly<Record<string, string>>;
 }
@@ -68,13 +72,11 @@ export const sandboxAt = (
 ): Sandbox => ({
   ...choice,
   environment,
-  command: (script, owner) =>
-    commandAt(choice.level, choice.network, places, uidOf(owner), [
-      places.node,
-      ...FLAGS,
-      ...permissionFlags(places),
-      script,
-    ]),
+  model: places.model,
+  command: (script, owner, memory) => {
+    const command = [places.node, ...FLAGS, ...permissionFlags(places), script];
+    return commandAt(choice.level, choice.network, places, uidOf(owner), command, memory);
+  },
 });
 
 /** The same user id for the same name, so that two models do not share one but by chance in a thousand. */
@@ -96,6 +98,7 @@ export function findPlaces(environment: Readonly<Record<string, string | undefin
     libraries: (environment['LD_LIBRARY_PATH'] ?? '').split(':').filter((path) => path !== '' && existsSync(path)),
     devices: devices.map((name) => join('/dev', name)),
     kernels: kernels !== undefined && existsSync(kernels) ? resolve(kernels) : null,
+    model: modelPath(process.platform),
   };
 }
 

@@ -92,20 +92,32 @@ export interface SandboxPlaces {
   readonly devices: readonly string[];
   /** Where compiled GPU kernels are kept between loads. */
   readonly kernels: string | null;
+  /** Under which name the child finds the open file of its model. */
+  readonly model: string;
 }
 
-/** One line of shell in front: no core dumps with prompts in them, and when memory runs out this goes first. */
-const LIMITS = 'ulimit -c 0; ulimit -n 1024; echo 1000 2>/dev/null >/proc/self/oom_score_adj; exec "$@"';
+/**
+ * One line of shell in front: no core dumps with prompts in them, when memory runs out this goes first, and what it
+ * takes for itself has an end (`RLIMIT_DATA`, in KiB): then an absurd context is an error in the child and not the
+ * kernel's killer. Not `RLIMIT_AS`: a process reserves addresses by the hundred gigabytes where it uses a GPU.
+ */
+const limits = (memory: number | undefined): string =>
+  [
+    ...['ulimit -c 0', 'ulimit -n 1024', 'echo 1000 2>/dev/null >/proc/self/oom_score_adj'],
+    ...(memory === undefined ? [] : [`ulimit -d ${Math.ceil(memory / 1024)} 2>/dev/null`]),
+    'exec "$@"',
+  ].join('; ');
 
-/** The command line that runs `command` at a level. `uid` is the user id for that level. */
+/** The command line that runs `command` at a level. `uid` is the user id for that level; `memory` its bound, in bytes. */
 export function commandAt(
   level: SandboxLevel,
   network: 'none' | 'open',
   places: SandboxPlaces,
   uid: number,
   command: readonly string[],
+  memory?: number,
 ): string[] {
-  const limited = ['/bin/sh', '-c', LIMITS, 'engine'];
+  const limited = ['/bin/sh', '-c', limits(memory), 'engine'];
   if (level === 'full') return [...limited, ...bubblewrap(places), ...command];
   if (level === 'uid') return [...limited, ...ownUser(network, uid), ...command];
   return [...limited, ...command];
@@ -142,18 +154,20 @@ function bubblewrap({ node, program, packages, libraries, devices, kernels }: Sa
 }
 
 /** Node's own limits on what JavaScript may do; native code is held by the level, not by these. */
-export const permissionFlags = ({ program, packages, libraries, kernels }: SandboxPlaces): string[] => [
+export const permissionFlags = ({ program, packages, libraries, kernels, model }: SandboxPlaces): string[] => [
   '--permission',
   // The engine is an addon, and tries its binary out in a process of its own before it loads it.
   '--allow-addons',
   '--allow-child-process',
   '--disable-warning=SecurityWarning',
   ...[`${program}/src`, `${program}/package.json`, `${program}/node_modules`, packages, ...libraries]
-    .concat(['/usr', '/lib', '/lib64', '/sys', '/proc/cpuinfo', '/proc/meminfo', MODEL_PATH])
+    .concat(['/usr', '/lib', '/lib64', '/sys', '/proc/cpuinfo', '/proc/meminfo', model])
     .map((path) => `--allow-fs-read=${path}`),
   ...(kernels === null ? [] : [`--allow-fs-read=${kernels}`, `--allow-fs-write=${kernels}`]),
 ];
 
-/** The descriptor under which a child finds its model, and the path that names the same open file. */
-export const MODEL_DESCRIPTOR = 4;
-export const MODEL_PATH = `/proc/self/fd/${MODEL_DESCRIPTOR}`;
+/** The descriptor under which a child finds its model. */
+const MODEL_DESCRIPTOR = 4;
+/** The path that names the same open file; elsewhere than on Linux opening it makes another handle of the same one. */
+export const modelPath = (platform: string): string =>
+  `${platform === 'linux' ? '/proc/self' : '/dev'}/fd/${MODEL_DESCRIPTOR}`;

@@ -1,58 +1,6 @@
 import { Problem } from '#kernel/problem.ts';
-
-/** Waiting callers, served in turn by subject, so that one user's hundred requests do not stand before another's one. */
-export class FairQueue<T> {
-  readonly #bySubject = new Map<string, T[]>();
-  #size = 0;
-
-  get size(): number {
-    return this.#size;
-  }
-
-  push(subject: string, item: T): void {
-    const own = this.#bySubject.get(subject);
-    if (own === undefined) this.#bySubject.set(subject, [item]);
-    else own.push(item);
-    this.#size++;
-  }
-
-  /** The next subject's oldest item; that subject then goes to the end of the round. */
-  shift(): T | undefined {
-    for (const [subject, own] of this.#bySubject) {
-      const item = own.shift();
-      this.#bySubject.delete(subject);
-      if (own.length > 0) this.#bySubject.set(subject, own);
-      this.#size--;
-      return item;
-    }
-    return undefined;
-  }
-
-  /** @returns false when the item is not (or no longer) waiting. */
-  remove(subject: string, item: T): boolean {
-    const own = this.#bySubject.get(subject);
-    const at = own?.indexOf(item) ?? -1;
-    if (own === undefined || at < 0) return false;
-    own.splice(at, 1);
-    if (own.length === 0) this.#bySubject.delete(subject);
-    this.#size--;
-    return true;
-  }
-
-  /** Takes out the newest item of the subject that has most, if it has more than this one would have with one more. */
-  displaceFor(subject: string): T | undefined {
-    let most: readonly [string, T[]] | undefined;
-    for (const entry of this.#bySubject) if (most === undefined || entry[1].length > most[1].length) most = entry;
-    if (most === undefined || most[1].length <= (this.#bySubject.get(subject)?.length ?? 0) + 1) return undefined;
-    const item = most[1].pop();
-    this.#size--;
-    return item;
-  }
-
-  *[Symbol.iterator](): Generator<T> {
-    for (const own of this.#bySubject.values()) yield* own;
-  }
-}
+import type { Priority } from './priority.ts';
+import { WaitingLine } from './waiting-line.ts';
 
 export interface TurnstileOptions {
   /** How many may be inside at once. */
@@ -69,6 +17,7 @@ export interface TurnstileOptions {
 
 interface Waiter {
   readonly subject: string;
+  readonly priority: Priority;
   readonly enter: () => void;
   readonly refuse: (reason: unknown) => void;
 }
@@ -76,7 +25,7 @@ interface Waiter {
 /** The queue in front of an engine's slots. Closed at first. */
 export class Turnstile {
   readonly #options: TurnstileOptions;
-  readonly #queue = new FairQueue<Waiter>();
+  readonly #queue = new WaitingLine<Waiter>();
   #inside = 0;
   #open = false;
 
@@ -113,9 +62,10 @@ export class Turnstile {
    *
    * @throws Problem `overloaded` or `model_loading` with `retryAfter`; `signal.reason` on abort.
    */
-  async enter(subject: string, signal: AbortSignal): Promise<() => void> {
+  async enter(subject: string, signal: AbortSignal, priority: Priority = 'interactive'): Promise<() => void> {
     signal.throwIfAborted();
-    if (!this.#open || this.#inside >= this.#options.slots || this.#queue.size > 0) await this.#wait(subject, signal);
+    if (!this.#open || this.#inside >= this.#options.slots || this.#queue.size > 0)
+      await this.#wait(subject, priority, signal);
     else this.#inside++;
     let left = false;
     return () => {
@@ -126,24 +76,24 @@ export class Turnstile {
     };
   }
 
-  #wait(subject: string, signal: AbortSignal): Promise<void> {
+  #wait(subject: string, priority: Priority, signal: AbortSignal): Promise<void> {
     if (this.#queue.size >= this.#options.maxQueue) {
       // Whoever fills the queue makes room in it for the others.
-      const displaced = this.#queue.displaceFor(subject);
+      const displaced = this.#queue.displaceFor(subject, priority);
       if (displaced === undefined) throw this.#overloaded();
       displaced.refuse(this.#overloaded());
     }
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const waiter: Waiter = { subject, enter: resolve, refuse: reject };
+    const waiter: Waiter = { subject, priority, enter: resolve, refuse: reject };
     const loading = !this.#open;
     const cancel = this.#options.after(loading ? this.#options.maxClosedWaitMs : this.#options.maxWaitMs, () => {
-      if (this.#queue.remove(subject, waiter)) reject(this.#open ? this.#overloaded() : modelLoading());
+      if (this.#queue.remove(subject, priority, waiter)) reject(this.#open ? this.#overloaded() : modelLoading());
     });
     const abort = () => {
-      if (this.#queue.remove(subject, waiter)) reject(signal.reason);
+      if (this.#queue.remove(subject, priority, waiter)) reject(signal.reason);
     };
     signal.addEventListener('abort', abort, { once: true });
-    this.#queue.push(subject, waiter);
+    this.#queue.push(subject, priority, waiter);
     return promise.finally(() => {
       cancel();
       signal.removeEventListener('abort', abort);

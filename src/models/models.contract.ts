@@ -42,8 +42,15 @@ export const AdminModel = z.object({
   progress: z.object({ phase: z.enum(['verify', 'probe', 'load']), done: z.number() }).nullable(),
   /** Why its file is not tried again until an admin loads it. */
   quarantine: z.string().nullable(),
-  /** Bytes: thought before it ever ran, and measured of its process the last time it did. */
-  memory: z.object({ estimated: Room.nullable(), measured: z.number().int().nullable() }),
+  /** What does the arithmetic; how many of its layers the budget gives a GPU, and how many lie there. */
+  backend: z.string().nullable(),
+  gpu_layers: z.object({
+    planned: z.number().int().nullable(),
+    loaded: z.number().int().nullable(),
+    of: z.number().int().nullable(),
+  }),
+  /** Bytes: thought before it ever ran, and the most that was measured since. */
+  memory: z.object({ estimated: Room.nullable(), measured: Room.nullable() }),
 });
 export type AdminModel = z.infer<typeof AdminModel>;
 export const AdminModelList = z.object({

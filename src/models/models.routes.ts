@@ -19,7 +19,9 @@ interface Machine {
 export interface ModelsDeps {
   readonly list: () => readonly ModelStatus[];
   readonly machine: () => Machine;
-  readonly estimateOf: (model: string) => Room | null;
+  readonly memoryOf: (model: string) => { readonly estimated: Room | null; readonly measured: Room | null };
+  /** Layers that the budget gives a GPU; null for a model that runs elsewhere. */
+  readonly plannedLayersOf: (model: string) => number | null;
   readonly mayUse: (principal: Principal, model: string, address: string) => boolean;
   readonly classificationOf: (model: string) => number;
   readonly desiredOf: (model: string) => DesiredState;
@@ -181,7 +183,10 @@ function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
   });
 }
 
-const adminModelOf = (status: ModelStatus, { classificationOf, desiredOf, estimateOf }: ModelsDeps): AdminModel => ({
+const adminModelOf = (
+  status: ModelStatus,
+  { classificationOf, desiredOf, memoryOf, plannedLayersOf }: ModelsDeps,
+): AdminModel => ({
   id: status.id,
   engine: status.engine,
   state: status.state,
@@ -199,5 +204,11 @@ const adminModelOf = (status: ModelStatus, { classificationOf, desiredOf, estima
   pinned: desiredOf(status.id).pinned,
   progress: status.progress,
   quarantine: status.quarantine,
-  memory: { estimated: estimateOf(status.id), measured: status.memory },
+  backend: status.backend,
+  gpu_layers: {
+    planned: plannedLayersOf(status.id),
+    loaded: status.layers?.onGpu ?? null,
+    of: status.layers?.of ?? null,
+  },
+  memory: memoryOf(status.id),
 });

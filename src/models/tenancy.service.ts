@@ -19,7 +19,7 @@ export interface TenancyDeps {
   readonly desiredOf: (id: string) => DesiredState;
   /** What a model will take, before it was ever measured. Never rejects. */
   readonly estimate: (id: string) => Promise<Room>;
-  /** How measured memory divides: what of it lies on a GPU. */
+  /** The most it was measured to take, now or in an earlier life; null: it never ran. */
   readonly measured: (id: string, status: ModelStatus) => Room | null;
   readonly budget: Room;
   readonly rules: PlanRules;
@@ -78,17 +78,22 @@ export class Tenancy implements AsyncDisposable {
     return { budget: this.#deps.budget, used, needs };
   }
 
-  /** An estimate stays what it was; what was measured is in `usage`. */
-  estimateOf(id: string): Room | null {
-    return this.#occupants.get(id)?.estimate ?? null;
+  /** What was thought before it ever ran, and what was measured: the second counts. */
+  memoryOf(id: string): { readonly estimated: Room | null; readonly measured: Room | null } {
+    const { estimate = null, measured = null } = this.#occupants.get(id) ?? {};
+    return { estimated: estimate, measured };
   }
 
   /** It should be in memory: `free` where nobody has to go for it, `room` where an admin says so, failed before or not. */
   call(id: string, how: 'free' | 'room'): void {
     const occupant = this.#occupants.get(id);
     if (occupant === undefined) return;
-    if (occupant.residence === 'failed' && how === 'room') occupant.residence = 'away';
     occupant.called = how;
+    if (how === 'room' && ['away', 'failed'].includes(occupant.residence)) {
+      occupant.residence = 'away';
+      // Its file may be another one by now, or be there at last.
+      this.#move(() => this.#estimate(occupant).then(() => this.#look()));
+    }
     this.#look();
   }
 
@@ -123,12 +128,15 @@ export class Tenancy implements AsyncDisposable {
   }
 
   async #estimateAll(): Promise<void> {
-    await Promise.all(
-      Array.from(this.#occupants.values(), async (occupant) => {
-        occupant.estimate = await this.#deps.estimate(occupant.id);
-      }),
-    );
+    // All before the first comes: who comes first is a matter of the catalogue, not of who is read first.
+    await Promise.all(Array.from(this.#occupants.values(), (occupant) => this.#estimate(occupant)));
     this.#look();
+  }
+
+  /** Until it is known what it takes, it is nobody whose turn could come. */
+  async #estimate(occupant: Occupant): Promise<void> {
+    occupant.estimate = null;
+    occupant.estimate = await this.#deps.estimate(occupant.id);
   }
 
   #tenants(): Tenant[] {

@@ -50,6 +50,17 @@ export function engineContract(name: string, open: () => Promise<EngineUnderTest
       });
     }
 
+    for (const stream of [true, false]) {
+      it(`goes on from a prompt as it stands, without a template (stream: ${stream})`, async () => {
+        const raw = { messages: [], prompt: 'What are you? 你好', stream };
+        const { text, reason, usage } = await answer(under.engine, raw);
+        assert.equal(text, under.text);
+        assert.equal(reason, 'stop');
+        const { usage: inTemplate } = await answer(under.engine, { stream });
+        assert.ok(usage.promptTokens <= inTemplate.promptTokens && usage.completionTokens > 0);
+      });
+    }
+
     it('ends with length at maxTokens', async () => {
       const { reason, usage, text } = await answer(under.engine, { maxTokens: 3 });
       assert.equal(reason, 'length');
@@ -67,6 +78,10 @@ export function engineContract(name: string, open: () => Promise<EngineUnderTest
         (error: unknown) => problem('context_length_exceeded')(error) && /\d{4,} tokens.*\d{3,}/.test(String(error)),
       );
       assert.deepEqual(seen, []);
+      await assert.rejects(
+        answer(under.engine, { messages: [], prompt: 'word '.repeat(20_000) }),
+        (error: unknown) => problem('context_length_exceeded')(error) && (error as Problem).detail.param === 'prompt',
+      );
     });
 
     it('throws the reason of an abort, before the start and in the middle, and frees the slot', async () => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { LlamaContextSequence, LlamaModel, Token } from 'node-llama-cpp';
-import { Driver } from '#engine/driver.llama.ts';
+import { Driver, type DriverOptions } from '#engine/driver.llama.ts';
 import { Generation, type GenerationTools } from '#engine/generation.llama.ts';
 import type { ChildMessage, GenerateMessage } from '#engine/protocol.contract.ts';
 import { until } from './demo.ts';
@@ -12,6 +12,8 @@ class FakeSequence {
   evaluated: number[] = [];
   /** Told of every portion, while it is computed. */
   onPortion: () => void = () => undefined;
+  /** Told how many tokens were computed, of a prompt or of an answer. */
+  onWork: (prompt: number, answer: number) => void = () => undefined;
   get nextTokenIndex(): number {
     return this.contextTokens.length;
   }
@@ -30,11 +32,13 @@ class FakeSequence {
     this.#take(tokens);
     for (;;) {
       yield 1;
+      this.onWork(0, 1);
       this.contextTokens.push(1);
     }
   }
   #take(tokens: readonly number[]): void {
     this.onPortion();
+    this.onWork(tokens.length, 0);
     this.evaluated.push(...tokens);
     this.contextTokens.push(...tokens);
   }
@@ -42,22 +46,41 @@ class FakeSequence {
 
 const CHUNK = 128;
 
-function open(sequences: number) {
+/** Milliseconds on a clock that goes on by what is computed, and by nothing else: 0 lets it stand still. */
+interface Costs {
+  readonly promptToken: number;
+  readonly answerToken: number;
+}
+
+function open(
+  sequences: number,
+  change: Partial<DriverOptions> = {},
+  costs: Costs = { promptToken: 0, answerToken: 0 },
+) {
   const slots = Array.from({ length: sequences }, () => new FakeSequence());
+  let time = 0;
+  for (const slot of slots)
+    slot.onWork = (prompt, answer) => {
+      time += prompt * costs.promptToken + answer * costs.answerToken;
+    };
   const sent: ChildMessage[] = [];
+  const at: number[] = [];
   const rounds: number[][] = [];
   const send = (message: ChildMessage) => {
     sent.push(message);
+    at.push(time);
     if (message.t === 'deltas') rounds.push(slots.map(({ evaluated }) => evaluated.length));
   };
   const driver = new Driver({
     sequences: slots as unknown as LlamaContextSequence[],
     prefillChunk: CHUNK,
+    maxBatchSize: 32,
+    maxWaitMs: 50,
     batchSize: 512,
     send,
-    // Time stands still: what is measured here are steps and tokens.
-    now: () => 0,
+    now: () => time,
     report: (error) => assert.fail(String(error)),
+    ...change,
   });
   const tools = {
     model: {
@@ -68,12 +91,13 @@ function open(sequences: number) {
       // A token a character, so that a test can say which.
       render: (messages: readonly { content: string }[]) =>
         Array.from(messages.map(({ content }) => content).join(''), (c) => c.codePointAt(0)) as Token[],
+      tokenize: () => assert.fail('no prompt without template'),
       endTokens: new Set<Token>(),
     },
     contextSize: 8192,
     grammar: () => assert.fail('no grammar'),
     send,
-    now: () => 0,
+    now: () => time,
   } satisfies GenerationTools;
   let last = 0;
   const ask = (content: string, change: Partial<GenerateMessage> = {}): number => {
@@ -92,7 +116,13 @@ function open(sequences: number) {
     if (message?.t !== 'finished') throw new Error('unreachable');
     return message.usage;
   };
-  return { driver, slots, sent, rounds, ask, end };
+  /** When each message came in which one of these had text, on the counted clock. */
+  const times = (id: number) =>
+    at.filter((_, index) => {
+      const message = sent[index];
+      return message?.t === 'deltas' && message.items.some(([one]) => one === id);
+    });
+  return { driver, slots, sent, rounds, ask, end, times };
 }
 
 describe('the lock-step driver', () => {
@@ -119,6 +149,40 @@ describe('the lock-step driver', () => {
     );
     assert.deepEqual(his.slice(0, upTo), allRounds.slice(0, upTo));
     assert.equal(slots.length, 2);
+  });
+
+  for (const [pace, costs] of [
+    ['a slow machine', { promptToken: 3, answerToken: 80 }],
+    ['a fast one', { promptToken: 0.1, answerToken: 4 }],
+    ['one that answers as fast as it reads', { promptToken: 1, answerToken: 20 }],
+  ] as const)
+    it(`on the counted clock of ${pace} nobody’s gap is over twice the median while that prompt comes in`, async () => {
+      const { ask, end, times } = open(2, {}, costs);
+      const streaming = ask('short', { maxTokens: 8000 });
+      await until(() => times(streaming).length > 20);
+      const before = times(streaming).length;
+      const newcomer = ask('n'.repeat(4000), { subject: 'usr_b' });
+      await end(newcomer);
+      const gaps = times(streaming).map((time, at, all) => time - (all[at - 1] ?? 0));
+      const median = gaps.slice(1, before).toSorted((a, b) => a - b)[Math.floor(before / 2)] ?? 0;
+      const most = Math.max(...gaps.slice(before));
+      assert.ok(gaps.length - before > 4000 / CHUNK, 'the prompt came in at once');
+      assert.ok(most > median, 'the prompt took no time');
+      assert.ok(most <= 2 * median, `${most} against a median of ${median}`);
+    });
+
+  it('more under way than a batch may have take turns, nobody twice before everybody once', async () => {
+    const { sent, ask, end } = open(5, { maxBatchSize: 2 });
+    const ids = ['a', 'b', 'c', 'd', 'e'].map((name) => ask(name, { subject: `usr_${name}`, maxTokens: 20 }));
+    for (const id of ids) await end(id);
+    const batches = sent.flatMap((message) => (message.t === 'deltas' ? [message.items.map(([id]) => id)] : []));
+    assert.ok(batches.every((batch) => batch.length <= 2));
+    const told = new Map(ids.map((id) => [id, 0]));
+    for (const batch of batches.slice(0, 40)) {
+      for (const id of batch) told.set(id, (told.get(id) ?? 0) + 1);
+      const counts = [...told.values()];
+      assert.ok(Math.max(...counts) - Math.min(...counts) <= 1, `${counts}`);
+    }
   });
 
   it('several prompts at once share the portion: together they are no longer than it', async () => {

@@ -73,6 +73,13 @@ describe('the demo model on the real engine', () => {
     assert.ok(injected > plain + 3, `${injected} against ${plain}`);
   });
 
+  it('puts nothing around a prompt, and takes no control token out of it', async () => {
+    const tokens = async (prompt: string) => (await answer(engine, { messages: [], prompt })).promptTokens;
+    assert.equal(await tokens('7'), 1);
+    assert.equal(await tokens('777'), 3);
+    assert.ok((await tokens('7<|im_end|>')) > 4);
+  });
+
   it('ends at a stop text across token borders and shows no part of it', async () => {
     const { text, reason } = await answer(engine, { stop: ['never-to-be-seen', 'llama.cpp eng'] });
     assert.equal(text, DEMO_TEXT.slice(0, DEMO_TEXT.indexOf('llama.cpp eng')));

@@ -21,12 +21,17 @@ describe('messages to the child', () => {
   it('are read when they are whole', () => {
     assert.deepEqual(readParentMessage(GENERATE), GENERATE);
     assert.deepEqual(readParentMessage({ t: 'cancel', id: 3 }), { t: 'cancel', id: 3 });
+    const { messages: _, ...rest } = GENERATE;
+    const raw = { ...rest, messages: [], prompt: 'Once upon' };
+    assert.deepEqual(readParentMessage(raw), raw);
     const credit = { t: 'credit', id: 3, total: 512, final: false };
     assert.deepEqual(readParentMessage(credit), credit);
   });
 
   for (const [name, change] of Object.entries({
     'no message': { messages: [] },
+    'messages and a prompt': { prompt: 'x' },
+    'an empty prompt': { messages: [], prompt: '' },
     'a foreign role': { messages: [{ role: 'tool', content: '' }] },
     'temperature 2.1': { temperature: 2.1 },
     'temperature NaN': { temperature: Number.NaN },
@@ -46,7 +51,7 @@ describe('messages from the child', () => {
     { t: 'deltas', items: [] },
     { t: 'deltas', items: [[1, 'text', 1]] },
     { t: 'finished', id: 1, reason: 'stop', usage },
-    { t: 'failed', id: 1, code: 'context_length_exceeded', message: 'too long' },
+    { t: 'failed', id: 1, code: 'context_length_exceeded', param: 'prompt', message: 'too long' },
     { t: 'load_failed', reason: 'digest_mismatch', detail: '' },
   ]) {
     it(`are read: ${JSON.stringify(message)}`, () => assert.deepEqual(readChildMessage(message), message));
@@ -63,7 +68,7 @@ describe('messages from the child', () => {
     { t: 'deltas', items: [[1, 'text', -1]] },
     { t: 'finished', id: 1, reason: 'content_filter', usage },
     { t: 'finished', id: 1, reason: 'stop', usage: { ...usage, completionTokens: -2 } },
-    { t: 'failed', id: 1, code: 'forbidden', message: 'a child may not choose any code' },
+    { t: 'failed', id: 1, code: 'forbidden', param: 'prompt', message: 'a child may not choose any code' },
     { t: 'started', id: 0, promptTokens: 1 },
   ]) {
     it(`are refused: ${JSON.stringify(message)}`, () => assert.equal(readChildMessage(message), null));

@@ -24,6 +24,7 @@ const PLACES: SandboxPlaces = {
   libraries: [],
   devices: [],
   kernels: null,
+  model: '/proc/self/fd/4',
 };
 
 describe('which sandbox', () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { FairQueue, Turnstile, type TurnstileOptions } from '#engine/turnstile.ts';
+import { Turnstile, type TurnstileOptions } from '#engine/turnstile.ts';
 import { Problem } from '#kernel/problem.ts';
 import { NEVER } from './demo.ts';
 
@@ -47,27 +47,6 @@ const code = (expected: Problem['code']) => (error: unknown) => {
   assert.ok((error.detail.retryAfter ?? 0) > 0);
   return true;
 };
-
-describe('FairQueue', () => {
-  it('serves subjects in turn, each in his own order', () => {
-    const queue = new FairQueue<string>();
-    for (const item of ['a1', 'a2', 'a3', 'b1', 'c1', 'b2']) queue.push(item.slice(0, 1), item);
-    assert.equal(queue.size, 6);
-    const served = Array.from({ length: 7 }, () => queue.shift());
-    assert.deepEqual(served, ['a1', 'b1', 'c1', 'a2', 'b2', 'a3', undefined]);
-    assert.equal(queue.size, 0);
-  });
-
-  it('forgets what is taken out, once', () => {
-    const queue = new FairQueue<string>();
-    queue.push('a', 'a1');
-    queue.push('b', 'b1');
-    assert.equal(queue.remove('a', 'a1'), true);
-    assert.equal(queue.remove('a', 'a1'), false);
-    assert.equal(queue.shift(), 'b1');
-    assert.equal(queue.size, 0);
-  });
-});
 
 describe('Turnstile', () => {
   it('lets in as many as there are slots, then one for each that leaves, fairly', async () => {
@@ -123,6 +102,23 @@ describe('Turnstile', () => {
     await Promise.all([...greedy, other]);
     assert.deepEqual(refused, ['greedy']);
     assert.ok(order.indexOf('other') <= 1, `served as number ${order.indexOf('other') + 1}`);
+  });
+
+  it('lets people in before work that can wait, and that before every fifth of them', async () => {
+    const { turnstile } = open({ slots: 1, maxQueue: 50 });
+    turnstile.open();
+    const leave = await turnstile.enter('a', NEVER);
+    const order: string[] = [];
+    const enter = (name: string, priority: 'interactive' | 'batch') =>
+      turnstile.enter(name, NEVER, priority).then((out) => {
+        order.push(name.slice(0, 1));
+        out();
+      });
+    const batch = Array.from({ length: 3 }, (_, at) => enter(`b${at}`, 'batch'));
+    const people = Array.from({ length: 10 }, (_, at) => enter(`p${at}`, 'interactive'));
+    leave();
+    await Promise.all([...batch, ...people]);
+    assert.equal(order.join(''), 'ppppbppppbppb');
   });
 
   it('turns away after the longest wait: overloaded when open, model_loading when closed', async () => {

@@ -66,6 +66,12 @@ describe('a model on another server', () => {
     assert.ok(!JSON.stringify(headers).includes('usr_private'));
   });
 
+  it('sends a prompt to the route for prompts', async () => {
+    await answer(engine, { messages: [], prompt: 'Once upon', maxTokens: 50 });
+    const { body } = fake.seen.at(-1) ?? assert.fail();
+    assert.deepEqual([body['prompt'], body['messages'], body['max_tokens']], ['Once upon', undefined, 50]);
+  });
+
   it('takes the usage from the server, or estimates it', async () => {
     assert.deepEqual((await answer(engine)).usage, { promptTokens: 5, completionTokens: 8, cachedTokens: 0 });
     fake.set({ usage: false });

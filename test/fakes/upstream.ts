@@ -62,7 +62,8 @@ export async function startFakeUpstream(initial: FakeUpstreamOptions = {}): Prom
       json(response, 200, { object: 'list', data: [] });
       return;
     }
-    if (request.method !== 'POST' || request.url !== '/v1/chat/completions') {
+    const raw = request.url === '/v1/completions';
+    if (request.method !== 'POST' || !(raw || request.url === '/v1/chat/completions')) {
       json(response, 404, { error: { message: 'no such route' } });
       return;
     }
@@ -78,7 +79,7 @@ export async function startFakeUpstream(initial: FakeUpstreamOptions = {}): Prom
       responses.delete(response);
     });
     await options.until;
-    await answer(options, body, response);
+    await answer(options, body, response, raw);
   });
   server.on('connection', () => state.connections++);
   server.listen(0, '127.0.0.1');
@@ -107,12 +108,21 @@ export async function startFakeUpstream(initial: FakeUpstreamOptions = {}): Prom
   };
 }
 
-async function answer(options: FakeUpstreamOptions, body: Record<string, unknown>, response: ServerResponse) {
+/** `raw`: goes on from a prompt instead of answering a conversation. */
+async function answer(
+  options: FakeUpstreamOptions,
+  body: Record<string, unknown>,
+  response: ServerResponse,
+  raw: boolean,
+) {
   if (options.failure !== undefined) {
     response.writeHead(options.failure.status, options.failure.headers ?? {}).end(options.failure.body);
     return;
   }
-  const prompt = (body['messages'] as { content: string }[]).reduce((sum, { content }) => sum + tokensOf(content), 0);
+  const texts = raw
+    ? [body['prompt'] as string]
+    : (body['messages'] as { content: string }[]).map((one) => one.content);
+  const prompt = texts.reduce((sum, text) => sum + tokensOf(text), 0);
   if (options.contextSize !== undefined && prompt >= options.contextSize) {
     json(response, 400, { error: { message: `maximum context length is ${options.contextSize}`, code: 400 } });
     return;
@@ -123,8 +133,9 @@ async function answer(options: FakeUpstreamOptions, body: Record<string, unknown
   const usage = { prompt_tokens: prompt, completion_tokens: most, total_tokens: prompt + most };
   if (body['stream'] !== true) {
     if (options.loop) return; // never comes to an end
-    const message = { role: 'assistant', content: pieces.slice(0, most).join('') };
-    const whole = { choices: [{ index: 0, message, finish_reason: reason }] };
+    const content = pieces.slice(0, most).join('');
+    const said = raw ? { text: content } : { message: { role: 'assistant', content } };
+    const whole = { choices: [{ index: 0, ...said, finish_reason: reason }] };
     json(response, 200, options.usage === false ? whole : { ...whole, usage });
     return;
   }
@@ -135,11 +146,14 @@ async function answer(options: FakeUpstreamOptions, body: Record<string, unknown
       return;
     }
     if (i === options.silentAfter) return;
-    await write(options, response, { choices: [{ index: 0, delta: { content: pieces[i % pieces.length] } }] });
+    const content = pieces[i % pieces.length];
+    await write(options, response, { choices: [{ index: 0, ...(raw ? { text: content } : { delta: { content } }) }] });
     if (options.pauseMs !== undefined) await new Promise((resolve) => setTimeout(resolve, options.pauseMs));
   }
   if (response.destroyed) return;
-  await write(options, response, { choices: [{ index: 0, delta: {}, finish_reason: reason }] });
+  await write(options, response, {
+    choices: [{ index: 0, ...(raw ? { text: '' } : { delta: {} }), finish_reason: reason }],
+  });
   if (options.usage !== false) await write(options, response, { choices: [], usage });
   await write(options, response, '[DONE]');
   response.end();

@@ -208,9 +208,48 @@ describe('two models, room for one', () => {
     of('a').memory = 7;
     await ask('a');
     assert.deepEqual(tenancy.usage().used, { ram: 7, vram: 0 });
-    assert.deepEqual(tenancy.estimateOf('a'), { ram: 2, vram: 0 });
+    assert.deepEqual(tenancy.memoryOf('a'), { estimated: { ram: 2, vram: 0 }, measured: { ram: 7, vram: 0 } });
     await ask('b');
     await until(() => of('a').state === 'unloaded');
+    sound();
+  });
+
+  it('a load by an admin looks at the file again: what was too large, or not there, may come now', async () => {
+    const sizes: Record<string, number> = { a: 11 };
+    const { tenancy, of, ask, told, sound } = house(sizes);
+    await using _ = tenancy;
+    of('a').gate.resolve();
+    of('a').answer.resolve();
+    await assert.rejects(ask('a'), /needs more memory/);
+    sizes['a'] = 9;
+    tenancy.call('a', 'room');
+    await tenancy.settled();
+    await ask('a');
+    assert.deepEqual(told(), ['a model.loaded failed', 'a model.loaded']);
+    sound();
+  });
+
+  it('loads that an admin asks for hold up no answer of another model, nor each other', async () => {
+    const { tenancy, of, ask, told, sound } = house({ a: 4, b: 3, c: 3 });
+    await using _ = tenancy;
+    of('a').gate.resolve();
+    const running = ask('a');
+    await until(() => of('a').answering === 1);
+    tenancy.call('b', 'room');
+    tenancy.call('c', 'room');
+    await until(() => of('b').loads === 1 && of('c').loads === 1);
+    // Both loads hang; A answers old and new requests meanwhile.
+    const another = ask('a');
+    await until(() => of('a').answering === 2);
+    of('a').answer.resolve();
+    await running;
+    await another;
+    of('c').gate.resolve();
+    await until(() => told().includes('c model.loaded'));
+    assert.equal(of('b').state, 'loading');
+    of('b').gate.resolve();
+    await tenancy.settled();
+    assert.deepEqual(told(), ['a model.woken', 'c model.loaded', 'b model.loaded']);
     sound();
   });
 

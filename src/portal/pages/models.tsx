@@ -80,7 +80,7 @@ function MachineFacts({ machine: { memory, gpus, sandbox } }: { readonly machine
 
 /** What was measured, or else what is expected. */
 function memoryText({ memory: { estimated, measured } }: AdminModel, text: ReturnType<typeof useOfficeText>): string {
-  if (measured !== null) return text.memoryMeasured(gibibytes(measured));
+  if (measured !== null) return text.memoryMeasured(gibibytes(measured.ram + measured.vram));
   return estimated === null || estimated.ram + estimated.vram === 0
     ? '–'
     : text.memoryEstimated(gibibytes(estimated.ram + estimated.vram));

@@ -1,0 +1,90 @@
+import { totalmem } from 'node:os';
+import type { Config } from '#config/schema.ts';
+import type { ModelStatus } from '#engine/engine.ts';
+import type { FileMemory } from '#engine/file-memory.ts';
+import { estimateFile } from '#engine/gguf-file.files.ts';
+import type { GpuWatch } from '#engine/gpu.system.ts';
+import { type Gpu, visibleGpus } from '#engine/gpu.ts';
+import type { LlamaModelSpec } from '#engine/model-spec.ts';
+import { type MemoryFigures, type Placement, place } from '#engine/placement.ts';
+
+const MEBIBYTE = 1024 * 1024;
+/** A child reserves so much and does not use it: heaps that may grow, and a stack for each thread. */
+const RESERVED = { child: 1024 * MEBIBYTE, thread: 8 * MEBIBYTE } as const;
+
+/** What models may take of this machine and of its GPUs. */
+export function machineBudget({ engine }: Config, gpus: GpuWatch): MemoryFigures {
+  // Inside a container there is less than the machine has.
+  const machine = Math.min(totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY);
+  return {
+    ram: engine.ramBytes ?? Math.floor((machine * engine.ramPercent) / 100),
+    vram: share(gpus.gpus(), engine.vramPercent),
+  };
+}
+
+const share = (gpus: readonly Gpu[], percent: number): number =>
+  Math.floor((gpus.reduce((sum, { totalBytes }) => sum + totalBytes, 0) * percent) / 100);
+
+/** What one child may take for itself: no more than all models together, whatever its header made us think. */
+export const childLimit = ({ ram }: MemoryFigures, { threads, parallel }: LlamaModelSpec): number =>
+  ram + RESERVED.child + RESERVED.thread * (threads + parallel);
+
+/** Where the models of this machine lie: thought from their headers, corrected by what was measured. */
+export class Placements {
+  readonly #config: Config;
+  readonly #gpus: GpuWatch;
+  readonly #files: FileMemory | null;
+  readonly #specs = new Map<string, LlamaModelSpec>();
+  readonly #placed = new Map<string, Placement>();
+
+  constructor(config: Config, gpus: GpuWatch, files: FileMemory | null) {
+    this.#config = config;
+    this.#gpus = gpus;
+    this.#files = files;
+  }
+
+  add(spec: LlamaModelSpec): void {
+    this.#specs.set(spec.id, spec);
+  }
+
+  /** As it was thought out last; null for a model that runs elsewhere, or whose file could not be read. */
+  of(id: string): Placement | null {
+    return this.#placed.get(id) ?? null;
+  }
+
+  /** Reads the header and thinks. Never rejects. */
+  async find(id: string): Promise<Placement | null> {
+    const spec = this.#specs.get(id);
+    const estimate = spec === undefined ? null : await estimateFile(spec);
+    if (spec === undefined || estimate === null) return null;
+    const placement = place(estimate, this.#vramFor(spec), spec.gpuLayers ?? 'auto');
+    this.#placed.set(id, placement);
+    return placement;
+  }
+
+  /** The most it was measured to take in this shape, in this life of the gateway or another; null: it never ran. */
+  measured(id: string): MemoryFigures | null {
+    const spec = this.#specs.get(id);
+    return spec === undefined ? null : (this.#files?.measuredOf(spec.sha256, this.#shapeOf(spec)) ?? null);
+  }
+
+  /** Looks at a model that runs. */
+  observe(id: string, { memory, pid, state, backend }: ModelStatus): void {
+    const spec = this.#specs.get(id);
+    if (spec === undefined || memory === null || pid === null || state !== 'ready') return;
+    // Where the driver does not say who uses what, the estimate stands.
+    const onGpu = this.#gpus.usedBy(pid) ?? this.of(id)?.needs.vram ?? 0;
+    const vram = backend === null || backend === 'cpu' ? 0 : onGpu;
+    this.#files?.measured(spec.sha256, this.#shapeOf(spec), { ram: memory, vram });
+  }
+
+  /** What it takes hangs on this beside the file. */
+  #shapeOf({ id, gpu, contextSize, parallel, kvType, flashAttention }: LlamaModelSpec): string {
+    return [contextSize, parallel, kvType, flashAttention, gpu, this.of(id)?.onGpu ?? 0].join(' ');
+  }
+
+  #vramFor({ gpu, devices }: LlamaModelSpec): number | null {
+    const gpus = gpu === 'cpu' ? [] : visibleGpus(this.#gpus.gpus(), devices);
+    return gpus.length === 0 ? null : share(gpus, this.#config.engine.vramPercent);
+  }
+}
