@@ -16,7 +16,7 @@ export class Child implements AsyncDisposable {
     this.#logFile = logFile;
   }
 
-  /** Runs a program whose output goes to a file in `folder`; `stack` ends it. */
+  /** Runs a program in `cwd`, whose output goes to a file in `folder`; `stack` ends it. */
   static run(
     stack: AsyncDisposableStack,
     name: string,
@@ -24,11 +24,12 @@ export class Child implements AsyncDisposable {
     args: readonly string[],
     folder: string,
     env: NodeJS.ProcessEnv = process.env,
+    cwd = folder,
   ): Child {
     if (stack.disposed) throw new Error('stopped');
     const logFile = join(folder, `${name}.log`);
     const log = openSync(logFile, 'a');
-    const started = spawn(command, args, { cwd: folder, env, stdio: ['ignore', log, log] });
+    const started = spawn(command, args, { cwd, env, stdio: ['ignore', log, log] });
     closeSync(log);
     // Without a listener a program that is not there would end us; `log` and the port that never opens tell.
     started.on('error', () => undefined);

@@ -64,7 +64,7 @@ export async function startSides(
   await writeMadeModel(made);
   const files: Readonly<Record<ModelName, string>> = { made, demo: DEMO_FILE };
   const load = stack.use(streamLoad());
-  const entries = shape.models.map(async (name) => [name, await entryOf(files[name], shape)] as const);
+  const entries = shape.models.map(async (name) => [name, await entryOf(files[name], shapeOf(name, shape))] as const);
   const strongroom = await startStrongroom(stack, folder, 0, {
     models: Object.fromEntries(await Promise.all(entries)),
   });
@@ -75,7 +75,7 @@ export async function startSides(
   const servers = {} as Record<ModelName, { readonly port: number; readonly ca: null }>;
   let system = '';
   for (const name of shape.models) {
-    const run: EngineLoad = { ...shape, file: files[name], chatTemplateFile: CHAT_TEMPLATE };
+    const run: EngineLoad = { ...shapeOf(name, shape), file: files[name], chatTemplateFile: CHAT_TEMPLATE };
     const server = await startLlamaServer(stack, folder, found, run);
     servers[name] = { port: server.port, ca: null };
     system = server.system;
@@ -83,6 +83,10 @@ export async function startSides(
   const theirs = sideOf('llama-server', load, (name) => servers[name], null);
   return { strongroom, ours, theirs, absent: {}, packages: { 'llama.cpp': found.release }, system };
 }
+
+/** The demo model was not trained for more. */
+const shapeOf = (name: ModelName, shape: Shape): Shape =>
+  name === 'demo' ? { ...shape, contextSize: Math.min(shape.contextSize, 512) } : shape;
 
 async function entryOf(file: string, { contextSize, parallel, threads, gpu }: Shape): Promise<object> {
   const sha256 = createHash('sha256')

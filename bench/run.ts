@@ -21,6 +21,14 @@ const BENCHMARKS: Readonly<Record<string, { readonly about: string; readonly loa
     about: 'time that a request waits longer for passing the gateway, at 1,000 a second in an open loop (2 minutes)',
     load: async () => (await import('./latency.ts')).runLatency,
   },
+  replicas: {
+    about: 'three gateways on one Postgres whose commits take 3 ms, against one of them (3 minutes)',
+    load: async () => (await import('./replicas.ts')).runReplicas,
+  },
+  start: {
+    about: 'from `npm start` on a cold data folder to the first answer (1 minute)',
+    load: async () => (await import('./start.ts')).runStart,
+  },
   stream: {
     about: '512 streams of 20 tokens a second at a time: what the gateway adds, loses (nothing) and costs (4 minutes)',
     load: async () => (await import('./stream.ts')).runStream,
