@@ -2,8 +2,7 @@
  * The main of the process that holds one model. Started by `process.llama.ts`, spoken to over IPC, and expendable: what
  * a hostile file, template or grammar can break ends here.
  */
-import { createHash } from 'node:crypto';
-import { type FileHandle, open } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 import {
   getLlama,
   InsufficientMemoryError,
@@ -15,12 +14,20 @@ import {
   NoBinaryFoundError,
 } from 'node-llama-cpp';
 import { BatchFigures, Driver } from './driver.llama.ts';
+import { openEmbedder } from './embedder.llama.ts';
 import { Generation, type GenerationTools, Refusal } from './generation.llama.ts';
 import { GgufFault } from './gguf-figures.ts';
-import { checkGguf, type GgufFacts } from './gguf-header.ts';
+import { checkHeader, LoadError, PROGRESS_MS, templateOf, verify } from './model-file.llama.ts';
 import { openPromptRenderer } from './prompt.llama.ts';
-import { type ChildMessage, type LoadFailure, type LoadMessage, readParentMessage } from './protocol.contract.ts';
-import { promptParam } from './refusal.ts';
+import {
+  type ChildMessage,
+  type EmbedMessage,
+  type GenerateMessage,
+  type LoadFailure,
+  type LoadMessage,
+  readParentMessage,
+} from './protocol.contract.ts';
+import { paramOf } from './refusal.ts';
 
 const BEAT_MS = 1000;
 const BATCH_SIZE = 512;
@@ -31,58 +38,20 @@ const send = (message: ChildMessage): void => void process.send?.(message);
 /** Standard error is read by the parent into its log; it never holds a prompt or an answer. */
 const report = (error: unknown): void => void process.stderr.write(`${error instanceof Error ? error.stack : error}\n`);
 
-class LoadError extends Error {
-  readonly reason: LoadFailure;
-  constructor(reason: LoadFailure, message: string) {
-    super(message);
-    this.reason = reason;
-  }
+/** What computes: answers, or vectors. */
+interface Worker {
+  /** @throws Refusal, before anything was computed */
+  add(message: GenerateMessage | EmbedMessage): void;
+  extend(id: number, total: number, final: boolean): void;
+  cancel(id: number): void;
 }
 
 /** What is loaded. */
-interface Loaded {
-  readonly driver: Driver;
-  readonly tools: GenerationTools;
+interface Loaded extends Worker {
   readonly backend: string;
   /** Release of llama.cpp. */
   readonly build: string;
   readonly layers: { readonly onGpu: number; readonly of: number };
-}
-
-/** Often enough for a bar, seldom enough to cost nothing. */
-const PROGRESS_MS = 200;
-
-/** @throws LoadError when the bytes are not the approved ones */
-async function verify(file: FileHandle, sha256: string): Promise<void> {
-  const hash = createHash('sha256');
-  const { size } = await file.stat();
-  let [read, told] = [0, now()];
-  for await (const chunk of file.createReadStream({ start: 0, autoClose: false, highWaterMark: 1 << 20 })) {
-    hash.update(chunk);
-    read += chunk.length;
-    if (now() - told < PROGRESS_MS) continue;
-    told = now();
-    send({ t: 'progress', phase: 'verify', done: Math.min(1, read / size) });
-  }
-  const found = hash.digest('hex');
-  if (found !== sha256) throw new LoadError('digest_mismatch', `the file's SHA-256 is ${found}`);
-}
-
-async function checkHeader(file: FileHandle): Promise<GgufFacts> {
-  const readAt = async (offset: number, length: number) => {
-    const { buffer, bytesRead } = await file.read(Buffer.allocUnsafe(length), 0, length, offset);
-    return buffer.subarray(0, bytesRead);
-  };
-  return checkGguf(readAt, (await file.stat()).size);
-}
-
-/** The pinned one, or the file's own where an admin approved exactly that. */
-function templateOf({ chatTemplate, approvedTemplateSha256 }: LoadMessage, own: string | null): string {
-  if (chatTemplate !== null) return chatTemplate;
-  const found = own === null ? 'none' : createHash('sha256').update(own).digest('hex');
-  if (own === null || found !== approvedTemplateSha256)
-    throw new LoadError('template', `the SHA-256 of the file's own template is ${found}`);
-  return own;
 }
 
 async function openBackend(message: LoadMessage): Promise<Llama> {
@@ -114,10 +83,10 @@ async function load(message: LoadMessage): Promise<Loaded> {
   await using file = await open(message.file).catch((error: Error) => {
     throw new LoadError('unreadable', error.message);
   });
-  if (!message.verified) await verify(file, message.sha256);
+  if (!message.verified) await verify(file, message.sha256, send);
   send({ t: 'verified' });
   const facts = await checkHeader(file);
-  const template = templateOf(message, facts.chatTemplate);
+  const template = message.embedding ? '' : templateOf(message, facts.chatTemplate);
 
   const llama = await openBackend(message);
   // The parent's open file, so that the bytes parsed are those that were verified, wherever its name points by now.
@@ -129,6 +98,14 @@ async function load(message: LoadMessage): Promise<Loaded> {
   });
   if (message.contextSize > model.trainContextSize) {
     throw new LoadError('context_too_large', `the model was trained for ${model.trainContextSize} tokens`);
+  }
+  const layers = { onGpu: model.gpuLayers, of: model.fileInsights.totalLayers };
+  const engine = { layers, backend: llama.gpu || 'cpu', build: llama.llamaCppRelease.release };
+  if (message.embedding) {
+    const embedder = await openEmbedder(model, message, { send, report });
+    const none = { batches: 0, sequences: 0, largestBatch: 0 };
+    setInterval(() => send({ t: 'beat', steps: embedder.steps, ...none }), BEAT_MS);
+    return { add: embedder.add, extend: embedder.extend, cancel: embedder.cancel, ...engine };
   }
   const figures = new BatchFigures();
   const context = await model.createContext({
@@ -172,8 +149,15 @@ async function load(message: LoadMessage): Promise<Loaded> {
       outlet = listener;
     });
   }
-  const layers = { onGpu: model.gpuLayers, of: model.fileInsights.totalLayers };
-  return { driver, tools, layers, backend: llama.gpu || 'cpu', build: llama.llamaCppRelease.release };
+  return {
+    add: (work) => {
+      if (work.t !== 'generate') throw new Refusal('invalid_parameter', 'This model makes no vectors.');
+      driver.add(new Generation(work, tools));
+    },
+    extend: driver.extend.bind(driver),
+    cancel: driver.cancel.bind(driver),
+    ...engine,
+  };
 }
 
 /** The library's names for what keys and values are kept as. */
@@ -247,21 +231,21 @@ async function receive(value: unknown): Promise<void> {
   }
   if (loaded === undefined) throw new Error('generation before load');
   if (message.t === 'credit') {
-    loaded.driver.extend(message.id, message.total, message.final);
+    loaded.extend(message.id, message.total, message.final);
     return;
   }
   if (message.t === 'cancel') {
-    loaded.driver.cancel(message.id);
+    loaded.cancel(message.id);
     return;
   }
   try {
-    loaded.driver.add(new Generation(message, loaded.tools));
+    loaded.add(message);
   } catch (error) {
     const refused = error instanceof Refusal;
     if (!refused) report(error);
     const text = refused ? error.message : 'The conversation does not fit the chat template of this model.';
     const code = refused ? error.code : 'invalid_parameter';
-    send({ t: 'failed', id: message.id, code, param: promptParam(message), message: text });
+    send({ t: 'failed', id: message.id, code, param: paramOf(message), message: text });
   }
 }
 

@@ -20,6 +20,8 @@ export interface LlamaModelSpec {
   readonly approvedTemplateSha256?: string;
   /** Tokens per conversation, prompt and answer together. */
   readonly contextSize: number;
+  /** It turns texts into vectors, and does nothing else. Default false. */
+  readonly embedding?: boolean;
   /** Conversations that run at once, 1 to 64. */
   readonly parallel: number;
   /** Upper bound of completion tokens when the caller names none. */
@@ -67,6 +69,8 @@ export interface UpstreamModelSpec {
   readonly structuredOutput?: boolean;
   /** True for vLLM: sends a `cache_salt` per user, so that prefixes are not shared between users (promise 17). */
   readonly cacheSalt?: boolean;
+  /** It turns texts into vectors, and does nothing else. Default false. */
+  readonly embedding?: boolean;
 }
 
 /** SHA-256 of the pinned template in hex, as `GET /admin/models` and the record show it. */
@@ -89,7 +93,8 @@ export function specFaults(spec: LlamaModelSpec): string[] {
   integer('threads', spec.threads, 1, 512);
   if (spec.contextSize * spec.parallel > 16_777_216) faults.push('contextSize times parallel must be at most 16777216');
   if (!/^[0-9a-f]{64}$/.test(spec.sha256)) faults.push('sha256 must be 64 lower-case hex digits');
-  if (spec.chatTemplate === null && spec.approvedTemplateSha256 === undefined)
+  if (spec.embedding) integer('contextSize of a model for vectors', spec.contextSize, 16, 32_768);
+  else if (spec.chatTemplate === null && spec.approvedTemplateSha256 === undefined)
     faults.push('chatTemplate or approvedTemplateSha256 is needed');
   if (!spec.file.startsWith('/')) faults.push('file must be an absolute path');
   return faults;

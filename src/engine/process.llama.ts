@@ -237,6 +237,7 @@ function loadMessage({ spec, probe, sandbox, gpuLayers }: ProcessOptions, verifi
     sha256,
     verified,
     probe,
+    embedding: spec.embedding ?? false,
     chatTemplate,
     approvedTemplateSha256: spec.approvedTemplateSha256 ?? null,
     contextSize: probe ? Math.min(contextSize, PROBE_CONTEXT) : contextSize,
