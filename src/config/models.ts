@@ -97,6 +97,18 @@ const LocalModel = z.strictObject({
     .max(512)
     .default(128)
     .describe('Prompt tokens that such a step takes in at most.'),
+  systemPrompts: z
+    .array(
+      z.strictObject({
+        file: File.describe('Text of the system prompt; a line break at its end does not belong to it.'),
+        sha256: Digest.describe('Approved digest of the file; another one stops the start.'),
+      }),
+    )
+    .max(4)
+    .default([])
+    .describe(
+      'Approved system prompts. What is computed of them is kept and shared between users, of everything else nothing; each takes the memory of one more conversation.',
+    ),
 });
 
 const UpstreamModel = z.strictObject({

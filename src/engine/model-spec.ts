@@ -45,6 +45,8 @@ export interface LlamaModelSpec {
   readonly maxBatchSize?: number;
   /** How long prompts may hold up a step while others are answered; never longer than the step takes without them. */
   readonly maxWaitMs?: number;
+  /** Texts of approved system prompts, at most 4: what is computed of these alone is shared between users. */
+  readonly systemPrompts?: readonly string[];
 }
 
 export const BATCHING = { prefillChunk: 128, maxBatchSize: 32, maxWaitMs: 50 } as const;
@@ -77,6 +79,10 @@ export interface UpstreamModelSpec {
 export const templateDigest = ({ chatTemplate, approvedTemplateSha256 }: LlamaModelSpec): string =>
   chatTemplate === null ? (approvedTemplateSha256 ?? '') : sha256Hex(chatTemplate);
 
+/** Contexts that are kept: one for each conversation and for each approved system prompt, or the one that makes vectors. */
+export const sequencesOf = ({ embedding, parallel, systemPrompts }: LlamaModelSpec): number =>
+  embedding ? 1 : parallel + (systemPrompts?.length ?? 0);
+
 /**
  * What the engine could not survive, found in the figures: a huge context ends in the kernel's out-of-memory killer,
  * not in an exception. Empty when the specification is sound.
@@ -91,7 +97,8 @@ export function specFaults(spec: LlamaModelSpec): string[] {
   integer('parallel', spec.parallel, 1, 64);
   integer('maxOutputTokens', spec.maxOutputTokens, 1, spec.contextSize);
   integer('threads', spec.threads, 1, 512);
-  if (spec.contextSize * spec.parallel > 16_777_216) faults.push('contextSize times parallel must be at most 16777216');
+  if (spec.contextSize * sequencesOf(spec) > 16_777_216)
+    faults.push('contextSize times parallel must be at most 16777216');
   if (!/^[0-9a-f]{64}$/.test(spec.sha256)) faults.push('sha256 must be 64 lower-case hex digits');
   if (spec.embedding) integer('contextSize of a model for vectors', spec.contextSize, 16, 32_768);
   else if (spec.chatTemplate === null && spec.approvedTemplateSha256 === undefined)

@@ -9,6 +9,7 @@ import type { RefusalKey } from '#audit/refusal-budget.ts';
 import { silentLog } from '#kernel/log.ts';
 import { Problem } from '#kernel/problem.ts';
 import { fakeClock, turns, wanted } from '../fakes/ledger-commit.ts';
+import { refusedBytes } from '../fakes/ledger-items.ts';
 
 const event: AuditEvent = {
   kind: 'denial',
@@ -104,7 +105,8 @@ describe('the recorder', () => {
     const [item] = items;
     assert.ok(item?.op === 'change' && item.refusal);
     assert.deepEqual([item.name, item.change], ['key.revoke', { id: 'k' }]);
-    assert.deepEqual(JSON.parse(item.refusal.event.join('not_found')).outcome_code, 'not_found');
+    const refused = JSON.parse(refusedBytes(item, 'not_found'));
+    assert.deepEqual([refused.outcome, refused.outcome_code, refused.kind], ['denied', 'not_found', 'change']);
     assert.equal(item.refusal.outcome, 'denied');
     await recorder[Symbol.asyncDispose]();
   });
