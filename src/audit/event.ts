@@ -1,5 +1,5 @@
 import { MAX_EVENT_BYTES, type RecordText, type RefusalText } from '#admission/admission.ts';
-import { type CanonicalValue, canonicalJson, canonicalMembers } from '#kernel/canonical-json.ts';
+import { type CanonicalValue, canonicalJson, forEachMember } from '#kernel/canonical-json.ts';
 
 export type EventKind = 'intent' | 'outcome' | 'denial' | 'sign-in' | 'change' | 'system' | 'refusals';
 
@@ -50,12 +50,12 @@ export function recordAndRefusal(
   // What both share stands before, between and behind the three members in which they differ.
   const shared: [string, string, string, string] = ['', '', '', ''];
   let place: 0 | 1 | 2 | 3 = 0;
-  for (const [name, text] of canonicalMembers({ ...facts, ...columns, outcome_code: code ?? '' })) {
+  forEachMember({ ...facts, ...columns, outcome_code: code ?? '' }, (name, text) => {
     if (name === 'kind') place = 1;
     else if (name === 'outcome') place = 2;
     else if (name === 'outcome_code') place = 3;
     else shared[place] += `,${text}`;
-  }
+  });
   const [first, second, third, last] = shared;
   const beforeKind = `{${first.slice(1)},"kind":"`;
   const beforeOutcome = `"${second},"outcome":"`;
@@ -78,7 +78,7 @@ export function recordAndRefusal(
 
 /** What stands between quotes as it is, so that another such word can take its place. */
 function plain(word: string): string {
-  if (!/^[\w.]+$/.test(word)) throw new TypeError('kind and outcome are plain words');
+  if (!/^[\w.-]+$/.test(word)) throw new TypeError('kind and outcome are plain words');
   return word;
 }
 

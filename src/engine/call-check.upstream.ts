@@ -1,7 +1,7 @@
+import { UpstreamError } from './answer.upstream.ts';
 import type { CallPiece } from './call-reader.ts';
 import { readCalls } from './completion.contract.ts';
 import type { ToolUse } from './engine.ts';
-import { UpstreamError } from './http-client.upstream.ts';
 
 /** Holds the calls of another server's answer against what was asked for. A server that did not keep to it has failed. */
 export class CallCheck {
@@ -59,6 +59,6 @@ function isObjectText(text: string): boolean {
   }
 }
 
-/** What a piece of a call says, for counting. */
-export const wordsOf = (calls: readonly CallPiece[]): string =>
-  calls.map(({ name = '', arguments: part }) => name + part).join('');
+/** Bytes of what pieces of calls say; at least one, for what a name costs. */
+export const wordsOf = (calls: readonly CallPiece[]): number =>
+  calls.reduce((sum, { name = '', arguments: part }) => sum + Math.max(1, Buffer.byteLength(name + part)), 0);

@@ -49,6 +49,7 @@ describe('another key for the log', () => {
   async function gatewayWith(instance: string, local: Signer[]): Promise<TestTree & { readonly keys: SigningKeys }> {
     const gateway = estate.gateway(instance);
     const held = await SigningKeys.open({
+      afterTurn: queueMicrotask,
       crypto: nodeCrypto,
       origin: NAME,
       registered: () => registeredKeys(gateway.pool),
