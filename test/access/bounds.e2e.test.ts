@@ -59,7 +59,7 @@ describe('bounds on what a request asks of a model', () => {
     const admin = await firstAdmin(test);
     const strict = POLICY.replace('1 to 2048, clamp', '1 to 2048, refuse')
       .concat('b, analyst-tools, role:analyst, demo, tools, clock, refuse, Only the clock.\n')
-      .concat('b, analyst-context, role:analyst, demo, context, 1 to 40, refuse, Short prompts.\n');
+      .concat('b, analyst-context, role:analyst, demo, context, 1 to 400, refuse, Short prompts.\n');
     const imported = await stepped(test, admin, { method: 'POST', path: '/admin/policies', body: { policy: strict } });
     assert.equal(imported.status, 201, imported.text);
     const before = upstream.seen.length;
@@ -76,9 +76,7 @@ describe('bounds on what a request asks of a model', () => {
     const shell = await ask({ tools: [{ type: 'function', function: { name: 'shell' } }] });
     assert.deepEqual([shell.status, shell.json<{ error: { param: string } }>().error.param], [400, 'tools']);
     assert.equal(upstream.seen.length, before);
-    // Policy lets the clock pass; this model's template can't call it.
-    const clock = await ask({ tools: [{ type: 'function', function: { name: 'clock' } }] });
-    assert.equal(clock.json<{ error: { code: string } }>().error.code, 'invalid_parameter');
+    assert.equal((await ask({ tools: [{ type: 'function', function: { name: 'clock' } }] })).status, 200);
     const long = await ask({ messages: [{ role: 'user', content: 'x'.repeat(4000) }] });
     assert.deepEqual([long.status, long.json<{ error: { code: string } }>().error.code], [400, 'out_of_bounds']);
     assert.equal((await test.outcome(idOf(long))).outcome, 'not_run');
