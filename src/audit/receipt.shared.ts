@@ -21,7 +21,7 @@ import type { Checkpoint } from './checkpoint.shared.ts';
 import { KeyRing } from './key-ring.shared.ts';
 import { HASH_BYTES, leafHash, type Sha256, verifyInclusion } from './merkle.shared.ts';
 import { type NoteCrypto, NoteFault, parseVerifierKey } from './note.shared.ts';
-import { committedAnswer, committedPrompt, type SentPrompt } from './receipt-texts.shared.ts';
+import { committedAnswer, committedPrompt, formOf, type SentAnswer, type SentPrompt } from './receipt-texts.shared.ts';
 import { type LogRecord, parseRecord } from './record.shared.ts';
 
 export interface ReceiptRecord {
@@ -44,8 +44,7 @@ export interface Receipt {
 /** What the holder says he sent and got. */
 export interface ReceiptTexts {
   readonly prompt?: SentPrompt;
-  /** As it came, or its text. */
-  readonly answer?: string;
+  readonly answer?: SentAnswer;
 }
 
 export type CheckName =
@@ -105,9 +104,11 @@ export async function verifyReceipt(
     add('pair', fault === null, fault ?? 'the outcome belongs to the intent');
   }
   for (const name of ['prompt', 'answer'] as const) {
-    const text = name === 'prompt' ? promptText(texts, outcome) : answerText(texts);
+    const text = name === 'prompt' ? promptGiven(texts, outcome) : answerGiven(texts);
     if (text === undefined) continue;
-    const fault = await commitmentFault(crypto.sha256, receipt.opening, outcome?.event[`${name}_commitment`], text);
+    const fault =
+      (name === 'answer' ? formFault(texts.answer, outcome) : null) ??
+      (await commitmentFault(crypto.sha256, receipt.opening, outcome?.event[`${name}_commitment`], text));
     add(name, fault === null, fault ?? HOLDS[name]);
   }
   return checks;
@@ -182,16 +183,24 @@ async function commitmentFault(
   return toHex(await hmac(sha256, key, utf8(text))) === commitment ? null : 'the text is not the one on record';
 }
 
-const promptText = ({ prompt }: ReceiptTexts, outcome: LogRecord | null): string | undefined =>
-  prompt === undefined ? undefined : committedPrompt(prompt, outcome?.event['route']);
-
-const answerText = ({ answer }: ReceiptTexts): string | undefined =>
-  answer === undefined ? undefined : committedAnswer(answer);
-
 const HOLDS = {
   prompt: 'the outcome commits to this prompt',
   answer: 'the outcome commits to this answer',
 } as const;
+
+const promptGiven = ({ prompt }: ReceiptTexts, outcome: LogRecord | null): string | undefined =>
+  prompt === undefined ? undefined : committedPrompt(prompt, outcome?.event['route']);
+
+const answerGiven = ({ answer }: ReceiptTexts): string | undefined =>
+  answer === undefined ? undefined : committedAnswer(answer);
+
+/** A text could spell what stands for calls or vectors: what the record counts tells them apart. */
+function formFault(answer: ReceiptTexts['answer'], outcome: LogRecord | null): string | null {
+  const { choices, tool_calls: calls, vectors } = outcome?.event ?? {};
+  const isOne = choices === undefined && (calls === undefined || calls === 0);
+  const recorded = vectors !== undefined ? 'vectors' : isOne ? 'text' : 'structured';
+  return formOf(answer ?? '') === recorded ? null : 'the answer on record is of another form';
+}
 
 /** HMAC-SHA-256 (RFC 2104) with a key of at most one block. */
 async function hmac(sha256: Sha256, key: Uint8Array, message: Uint8Array): Promise<Uint8Array> {

@@ -7,7 +7,7 @@ import type { Manifest } from '#audit/manifest.ts';
 import { formatVerifierKey } from '#audit/note.shared.ts';
 import { nodeCrypto, sha256 } from '#audit/note-crypto.node.ts';
 import { type Check, type ReceiptTexts, verifyReceipt } from '#audit/receipt.shared.ts';
-import { sentPrompt } from '#audit/receipt-texts.shared.ts';
+import { sentAnswer, sentPrompt } from '#audit/receipt-texts.shared.ts';
 import { type SelectionResult, verifySelection } from '#audit/selection.files.ts';
 import { type VerifyDeps, type VerifyResult, verifyLog } from '#audit/verify.service.ts';
 import { loadConfig } from '#config/load.ts';
@@ -243,10 +243,10 @@ function sayChecks(checks: readonly Check[], ok: boolean): string {
 async function textsOf(options: Invocation['options']): Promise<ReceiptTexts> {
   const { prompt, answer } = options;
   const sent = prompt === undefined ? undefined : sentPrompt(await readFile(prompt, 'utf8'));
-  if (sent === null) throw new Error('the prompt holds no text, or a message without one');
+  if (sent === null) throw new Error('the prompt holds a message without text');
   return {
     ...(sent === undefined ? {} : { prompt: sent }),
-    ...(answer === undefined ? {} : { answer: await readFile(answer, 'utf8') }),
+    ...(answer === undefined ? {} : { answer: sentAnswer(await readFile(answer, 'utf8')) }),
   };
 }
 

@@ -90,15 +90,18 @@ export function completionsRoutes({ engine, clock, priorityOf, bodyLimit }: Comp
 
 type Head = Pick<TextCompletion, 'id' | 'object' | 'created' | 'model'>;
 
+/** A prompt has no tools that could be called. */
+const reasonOf = ({ finishReason }: Completion) => (finishReason === 'length' ? 'length' : 'stop');
+
 async function whole(head: Head, answer: Choices): Promise<TextCompletion> {
   for await (const _ of answer.pieces());
   return {
     ...head,
     choices: answer.completions.map((completion, index) => ({
-      text: completion.answer,
+      text: completion.answer.content,
       index,
       logprobs: null,
-      finish_reason: completion.finishReason,
+      finish_reason: reasonOf(completion),
     })),
     usage: usageOf(answer.usage),
     ...answer.stoppedBy,
@@ -118,7 +121,7 @@ async function* frames(head: Head, answer: Choices, includeUsage: boolean): Asyn
   for await (const { index, delta } of answer.pieces()) {
     const completion = answer.completions[index];
     if (delta !== null) yield chunk(index, delta.text, null);
-    else if (completion !== undefined) yield chunk(index, '', completion.finishReason, completion.stoppedBy);
+    else if (completion !== undefined) yield chunk(index, '', reasonOf(completion), completion.stoppedBy);
   }
   if (includeUsage) yield eventFrame({ ...head, choices: [], usage: usageOf(answer.usage) } satisfies TextCompletion);
 }

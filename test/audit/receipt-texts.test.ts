@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { committedAnswer, committedPrompt, sentPrompt } from '#audit/receipt-texts.shared.ts';
+import { committedAnswer, committedPrompt, formOf, sentAnswer, sentPrompt } from '#audit/receipt-texts.shared.ts';
 
 const MESSAGES = [{ role: 'user', content: 'Hello' }];
 
@@ -24,7 +24,8 @@ describe('what the holder of a receipt says he sent and got', () => {
     assert.equal(sentPrompt('Once upon'), 'Once upon');
     assert.equal(sentPrompt('[not JSON'), '[not JSON');
     assert.equal(sentPrompt('"quoted"'), '"quoted"');
-    for (const none of ['{"model":"m"}', '[{"role":"user"}]', '{"prompt":[1,2]}']) assert.equal(sentPrompt(none), null);
+    assert.equal(sentPrompt('{"a":"question of JSON"}'), '{"a":"question of JSON"}');
+    for (const none of ['[{"role":"user"}]', '{"prompt":[1,2]}']) assert.equal(sentPrompt(none), null);
   });
 
   it('is committed to as its route takes it: a text is a question there, and itself here', () => {
@@ -35,14 +36,21 @@ describe('what the holder of a receipt says he sent and got', () => {
   });
 
   it('an answer is its text, the texts of its choices in their order, or its vectors in one spelling', () => {
-    assert.equal(committedAnswer('bare'), 'bare');
-    assert.equal(committedAnswer('{"some":"JSON"}'), '{"some":"JSON"}');
-    assert.equal(committedAnswer('{"choices":[{"index":0,"message":{"content":"x"}}]}'), 'x');
-    assert.equal(committedAnswer('{"choices":[{"index":0,"text":"x"}]}'), 'x');
-    const two = committedAnswer('{"choices":[{"index":1,"text":"b"},{"index":0,"text":"a"}]}');
+    const committed = (text: string) => committedAnswer(sentAnswer(text));
+    assert.equal(committed('bare'), 'bare');
+    assert.equal(committed('{"some":"JSON"}'), '{"some":"JSON"}');
+    assert.equal(committed('{"choices":[{"index":0,"message":{"content":"x"}}]}'), 'x');
+    assert.equal(committed('{"choices":[{"index":0,"text":"x"}]}'), 'x');
+    const two = committed('{"choices":[{"index":1,"text":"b"},{"index":0,"text":"a"}]}');
     assert.equal(two, '[{"content":"a"},{"content":"b"}]');
-    const numbers = committedAnswer('{"data":[{"index":0,"embedding":[1,-2]}]}');
-    assert.equal(numbers, '["AACAPwAAAMA="]');
-    assert.equal(committedAnswer('{"data":[{"index":0,"embedding":"AACAPwAAAMA="}]}'), numbers);
+    const numbers = '{"data":[{"index":0,"embedding":[1,-2]}]}';
+    assert.equal(committed(numbers), '["AACAPwAAAMA="]');
+    assert.equal(committed('{"data":[{"index":0,"embedding":"AACAPwAAAMA="}]}'), '["AACAPwAAAMA="]');
+    assert.deepEqual(
+      ['["AACAPwAAAMA="]', numbers, '{"choices":[{"text":"x"}]}', '{"choices":[{"text":"x"},{"text":"y"}]}'].map(
+        (one) => formOf(sentAnswer(one)),
+      ),
+      ['text', 'vectors', 'text', 'structured'],
+    );
   });
 });

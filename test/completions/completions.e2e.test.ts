@@ -6,6 +6,7 @@ import tls from 'node:tls';
 import OpenAI, { BadRequestError } from 'openai';
 import { nodeCrypto } from '#audit/note-crypto.node.ts';
 import { verifyReceipt } from '#audit/receipt.shared.ts';
+import { sentAnswer } from '#audit/receipt-texts.shared.ts';
 import { collect, DEMO_TEXT } from '../engine/demo.ts';
 import { type FakeUpstream, startFakeUpstream } from '../fakes/upstream.ts';
 import { demoEntry, eventually, madeEntry, type Session, TestGateway, upstreamEntry } from '../harness/gateway.ts';
@@ -121,7 +122,7 @@ describe('completions of prompts over TLS, as OpenAI’s own client uses them', 
         const answer = await post(body);
         const receipt = (await test.client.get(String(answer.headers['x-audit-receipt']), analyst.bearer)).json();
         const wrong = async (sent: string | readonly string[], got: string) =>
-          (await verifyReceipt(nodeCrypto, receipt, verifierKey, { prompt: sent, answer: got }))
+          (await verifyReceipt(nodeCrypto, receipt, verifierKey, { prompt: sent, answer: sentAnswer(got) }))
             .filter(({ ok }) => !ok)
             .map(({ name }) => name);
         assert.deepEqual(await wrong(prompt, answer.text), []);

@@ -6,6 +6,7 @@ import tls from 'node:tls';
 import OpenAI, { BadRequestError } from 'openai';
 import { nodeCrypto } from '#audit/note-crypto.node.ts';
 import { verifyReceipt } from '#audit/receipt.shared.ts';
+import { sentAnswer } from '#audit/receipt-texts.shared.ts';
 import { type FakeUpstream, startFakeUpstream } from '../fakes/upstream.ts';
 import { demoEntry, embeddingEntry, eventually, type Session, TestGateway, upstreamEntry } from '../harness/gateway.ts';
 import type { Answer } from '../harness/https-client.ts';
@@ -108,7 +109,7 @@ describe('embeddings over TLS, as OpenAI’s own client uses them', () => {
         const answer = await post({ model, input, encoding_format });
         const receipt = (await test.client.get(String(answer.headers['x-audit-receipt']), analyst.bearer)).json();
         const wrong = async (sent: string | readonly string[], got: string) =>
-          (await verifyReceipt(nodeCrypto, receipt, verifierKey, { prompt: sent, answer: got }))
+          (await verifyReceipt(nodeCrypto, receipt, verifierKey, { prompt: sent, answer: sentAnswer(got) }))
             .filter(({ ok }) => !ok)
             .map(({ name }) => name);
         assert.deepEqual(await wrong(input, answer.text), []);
@@ -208,11 +209,14 @@ describe('embeddings over TLS, as OpenAI’s own client uses them', () => {
       }>();
       return data.find(({ id }) => id === 'vectors')?.busy ?? 0;
     };
+    const before = await tokensUsed();
     const control = new AbortController();
     const going = openai.embeddings
       .create({ model: 'vectors', input: Array(256).fill('7'.repeat(200)) }, { signal: control.signal })
       .catch((error: unknown) => error);
-    await eventually(async () => (await busy()) === 1);
+    // All of them are counted and paid for: from then on they are computed.
+    await eventually(async () => (await tokensUsed()) >= before + 256 * 200);
+    assert.equal(await busy(), 1);
     const began = performance.now();
     control.abort();
     await eventually(async () => (await busy()) === 0);

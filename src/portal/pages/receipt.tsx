@@ -1,6 +1,7 @@
 import { useState } from 'preact/hooks';
 import { type Check, filled, verifyReceipt } from '#audit/receipt.shared.ts';
-import { type SentMessage, sentPrompt } from '#audit/receipt-texts.shared.ts';
+import { sentAnswer, sentPrompt } from '#audit/receipt-texts.shared.ts';
+import type { SpokenMessage } from '#audit/transcript.shared.ts';
 import { webCrypto } from '#audit/web-crypto.shared.ts';
 import type { messagesOf, Turn } from '#portal/conversation.ts';
 import { useProofText } from '#portal/i18n/proof.ts';
@@ -39,7 +40,7 @@ export function ReceiptPage({ request, turns, messages: sent }: Props) {
     const said = prompt.trim() === '' ? undefined : sentPrompt(prompt);
     setUnread(said === null);
     if (said === null) return;
-    const texts = { ...(said !== undefined && { prompt: said }), ...(answer !== '' && { answer }) };
+    const texts = { ...(said !== undefined && { prompt: said }), ...(answer !== '' && { answer: sentAnswer(answer) }) };
     setChecks(await verifyReceipt(webCrypto, receipt, key.trim() || receipt.verifier_key, texts));
   };
 
@@ -128,7 +129,7 @@ function TextBox({ label, hint, value, onValue }: BoxProps) {
 }
 
 /** One question is shown as it is; what was sent with its conversation, as the messages. */
-function promptOf(messages: readonly SentMessage[]): string {
+function promptOf(messages: readonly SpokenMessage[]): string {
   const [only] = messages;
   return messages.length === 1 && only !== undefined ? only.content : JSON.stringify(messages);
 }
