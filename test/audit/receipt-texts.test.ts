@@ -6,8 +6,9 @@ const MESSAGES = [{ role: 'user', content: 'Hello' }];
 
 describe('what the holder of a receipt says he sent and got', () => {
   it('is read from the request as it was sent, a part of it, or a bare text', () => {
-    assert.deepEqual(sentPrompt(JSON.stringify({ model: 'm', messages: MESSAGES })), MESSAGES);
-    assert.deepEqual(sentPrompt(JSON.stringify(MESSAGES)), MESSAGES);
+    const conversation = (text: string) => JSON.parse(JSON.stringify(sentPrompt(text)));
+    assert.deepEqual(conversation(JSON.stringify({ model: 'm', messages: MESSAGES })), MESSAGES);
+    assert.deepEqual(conversation(JSON.stringify(MESSAGES)), MESSAGES);
     const parts = [
       {
         role: 'user',
@@ -17,7 +18,7 @@ describe('what the holder of a receipt says he sent and got', () => {
         ],
       },
     ];
-    assert.deepEqual(sentPrompt(JSON.stringify(parts)), MESSAGES);
+    assert.deepEqual(conversation(JSON.stringify(parts)), MESSAGES);
     assert.equal(sentPrompt('{"model":"m","prompt":"Once"}'), 'Once');
     assert.deepEqual(sentPrompt('{"model":"m","prompt":["a","b"]}'), ['a', 'b']);
     assert.deepEqual(sentPrompt('{"model":"m","input":["a","b"]}'), ['a', 'b']);
