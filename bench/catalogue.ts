@@ -46,6 +46,11 @@ export const BENCHMARKS: Readonly<Record<string, Listed>> = {
     isFigure: true,
     load: async () => (await import('./stream.ts')).runStream,
   },
+  portal: {
+    about: 'what the portal brings, first content and axe violations in a real browser, against Open WebUI (2 minutes)',
+    isFigure: true,
+    load: async () => (await import('./portal.ts')).runPortal,
+  },
   scoring: {
     about: 'encrypted scoring: one customer, a batch, an MLP; server time, bytes, errors, plain arithmetic (1 minute)',
     isFigure: true,

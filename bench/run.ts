@@ -15,6 +15,7 @@ if (name === 'report') {
   process.exitCode = (await inSequence(names)) ? 0 : 1;
 } else if (name !== undefined && isKnown(name)) {
   await (await BENCHMARKS[name]?.load())?.(rest);
+  await drawCharts();
 } else {
   if (name !== undefined) {
     process.stderr.write(`there is no benchmark '${name}'\n`);
