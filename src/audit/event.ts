@@ -78,7 +78,7 @@ export function recordAndRefusal(
 
 /** What stands between quotes as it is, so that another such word can take its place. */
 function plain(word: string): string {
-  if (!/^[\w.]+$/.test(word)) throw new TypeError('kind and outcome are plain words');
+  if (!/^[\w.-]+$/.test(word)) throw new TypeError('kind and outcome are plain words');
   return word;
 }
 
