@@ -8,9 +8,10 @@ import { launchBrowser } from '../test/harness/browser.ts';
 import { startMock } from './child.ts';
 import { signIn } from './first-run.ts';
 import { startOpenWebUi } from './open-webui.ts';
+import { MODEL } from './question.ts';
 import { circumstances, spreadOf, spreadText, table, writeResult } from './report.ts';
 import { withScratch } from './scratch.ts';
-import { startStrongroom } from './strongroom.ts';
+import { mockEntry, startStrongroom } from './strongroom.ts';
 
 const LEAST_ROUNDS = 5;
 const REACH = { kilobytes: 60, beyondKilobytes: 30, violations: 0 } as const;
@@ -41,7 +42,9 @@ export async function runPortal(args: readonly string[]): Promise<void> {
 async function measure(rounds: number, stack: AsyncDisposableStack, folder: string): Promise<void> {
   const mock = await startMock();
   stack.use(mock.child);
-  const strongroom = await startStrongroom(stack, folder, mock.port);
+  // The mock streams as many tokens as it may, 20 a second.
+  const models = { [MODEL]: { ...mockEntry(mock.port), maxOutputTokens: 8 } };
+  const strongroom = await startStrongroom(stack, folder, mock.port, { models });
   const { password } = await signIn(join(folder, 'data'), strongroom.port);
   const rival = await startOpenWebUi(stack);
   const axe = await axeSource();

@@ -2,13 +2,14 @@
 import { BENCHMARKS } from './catalogue.ts';
 import { drawCharts } from './charts.ts';
 import { inSequence } from './sequence.ts';
+import { writeSummary } from './summary.ts';
 
 const args = process.argv.slice(2);
 const [name, ...rest] = args;
 const isKnown = (word: string): boolean => Object.hasOwn(BENCHMARKS, word);
 
 if (name === 'report') {
-  for (const file of await drawCharts()) process.stdout.write(`${file}\n`);
+  for (const file of [...(await drawCharts()), await writeSummary()]) process.stdout.write(`${file}\n`);
 } else if (name === 'all' || (rest.length > 0 && args.every(isKnown))) {
   const chosen = args.filter(isKnown);
   const names = chosen.length > 0 ? chosen : Object.keys(BENCHMARKS).filter((one) => BENCHMARKS[one]?.isFigure);
@@ -16,6 +17,7 @@ if (name === 'report') {
 } else if (name !== undefined && isKnown(name)) {
   await (await BENCHMARKS[name]?.load())?.(rest);
   await drawCharts();
+  await writeSummary();
 } else {
   if (name !== undefined) {
     process.stderr.write(`there is no benchmark '${name}'\n`);
@@ -24,7 +26,10 @@ if (name === 'report') {
   const about = Object.entries(BENCHMARKS).map(([known, benchmark]) => [known, benchmark.about] as const);
   const more = [
     ['all', 'every one of them but the last, one after another, then `report`; names behind it choose'],
-    ['report', 'draws `bench/results/NAME.svg` from the results that are there'],
+    [
+      'report',
+      'draws `bench/results/NAME.svg` and writes the table of bench/README.md from the results that are there',
+    ],
   ] as const;
   for (const [known, text] of [...about, ...more]) process.stdout.write(`${known.padEnd(16)}${text}\n`);
 }

@@ -1,7 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
-import { drawCharts } from './charts.ts';
 
 const RUN = join(import.meta.dirname, 'run.ts');
 const say = (line: string): boolean => process.stdout.write(`${line}\n`);
@@ -23,7 +22,6 @@ export async function inSequence(names: readonly string[]): Promise<boolean> {
     if (code !== 0) failed.push(name);
     if (signal === 'SIGINT' || signal === 'SIGTERM') break;
   }
-  for (const file of await drawCharts()) say(file);
   say(`${names.length - failed.length} of ${names.length} done in ${minutes(begun)}`);
   if (failed.length > 0) say(`failed: ${failed.join(', ')}`);
   return failed.length === 0;

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { type Chart, chartSvg, figureText } from '../../bench/chart.ts';
 import { drawCharts } from '../../bench/charts.ts';
+import { summarise } from '../../bench/summary.ts';
 
 const CHART: Chart = {
   title: 'Requests <everything on>',
@@ -51,9 +52,15 @@ describe('a chart', () => {
   });
 });
 
-describe('the charts of the results that are kept', () => {
-  it('are what the results say now', async () => {
-    const results = join(import.meta.dirname, '..', '..', 'bench', 'results');
+describe('what is made of the results that are kept', () => {
+  const results = join(import.meta.dirname, '..', '..', 'bench', 'results');
+
+  it('is the table in the README', async () => {
+    const readme = join(results, '..', 'README.md');
+    assert.equal(await summarise(results, readme), await readFile(readme, 'utf8'));
+  });
+
+  it('are the charts', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'strongroom-charts-'));
     try {
       await cp(results, folder, { recursive: true, filter: (file) => !file.endsWith('.svg') });
