@@ -128,6 +128,13 @@ const DRAWERS: Readonly<Record<string, (result: Result) => Drawn>> = {
     bars: pages.map(({ name, kilobytes, isOurs }: Result) => ({ label: name, value: kilobytes, isOurs })),
     marks: [goal(reach.kilobytes, 'kB for sign-in and chat')],
   }),
+  audit: ({ append: { records } }) => ({
+    title: 'Records appended durably to the log',
+    unit: 'records a second, in batches of 128',
+    better: 'more',
+    bars: [bar('Strongroom', records.ours), bar('raw insert of the same rows', records.raw, false)],
+    marks: [{ label: 'goal: 0.5 × raw', value: 0.5 * records.raw.median }],
+  }),
   auditor: ({ all }) => ({
     title: 'A page of an auditor’s search over a million records',
     unit: 'milliseconds',

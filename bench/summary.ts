@@ -168,6 +168,27 @@ const GOALS: readonly Goal[] = [
     measured: ({ seconds }) => `${figureText(seconds)} s`,
   },
   {
+    from: 'audit',
+    what: 'records/s appended, of a raw insert',
+    goal: '0.5',
+    beyond: '0.7',
+    measured: ({ append }) => spread(append.records.ratio),
+  },
+  {
+    from: 'audit',
+    what: 'a proof at 10^6 leaves, p99',
+    goal: '5 ms',
+    beyond: '',
+    measured: ({ proof }) => `${figureText(proof.p99Ms)} ms`,
+  },
+  {
+    from: 'audit',
+    what: 'verification of 10^6 exported records',
+    goal: '30 s',
+    beyond: '10 s',
+    measured: ({ offline }) => `${figureText(offline.seconds)} s`,
+  },
+  {
     from: 'auditor',
     what: 'a page over 10^6 records, p95',
     goal: '100 ms',
