@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { gzipSync } from 'node:zlib';
 import type { Browser, Page } from 'playwright-core';
@@ -199,7 +199,7 @@ async function broken(page: Page, axe: string): Promise<string[]> {
 /** Null where it is not installed. */
 async function axeSource(): Promise<string | null> {
   try {
-    return await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+    return await readFile(fileURLToPath(import.meta.resolve('axe-core/axe.min.js')), 'utf8');
   } catch {
     return null;
   }
