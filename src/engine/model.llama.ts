@@ -1,4 +1,5 @@
 import { Problem } from '#kernel/problem.ts';
+import { cacheOwner } from './cache-owner.ts';
 import type {
   EmbeddingEvent,
   EmbeddingRequest,
@@ -156,7 +157,7 @@ class ChildEngine implements LlamaEngine {
       message: (id, making) => ({
         t: 'generate',
         id,
-        subject: request.subject,
+        subject: cacheOwner(request),
         messages: request.messages.map(({ role, content }) => ({ role, content })),
         ...(request.prompt === undefined ? {} : { prompt: request.prompt }),
         maxTokens,
