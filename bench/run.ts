@@ -54,6 +54,10 @@ const BENCHMARKS: Readonly<Record<string, { readonly about: string; readonly loa
     about: 'a day of 500,000 requests by 1,000 users with quotas, a gateway killed in the middle, then `audit verify`',
     load: async () => (await import('./day.ts')).runDay,
   },
+  'engine-memory': {
+    about: 'memory of gateway and model after 100 loads and 10,000 requests, against the first of them (8 minutes)',
+    load: async () => (await import('./engine-memory.ts')).runEngineMemory,
+  },
   'gguf-mutations': {
     about:
       '10,000 spoilt model files, or as many as are named: refused, loaded, or the end of a disposable process (10 minutes)',
