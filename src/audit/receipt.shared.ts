@@ -17,11 +17,11 @@
  * is null while the request runs, `opening` where there is none or it was erased.
  */
 import { fromBase64, fromHex, toBase64, toHex, utf8 } from '#kernel/bytes.ts';
-import { canonicalJson } from '#kernel/canonical-json.ts';
 import type { Checkpoint } from './checkpoint.shared.ts';
 import { KeyRing } from './key-ring.shared.ts';
 import { HASH_BYTES, leafHash, type Sha256, verifyInclusion } from './merkle.shared.ts';
 import { type NoteCrypto, NoteFault, parseVerifierKey } from './note.shared.ts';
+import { committedAnswer, committedPrompt, formOf, type SentAnswer, type SentPrompt } from './receipt-texts.shared.ts';
 import { type LogRecord, parseRecord } from './record.shared.ts';
 
 export interface ReceiptRecord {
@@ -43,8 +43,8 @@ export interface Receipt {
 
 /** What the holder says he sent and got. */
 export interface ReceiptTexts {
-  readonly prompt?: readonly { readonly role: string; readonly content: string }[];
-  readonly answer?: string;
+  readonly prompt?: SentPrompt;
+  readonly answer?: SentAnswer;
 }
 
 export type CheckName =
@@ -104,9 +104,11 @@ export async function verifyReceipt(
     add('pair', fault === null, fault ?? 'the outcome belongs to the intent');
   }
   for (const name of ['prompt', 'answer'] as const) {
-    const text = name === 'prompt' ? promptText(texts) : texts.answer;
+    const text = name === 'prompt' ? promptGiven(texts, outcome) : answerGiven(texts);
     if (text === undefined) continue;
-    const fault = await commitmentFault(crypto.sha256, receipt.opening, outcome?.event[`${name}_commitment`], text);
+    const fault =
+      (name === 'answer' ? formFault(texts.answer, outcome) : null) ??
+      (await commitmentFault(crypto.sha256, receipt.opening, outcome?.event[`${name}_commitment`], text));
     add(name, fault === null, fault ?? HOLDS[name]);
   }
   return checks;
@@ -186,9 +188,19 @@ const HOLDS = {
   answer: 'the outcome commits to this answer',
 } as const;
 
-/** The text that the gateway commits to for a prompt: its messages, role and content alone. */
-const promptText = ({ prompt }: ReceiptTexts): string | undefined =>
-  prompt && canonicalJson(prompt.map(({ role, content }) => ({ role, content })));
+const promptGiven = ({ prompt }: ReceiptTexts, outcome: LogRecord | null): string | undefined =>
+  prompt === undefined ? undefined : committedPrompt(prompt, outcome?.event['route']);
+
+const answerGiven = ({ answer }: ReceiptTexts): string | undefined =>
+  answer === undefined ? undefined : committedAnswer(answer);
+
+/** A text could spell what stands for calls or vectors: what the record counts tells them apart. */
+function formFault(answer: ReceiptTexts['answer'], outcome: LogRecord | null): string | null {
+  const { choices, tool_calls: calls, vectors } = outcome?.event ?? {};
+  const isOne = choices === undefined && (calls === undefined || calls === 0);
+  const recorded = vectors !== undefined ? 'vectors' : isOne ? 'text' : 'structured';
+  return formOf(answer ?? '') === recorded ? null : 'the answer on record is of another form';
+}
 
 /** HMAC-SHA-256 (RFC 2104) with a key of at most one block. */
 async function hmac(sha256: Sha256, key: Uint8Array, message: Uint8Array): Promise<Uint8Array> {

@@ -7,6 +7,7 @@ import type { Manifest } from '#audit/manifest.ts';
 import { formatVerifierKey } from '#audit/note.shared.ts';
 import { nodeCrypto, sha256 } from '#audit/note-crypto.node.ts';
 import { type Check, type ReceiptTexts, verifyReceipt } from '#audit/receipt.shared.ts';
+import { sentAnswer, sentPrompt } from '#audit/receipt-texts.shared.ts';
 import { type SelectionResult, verifySelection } from '#audit/selection.files.ts';
 import { type VerifyDeps, type VerifyResult, verifyLog } from '#audit/verify.service.ts';
 import { loadConfig } from '#config/load.ts';
@@ -238,37 +239,15 @@ function sayChecks(checks: readonly Check[], ok: boolean): string {
   return `${lines.join('\n')}\n${ok ? 'The receipt is good.' : 'THE RECEIPT IS NOT GOOD.'}\n`;
 }
 
+/** Request and answer as they went over the wire, or bare texts. */
 async function textsOf(options: Invocation['options']): Promise<ReceiptTexts> {
   const { prompt, answer } = options;
+  const sent = prompt === undefined ? undefined : sentPrompt(await readFile(prompt, 'utf8'));
+  if (sent === null) throw new Error('the prompt holds a message without text');
   return {
-    ...(prompt === undefined ? {} : { prompt: messagesOf(await readFile(prompt, 'utf8')) }),
-    ...(answer === undefined ? {} : { answer: answerOf(await readFile(answer, 'utf8')) }),
+    ...(sent === undefined ? {} : { prompt: sent }),
+    ...(answer === undefined ? {} : { answer: sentAnswer(await readFile(answer, 'utf8')) }),
   };
-}
-
-/** The request as it was sent, its messages alone, or the bare text of one question. */
-function messagesOf(text: string): NonNullable<ReceiptTexts['prompt']> {
-  const value = parseJson(text);
-  const messages = isObject(value) ? value['messages'] : value;
-  if (!Array.isArray(messages)) return [{ role: 'user', content: text }];
-  return messages.map((message: unknown) => {
-    const { role, content } = isObject(message) ? message : {};
-    const whole = Array.isArray(content)
-      ? content.map((part: unknown) => (isObject(part) ? String(part['text'] ?? '') : '')).join('')
-      : content;
-    if (typeof role !== 'string' || typeof whole !== 'string')
-      throw new Error('the prompt holds a message without text');
-    return { role, content: whole };
-  });
-}
-
-/** The answer of the API as it came, or the bare text. */
-function answerOf(text: string): string {
-  const value = parseJson(text);
-  const [choice] = isObject(value) && Array.isArray(value['choices']) ? (value['choices'] as unknown[]) : [];
-  const message = isObject(choice) ? choice['message'] : undefined;
-  const content = isObject(message) ? message['content'] : undefined;
-  return typeof content === 'string' ? content : text;
 }
 
 function parseJson(text: string): unknown {
@@ -278,6 +257,3 @@ function parseJson(text: string): unknown {
     return undefined;
   }
 }
-
-const isObject = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);

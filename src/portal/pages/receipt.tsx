@@ -1,5 +1,7 @@
 import { useState } from 'preact/hooks';
 import { type Check, filled, verifyReceipt } from '#audit/receipt.shared.ts';
+import { sentAnswer, sentPrompt } from '#audit/receipt-texts.shared.ts';
+import type { SpokenMessage } from '#audit/transcript.shared.ts';
 import { webCrypto } from '#audit/web-crypto.shared.ts';
 import type { messagesOf, Turn } from '#portal/conversation.ts';
 import { useProofText } from '#portal/i18n/proof.ts';
@@ -35,10 +37,10 @@ export function ReceiptPage({ request, turns, messages: sent }: Props) {
 
   const check = async (receipt: Told): Promise<void> => {
     setChecks(null);
-    const messages = prompt.trim() === '' ? undefined : readMessages(prompt);
-    setUnread(messages === null);
-    if (messages === null) return;
-    const texts = { ...(messages && { prompt: messages }), ...(answer !== '' && { answer }) };
+    const said = prompt.trim() === '' ? undefined : sentPrompt(prompt);
+    setUnread(said === null);
+    if (said === null) return;
+    const texts = { ...(said !== undefined && { prompt: said }), ...(answer !== '' && { answer: sentAnswer(answer) }) };
     setChecks(await verifyReceipt(webCrypto, receipt, key.trim() || receipt.verifier_key, texts));
   };
 
@@ -126,25 +128,10 @@ function TextBox({ label, hint, value, onValue }: BoxProps) {
   );
 }
 
-type Messages = readonly { readonly role: string; readonly content: string }[];
-
 /** One question is shown as it is; what was sent with its conversation, as the messages. */
-function promptOf(messages: Messages): string {
+function promptOf(messages: readonly SpokenMessage[]): string {
   const [only] = messages;
   return messages.length === 1 && only !== undefined ? only.content : JSON.stringify(messages);
-}
-
-/** Null for what begins like JSON and holds no messages. */
-function readMessages(prompt: string): Messages | null {
-  if (!/^\s*[[{]/.test(prompt)) return [{ role: 'user', content: prompt }];
-  try {
-    const value = JSON.parse(prompt) as Messages | { messages: Messages };
-    const messages = 'messages' in value ? value.messages : value;
-    const whole = messages.every(({ role, content }) => typeof role === 'string' && typeof content === 'string');
-    return whole ? messages : null;
-  } catch {
-    return null;
-  }
 }
 
 function save(name: string, receipt: Told): void {
