@@ -35,7 +35,7 @@ export async function runEngineMemory(args: readonly string[]): Promise<void> {
       .digest('hex');
     const strongroom = await startStrongroom(stack, folder, 0, {
       models: {
-        [MODEL]: { file: FILE, sha256, chatTemplateFile: TEMPLATE, contextSize: 1024, gpu: 'cpu', maxQueue: 64 },
+        [MODEL]: { file: FILE, sha256, chatTemplateFile: TEMPLATE, contextSize: 1024, gpu: 'cpu', threads: 1 },
       },
       // The least there is: a model that nobody asks for goes, and the next request brings it back.
       settings: { engine: { idleUnloadSeconds: 1 } },
