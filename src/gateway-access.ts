@@ -53,7 +53,7 @@ export const siteOf = ({ access, quota }: Config): Site => ({
 });
 export const surroundingsOf = ({ access, models }: Config): Surroundings => ({
   zones: new Set(Object.keys(access.networkZones)),
-  models: new Set(models === undefined ? [BUILT_IN_MODEL.id] : Object.keys(models)),
+  models: new Set(models === undefined ? [BUILT_IN_MODEL.id] : modelNames(models)),
 });
 
 /** @throws Error for a folder without model.conf and policy.csv */

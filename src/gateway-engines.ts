@@ -1,5 +1,4 @@
 import { mkdir, readFile } from 'node:fs/promises';
-import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { ResourceAttributes } from '#access/access.ts';
 import { SYSTEM } from '#audit/event.ts';
@@ -14,7 +13,6 @@ import type { FileMemory } from '#engine/file-memory.ts';
 import { type GpuWatch, gpuTool } from '#engine/gpu.system.ts';
 import { openLlamaModel } from '#engine/model.llama.ts';
 import { openUpstreamModel } from '#engine/model.upstream.ts';
-import type { LlamaModelSpec } from '#engine/model-spec.ts';
 import type { MemoryFigures } from '#engine/placement.ts';
 import type { EngineEvent } from '#engine/port.llama.ts';
 import { openSandbox, type Sandbox } from '#engine/sandbox.system.ts';
@@ -25,6 +23,7 @@ import type { Log } from '#kernel/log.ts';
 import { BUILT_IN_MODEL } from '#models/built-in.ts';
 import { PROGRAM } from './gateway-database.ts';
 import { childLimit, machineBudget, Placements } from './gateway-memory.ts';
+import { localSpecs } from './gateway-specs.ts';
 
 export interface Catalogue {
   readonly engines: EngineRegistry;
@@ -60,14 +59,17 @@ export async function openCatalogue(config: Config, base: string, deps: EngineDe
   const budget = machineBudget(config, deps.gpus);
   const placements = new Placements(config, deps.gpus, local?.files ?? null);
   for (const [id, model, folder] of entriesOf(models, base)) {
-    attributes.set(id, { classification: model.classification, owner: model.ownerDepartment });
-    if ('upstream' in model) engines.push([id, await upstreamEngine(id, model, folder, deps)]);
-    else if (local !== null) {
-      const spec = await localSpec(id, model, folder);
-      const bounded = { ...spec, memoryLimit: childLimit(budget, spec) };
-      placements.add(spec);
-      const gpuLayers = () => placements.of(id)?.onGpu ?? null;
-      engines.push([id, openLlamaModel(bounded, { ...local, gpuLayers, limits: limitsOf(model) })]);
+    if ('upstream' in model) {
+      attributes.set(id, attributesOf(model));
+      engines.push([id, await upstreamEngine(id, model, folder, deps)]);
+    } else if (local !== null) {
+      for (const spec of await localSpecs(id, model, folder)) {
+        attributes.set(spec.id, attributesOf(model, spec.adapter?.name));
+        placements.add(spec);
+        const bounded = { ...spec, memoryLimit: childLimit(budget, spec) };
+        const gpuLayers = () => placements.of(spec.id)?.onGpu ?? null;
+        engines.push([spec.id, openLlamaModel(bounded, { ...local, gpuLayers, limits: limitsOf(model) })]);
+      }
     }
   }
   return {
@@ -76,6 +78,15 @@ export async function openCatalogue(config: Config, base: string, deps: EngineDe
     engines: new EngineRegistry(engines),
     attributesOf: (model) => attributes.get(model) ?? null,
     sandbox: local?.sandbox ?? null,
+  };
+}
+
+/** What an adapter was taught may be more secret than its model, never less. */
+function attributesOf(model: LocalModelConfig | UpstreamModelConfig, adapter?: string): ResourceAttributes {
+  const put = adapter === undefined || 'upstream' in model ? undefined : model.adapters[adapter];
+  return {
+    classification: Math.max(model.classification, put?.classification ?? 0),
+    owner: put?.ownerDepartment ?? model.ownerDepartment,
   };
 }
 
@@ -112,48 +123,6 @@ async function withKernelCache(environment: NodeJS.ProcessEnv, folder: string): 
   const kernels = join(folder, 'engine', 'cuda');
   await mkdir(kernels, { recursive: true, mode: 0o700 });
   return { ...environment, CUDA_CACHE_PATH: kernels };
-}
-
-async function localSpec(id: string, model: LocalModelConfig, base: string): Promise<LlamaModelSpec> {
-  const { chatTemplateFile, chatTemplateSha256, approvedTemplateSha256 } = model;
-  const chatTemplate =
-    chatTemplateFile === undefined
-      ? undefined
-      : await approvedText(resolve(base, chatTemplateFile), chatTemplateSha256);
-  if (chatTemplate === null)
-    throw new Error(`model '${id}': the chat template is not the one that chatTemplateSha256 names`);
-  return {
-    id,
-    file: resolve(base, model.file),
-    sha256: model.sha256,
-    chatTemplate: chatTemplate ?? null,
-    ...(approvedTemplateSha256 === undefined ? {} : { approvedTemplateSha256 }),
-    contextSize: model.contextSize,
-    parallel: model.parallel,
-    maxOutputTokens: Math.min(model.maxOutputTokens, model.contextSize),
-    threads: model.threads ?? availableParallelism(),
-    gpu: model.gpu,
-    gpuLayers: model.gpuLayers,
-    ...(model.cudaDevices === undefined ? {} : { devices: model.cudaDevices }),
-    kvType: model.kvType,
-    flashAttention: model.flashAttention,
-    prefillChunk: model.prefillChunk,
-    maxBatchSize: model.maxBatchSize,
-    maxWaitMs: model.maxWaitMs,
-    systemPrompts: await Promise.all(
-      model.systemPrompts.map(async ({ file, sha256 }) => {
-        const text = await approvedText(resolve(base, file), sha256);
-        if (text === null) throw new Error(`model '${id}': a system prompt is not the approved one (${file})`);
-        return text.replace(/\r?\n$/, '');
-      }),
-    ),
-  };
-}
-
-/** Null where its digest is another one. */
-async function approvedText(file: string, sha256: string | undefined): Promise<string | null> {
-  const text = await readFile(file, 'utf8');
-  return sha256 === undefined || sha256Hex(text) === sha256 ? text : null;
 }
 
 async function upstreamEngine(id: string, model: UpstreamModelConfig, base: string, deps: EngineDeps): Promise<Engine> {

@@ -274,7 +274,11 @@ export async function openGateway({ config, base, log }: GatewayOptions): Promis
       audit_memory: tree.guard.firstUse ? 'first use' : `size ${tree.guard.known.size}`,
       node: process.version,
       sandbox: sandbox === null ? 'none' : `${sandbox.level}, network ${sandbox.network}`,
-      models: engines.list().map(({ id, digest }) => `${id} ${digest ?? 'upstream'}`),
+      models: engines
+        .list()
+        .map(({ id, digest, adapter }) =>
+          [id, digest ?? 'upstream', adapter?.digest, adapter?.scale].join(' ').trimEnd(),
+        ),
     },
   });
 

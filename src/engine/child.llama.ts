@@ -2,8 +2,6 @@
  * The main of the process that holds one model. Started by `process.llama.ts`, spoken to over IPC, and expendable: what
  * a hostile file, template or grammar can break ends here.
  */
-import { createHash } from 'node:crypto';
-import { type FileHandle, open } from 'node:fs/promises';
 import {
   getLlama,
   InsufficientMemoryError,
@@ -16,8 +14,12 @@ import {
 } from 'node-llama-cpp';
 import { BatchFigures, Driver } from './driver.llama.ts';
 import { Generation, type GenerationTools, Refusal } from './generation.llama.ts';
+import { checkAdapter } from './gguf-adapter.ts';
+import { readGguf } from './gguf-entries.ts';
 import { GgufFault } from './gguf-figures.ts';
-import { checkGguf, type GgufFacts } from './gguf-header.ts';
+import { checkGguf } from './gguf-header.ts';
+import { GGUF_LIMITS } from './gguf-reader.ts';
+import { LoadError, openVerified, templateOf } from './load-file.llama.ts';
 import { openPromptRenderer, type PromptRenderer } from './prompt.llama.ts';
 import { type ChildMessage, type LoadFailure, type LoadMessage, readParentMessage } from './protocol.contract.ts';
 import { promptParam } from './refusal.ts';
@@ -32,14 +34,6 @@ const send = (message: ChildMessage): void => void process.send?.(message);
 /** Standard error is read by the parent into its log; it never holds a prompt or an answer. */
 const report = (error: unknown): void => void process.stderr.write(`${error instanceof Error ? error.stack : error}\n`);
 
-class LoadError extends Error {
-  readonly reason: LoadFailure;
-  constructor(reason: LoadFailure, message: string) {
-    super(message);
-    this.reason = reason;
-  }
-}
-
 /** What is loaded. */
 interface Loaded {
   readonly driver: Driver;
@@ -52,39 +46,6 @@ interface Loaded {
 
 /** Often enough for a bar, seldom enough to cost nothing. */
 const PROGRESS_MS = 200;
-
-/** @throws LoadError when the bytes are not the approved ones */
-async function verify(file: FileHandle, sha256: string): Promise<void> {
-  const hash = createHash('sha256');
-  const { size } = await file.stat();
-  let [read, told] = [0, now()];
-  for await (const chunk of file.createReadStream({ start: 0, autoClose: false, highWaterMark: 1 << 20 })) {
-    hash.update(chunk);
-    read += chunk.length;
-    if (now() - told < PROGRESS_MS) continue;
-    told = now();
-    send({ t: 'progress', phase: 'verify', done: Math.min(1, read / size) });
-  }
-  const found = hash.digest('hex');
-  if (found !== sha256) throw new LoadError('digest_mismatch', `the file's SHA-256 is ${found}`);
-}
-
-async function checkHeader(file: FileHandle): Promise<GgufFacts> {
-  const readAt = async (offset: number, length: number) => {
-    const { buffer, bytesRead } = await file.read(Buffer.allocUnsafe(length), 0, length, offset);
-    return buffer.subarray(0, bytesRead);
-  };
-  return checkGguf(readAt, (await file.stat()).size);
-}
-
-/** The pinned one, or the file's own where an admin approved exactly that. */
-function templateOf({ chatTemplate, approvedTemplateSha256 }: LoadMessage, own: string | null): string {
-  if (chatTemplate !== null) return chatTemplate;
-  const found = own === null ? 'none' : createHash('sha256').update(own).digest('hex');
-  if (own === null || found !== approvedTemplateSha256)
-    throw new LoadError('template', `the SHA-256 of the file's own template is ${found}`);
-  return own;
-}
 
 async function openBackend(message: LoadMessage): Promise<Llama> {
   try {
@@ -112,18 +73,18 @@ const OUT_OF_MEMORY = /failed to allocate|out of memory|unable to allocate/i;
 let ranOut = false;
 
 async function load(message: LoadMessage): Promise<Loaded> {
-  await using file = await open(message.file).catch((error: Error) => {
-    throw new LoadError('unreadable', error.message);
-  });
-  if (!message.verified) await verify(file, message.sha256);
+  const progress = throttled((done) => send({ t: 'progress', phase: 'verify', done }));
+  await using file = await openVerified(message.model, progress);
+  await using adapter = message.adapter === null ? null : await openVerified(message.adapter, progress);
   send({ t: 'verified' });
-  const facts = await checkHeader(file);
+  const facts = await checkGguf(file.readAt, file.size);
+  if (adapter !== null) checkAdapter(await readGguf(adapter.readAt, adapter.size, GGUF_LIMITS), facts);
   const template = templateOf(message, facts.chatTemplate);
 
   const llama = await openBackend(message);
   // The parent's open file, so that the bytes parsed are those that were verified, wherever its name points by now.
   const model = await llama.loadModel({
-    modelPath: message.file,
+    modelPath: message.model.file,
     gpuLayers: message.gpuLayers ?? 'auto',
     checkTensors: message.probe,
     onLoadProgress: throttled((done) => send({ t: 'progress', phase: 'load', done })),
@@ -142,6 +103,9 @@ async function load(message: LoadMessage): Promise<Loaded> {
     experimentalKvCacheKeyType: KV_TYPES[message.kvType],
     experimentalKvCacheValueType: KV_TYPES[message.kvType],
     failedCreationRemedy: false,
+    ...(message.adapter === null
+      ? {}
+      : { lora: { adapters: [{ filePath: message.adapter.file, scale: message.adapter.scale }] } }),
   });
   const prompts = openPromptRenderer(model, template);
   let outlet = send;

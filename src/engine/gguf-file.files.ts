@@ -1,4 +1,4 @@
-import { open } from 'node:fs/promises';
+import { open, stat } from 'node:fs/promises';
 import { checkGguf } from './gguf-header.ts';
 import { estimateMemory, type MemoryEstimate } from './memory-estimate.ts';
 import type { LlamaModelSpec } from './model-spec.ts';
@@ -14,7 +14,9 @@ export async function estimateFile(spec: LlamaModelSpec): Promise<MemoryEstimate
       const { buffer, bytesRead } = await file.read(Buffer.allocUnsafe(length), 0, length, offset);
       return buffer.subarray(0, bytesRead);
     };
-    return estimateMemory(await checkGguf(readAt, (await file.stat()).size), spec);
+    const facts = await checkGguf(readAt, (await file.stat()).size);
+    const put = spec.adapter === undefined ? 0 : (await stat(spec.adapter.file)).size;
+    return estimateMemory({ ...facts, tensorBytes: facts.tensorBytes + put }, spec);
   } catch {
     return null;
   }

@@ -1,7 +1,23 @@
 import { sha256Hex } from '#kernel/id.ts';
+import type { ModelStatus } from './engine.ts';
+import type { FileMemory, Quarantine } from './file-memory.ts';
 
 /** Which processor does the arithmetic. `auto` takes the best that is there. */
 export type GpuChoice = 'auto' | 'cuda' | 'vulkan' | 'cpu';
+
+/** A file and the digest by which an admin approved it. */
+export interface ApprovedFile {
+  /** Absolute path. */
+  readonly file: string;
+  /** SHA-256 of its bytes, hex. A file with another digest is never parsed. */
+  readonly sha256: string;
+}
+
+/** A LoRA adapter that is put on a model; with it the model is another one. */
+export interface AdapterSpec extends ApprovedFile {
+  readonly name: string;
+  readonly scale: number;
+}
 
 /** A model that runs in a child process of ours. Every value comes from the configuration file alone. */
 export interface LlamaModelSpec {
@@ -45,6 +61,7 @@ export interface LlamaModelSpec {
   readonly maxWaitMs?: number;
   /** Texts of approved system prompts, at most 4: what is computed of these alone is shared between users. */
   readonly systemPrompts?: readonly string[];
+  readonly adapter?: AdapterSpec;
 }
 
 export const BATCHING = { prefillChunk: 128, maxBatchSize: 32, maxWaitMs: 50 } as const;
@@ -75,6 +92,24 @@ export interface UpstreamModelSpec {
 export const templateDigest = ({ chatTemplate, approvedTemplateSha256 }: LlamaModelSpec): string =>
   chatTemplate === null ? (approvedTemplateSha256 ?? '') : sha256Hex(chatTemplate);
 
+/** The files that a child opens, in the order in which they are handed over. */
+export const filesOf = ({ file, sha256, adapter }: LlamaModelSpec): readonly ApprovedFile[] => [
+  { file, sha256 },
+  ...(adapter === undefined ? [] : [adapter]),
+];
+
+/** What is tried out, and put in quarantine: a model file, or what is put on it together with it. */
+export const trialDigest = ({ sha256, adapter }: LlamaModelSpec): string =>
+  adapter === undefined ? sha256 : sha256Hex(`${sha256} ${adapter.sha256}`);
+
+/** A bad model is bad with anything on it; a bad adapter is not the model's fault. */
+export const quarantineOf = (spec: LlamaModelSpec, files: Pick<FileMemory, 'quarantineOf'>): Quarantine | null =>
+  files.quarantineOf(spec.sha256) ?? files.quarantineOf(trialDigest(spec));
+
+/** What anybody may know of what is put on a model. */
+export const adapterOf = ({ adapter }: LlamaModelSpec): ModelStatus['adapter'] =>
+  adapter === undefined ? null : { name: adapter.name, digest: adapter.sha256, scale: adapter.scale };
+
 /** Contexts that are kept: one for each conversation, and one for each approved system prompt. */
 export const sequencesOf = ({ parallel, systemPrompts }: LlamaModelSpec): number =>
   parallel + (systemPrompts?.length ?? 0);
@@ -95,9 +130,12 @@ export function specFaults(spec: LlamaModelSpec): string[] {
   integer('threads', spec.threads, 1, 512);
   if (spec.contextSize * sequencesOf(spec) > 16_777_216)
     faults.push('contextSize times parallel must be at most 16777216');
-  if (!/^[0-9a-f]{64}$/.test(spec.sha256)) faults.push('sha256 must be 64 lower-case hex digits');
+  for (const { file, sha256 } of filesOf(spec)) {
+    if (!/^[0-9a-f]{64}$/.test(sha256)) faults.push('sha256 must be 64 lower-case hex digits');
+    if (!file.startsWith('/')) faults.push('file must be an absolute path');
+  }
+  if (spec.adapter !== undefined && !(Math.abs(spec.adapter.scale) <= 100)) faults.push('scale must be -100 to 100');
   if (spec.chatTemplate === null && spec.approvedTemplateSha256 === undefined)
     faults.push('chatTemplate or approvedTemplateSha256 is needed');
-  if (!spec.file.startsWith('/')) faults.push('file must be an absolute path');
   return faults;
 }

@@ -4,7 +4,7 @@ import { type CreditNews, GenerationTable } from './generation-table.ts';
 import { grammarFor } from './json-grammar.ts';
 import { ChildLives } from './lives.llama.ts';
 import { makingOf } from './making.ts';
-import { type LlamaModelSpec, specFaults, templateDigest } from './model-spec.ts';
+import { adapterOf, type LlamaModelSpec, quarantineOf, specFaults, templateDigest, trialDigest } from './model-spec.ts';
 import type { LlamaDeps, LlamaEngine, LlamaMeasurements } from './port.llama.ts';
 import { LLAMA_LIMITS, type LlamaLimits } from './process.llama.ts';
 import type { ChildMessage } from './protocol.contract.ts';
@@ -79,6 +79,7 @@ class ChildEngine implements LlamaEngine {
       contextSize: this.#spec.contextSize,
       maxOutputTokens: this.#spec.maxOutputTokens,
       digest: this.#spec.sha256,
+      adapter: adapterOf(this.#spec),
       templateDigest: this.#templateDigest,
       slots: this.#spec.parallel,
       busy: this.#turnstile.busy,
@@ -86,7 +87,7 @@ class ChildEngine implements LlamaEngine {
       pid: this.#lives.pid,
       restarts: this.#lives.deaths,
       progress: this.#lives.progress,
-      quarantine: this.#deps.files.quarantineOf(this.#spec.sha256)?.reason ?? null,
+      quarantine: quarantineOf(this.#spec, this.#deps.files)?.reason ?? null,
       ...this.#lives.runsOn,
       memory: this.#lives.memory,
     };
@@ -110,7 +111,7 @@ class ChildEngine implements LlamaEngine {
   }
 
   pardon(): void {
-    this.#deps.files.pardon(this.#spec.sha256);
+    for (const sha256 of [this.#spec.sha256, trialDigest(this.#spec)]) this.#deps.files.pardon(sha256);
   }
 
   async close(): Promise<void> {

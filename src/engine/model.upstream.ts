@@ -63,6 +63,7 @@ class UpstreamEngine implements Engine {
       contextSize: this.#spec.contextSize ?? null,
       maxOutputTokens: this.#spec.maxOutputTokens,
       digest: null,
+      adapter: null,
       templateDigest: null,
       slots: this.#spec.parallel ?? SLOTS,
       busy: this.#turnstile.busy,

@@ -8,12 +8,18 @@ import { z } from 'zod';
 const count = z.int().nonnegative();
 const id = z.int().positive();
 
-const loadMessage = z.strictObject({
-  t: z.literal('load'),
+const approvedFile = z.strictObject({
   file: z.string().min(1),
   sha256: z.string().regex(/^[0-9a-f]{64}$/),
   /** Bytes of this open file were found to have this digest before. */
   verified: z.boolean(),
+});
+
+const loadMessage = z.strictObject({
+  t: z.literal('load'),
+  model: approvedFile,
+  /** What is put on the model; null: nothing. */
+  adapter: approvedFile.extend({ scale: z.number().min(-100).max(100) }).nullable(),
   /** Load with every weight checked, make one token, say `probed`. */
   probe: z.boolean(),
   /** Null: the one inside the file, if its digest is the approved one. */
@@ -123,6 +129,7 @@ export interface DeltasMessage {
   readonly items: readonly (readonly [id: number, text: string, tokens: number])[];
 }
 
+export type ApprovedFileMessage = z.infer<typeof approvedFile>;
 export type LoadMessage = z.infer<typeof loadMessage>;
 export type GenerateMessage = z.infer<typeof generateMessage>;
 export type ParentMessage = z.infer<typeof parentMessage>;

@@ -28,6 +28,8 @@ export const AdminModel = z.object({
   context_size: z.number().int().nullable(),
   max_output_tokens: z.number().int(),
   digest: z.string().nullable(),
+  /** What is put on the weights, and how strongly. */
+  adapter: z.object({ name: z.string(), digest: z.string(), scale: z.number() }).nullable(),
   template_digest: z.string().nullable(),
   classification: z.number().int(),
   slots: z.number().int(),

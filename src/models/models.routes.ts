@@ -193,6 +193,7 @@ const adminModelOf = (
   context_size: status.contextSize,
   max_output_tokens: status.maxOutputTokens,
   digest: status.digest,
+  adapter: status.adapter,
   template_digest: status.templateDigest,
   classification: classificationOf(status.id),
   slots: status.slots,
