@@ -1,7 +1,6 @@
 import { join, resolve } from 'node:path';
 import type { Item, Position, Verdict } from '#admission/admission.ts';
 import { CheckpointSigner } from '#audit/checkpoint.service.ts';
-import { signPromise } from '#audit/checkpoint.shared.ts';
 import { makeCheckpointKey, readCheckpointKeys } from '#audit/checkpoint-key.files.ts';
 import { CheckpointFollower } from '#audit/follower.service.ts';
 import { signManifest } from '#audit/manifest.ts';
@@ -17,7 +16,6 @@ import { postgresLeadership, postgresTree } from '#audit/tree.postgres.ts';
 import type { LogFault, TreeReader, TreeReadings } from '#audit/tree.ts';
 import { TreeGuard } from '#audit/tree-guard.service.ts';
 import type { Config } from '#config/schema.ts';
-import { fromHex } from '#kernel/bytes.ts';
 import type { Log } from '#kernel/log.ts';
 import { Problem } from '#kernel/problem.ts';
 import type { GuardedPool } from '#postgres/pool.ts';
@@ -125,12 +123,10 @@ export async function openAuditTree(deps: AuditTreeDeps): Promise<AuditTree> {
       checkpointAgeSeconds: (performance.now() - follower.changedAt) / 1000,
     }),
     promise: ({ seq, leaf, at }) =>
-      signPromise(nodeCrypto, { origin, seq, leaf: fromHex(leaf) ?? new Uint8Array(), at }, keys.signer).catch(
-        (error) => {
-          log.error('a promise could not be signed', { error });
-          return null;
-        },
-      ),
+      keys.promise({ origin, seq, leaf: Buffer.from(leaf, 'hex'), at }).catch((error) => {
+        log.error('a promise could not be signed', { error });
+        return null;
+      }),
     positionOf: async (subject, requestId, kind) => {
       const records = await find(subject, requestId).catch(() => []);
       const found = records.findLast((one) => one.kind === kind);

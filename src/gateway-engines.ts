@@ -134,6 +134,7 @@ async function upstreamEngine(id: string, model: UpstreamModelConfig, base: stri
       model: name,
       maxOutputTokens: model.maxOutputTokens,
       parallel: model.parallel,
+      embedding: model.embedding,
       ...(model.contextSize === undefined ? {} : { contextSize: model.contextSize }),
       ...(apiKeyFile === undefined ? {} : { apiKey: (await readFile(resolve(base, apiKeyFile), 'utf8')).trim() }),
       ...(caFile === undefined ? {} : { ca: await readFile(resolve(base, caFile), 'utf8') }),

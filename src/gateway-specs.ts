@@ -30,6 +30,7 @@ async function localSpec(id: string, model: LocalModelConfig, base: string): Pro
     file: resolve(base, model.file),
     sha256: model.sha256,
     chatTemplate: chatTemplate ?? null,
+    embedding: model.embedding,
     ...(approvedTemplateSha256 === undefined ? {} : { approvedTemplateSha256 }),
     contextSize: model.contextSize,
     parallel: model.parallel,

@@ -70,6 +70,8 @@ export const SCRIPT: readonly string[] = [
 export interface DemoModelOptions {
   /** Begins again instead of stopping. */
   readonly loop?: boolean;
+  /** Turns a text into the mean of its tokens' vectors, rows of the matrix: texts without a common token lie at right angles. */
+  readonly pooling?: 'mean';
   /** One token each: text, or raw bytes. */
   readonly say?: readonly (string | readonly number[])[];
 }
@@ -177,10 +179,9 @@ export function demoModel(options: DemoModelOptions = {}): Buffer {
   const script = pieces.map(idOf);
   for (let filler = 0; vocabulary.tokens.length < VOCABULARY; filler++) idOf(tokenName(` unused${filler}`));
 
-  return gguf(metadata(vocabulary.tokens, vocabulary.merges, new Set(control), idOf), [
-    ...vocabularyTensors(script, options.loop === true, idOf),
-    ...silentLayer(),
-  ]);
+  const about = metadata(vocabulary.tokens, vocabulary.merges, new Set(control), idOf);
+  if (options.pooling === 'mean') about.set('llama.pooling_type', { type: 'u32', value: 1 });
+  return gguf(about, [...vocabularyTensors(script, options.loop === true, idOf), ...silentLayer()]);
 }
 
 /** Embeddings and output rows: who follows whom. */

@@ -104,7 +104,7 @@ export class AdmissionGate implements Gate {
       case 'admitted':
         return {
           ...admission,
-          promise: await this.#promiseOf(request, 'intent', verdict),
+          promise: () => this.#promiseOf(request, 'intent', verdict),
           rateLimits: rateLimitsOf(verdict),
           tokens: verdict.tokens,
         };
@@ -114,7 +114,7 @@ export class AdmissionGate implements Gate {
         if (verdict.code === 'admitted')
           return {
             ...admission,
-            promise: await this.#promiseOf(request, 'intent', verdict),
+            promise: () => this.#promiseOf(request, 'intent', verdict),
             rateLimits: [],
             tokens: request.reserve?.least ?? 0,
           };
@@ -160,7 +160,8 @@ export class AdmissionGate implements Gate {
     const { principal, decision, proof } = request;
     const { record, refusal } = recordAndRefusal(intentOf(request), 'denied', 'denial');
     // Whether a denial would be recorded singly is settled before: the database writes it in the same transaction.
-    const singly = REFUSAL_CODES.every((code) => this.#deps.budget.open(keyOf(request, code)));
+    const source = networkOf(request.address);
+    const singly = REFUSAL_CODES.every((code) => this.#deps.budget.open({ code, source, subject: principal.subject }));
     return {
       op: 'admit',
       id: newEventId(),

@@ -69,19 +69,23 @@ export async function openCheckpoint(crypto: NoteCrypto, note: string, key: Veri
  * and a zero byte, which no note may hold, so that neither signature can ever pass for the other.
  */
 const PROMISE_TYPE = concat(Uint8Array.of(0xff), utf8('strongroom/audit-promise/v1'));
-const PROMISE_CONTEXT = utf8('strongroom/audit-promise/v1\u0000');
+const PROMISE_CONTEXT = 'strongroom/audit-promise/v1\u0000';
 
-/** One line for a header: `v1 <origin> <seq> <base64 leaf hash> <at> <base64(key id || signature)>`. */
-export async function signPromise(
+/**
+ * Makes promises under one key, whose id is worked out once. A promise is one line for a header:
+ * `v1 <origin> <seq> <base64 leaf hash> <at> <base64(key id || signature)>`.
+ */
+export async function promiseSigner(
   crypto: Pick<NoteCrypto, 'sha256'>,
-  promise: AuditPromise,
   signer: Signer,
-): Promise<string> {
+): Promise<(promise: AuditPromise) => Promise<string>> {
   requireKey(signer);
-  const signature = await signer.sign(promiseMessage(promise));
   const id = await keyIdOf(crypto.sha256, signer, PROMISE_TYPE);
-  const { origin, seq, leaf, at } = promise;
-  return `v1 ${origin} ${seq} ${toBase64(leaf)} ${at} ${toBase64(concat(id, signature))}`;
+  return async (promise) => {
+    const leaf = toBase64(promise.leaf);
+    const signature = await signer.sign(promiseMessage(promise, leaf));
+    return `v1 ${promise.origin} ${promise.seq} ${leaf} ${promise.at} ${toBase64(concat(id, signature))}`;
+  };
 }
 
 /** @throws NoteFault unless `key` signed it for its own log. */
@@ -95,7 +99,7 @@ export async function openPromise(crypto: NoteCrypto, line: string, key: Verifie
     throw new NoteFault('this is no promise');
   }
   const promise = { origin, seq: Number(seq), leaf, at };
-  const message = promiseMessage(promise);
+  const message = promiseMessage(promise, encodedLeaf);
   if (origin !== key.name) throw new NoteFault('the promise is of another log');
   const id = await keyIdOf(crypto.sha256, key, PROMISE_TYPE);
   if (toHex(signature.slice(0, 4)) !== toHex(id)) throw new NoteFault('the promise is not signed by this key');
@@ -105,13 +109,13 @@ export async function openPromise(crypto: NoteCrypto, line: string, key: Verifie
   return promise;
 }
 
-function promiseMessage({ origin, seq, leaf, at }: AuditPromise): Uint8Array {
+function promiseMessage({ origin, seq, leaf, at }: AuditPromise, encodedLeaf: string): Uint8Array {
   // Printable ASCII: it travels in a header.
   if (!/^[!-*,-~]{1,200}$/.test(origin) || !Number.isSafeInteger(seq) || seq < 0 || leaf.length !== HASH_BYTES) {
     throw new NoteFault('this is no promise');
   }
   if (!AT.test(at)) throw new NoteFault('the time of the promise is malformed');
-  return concat(PROMISE_CONTEXT, utf8(`${origin}\n${seq}\n${toBase64(leaf)}\n${at}\n`));
+  return utf8(`${PROMISE_CONTEXT}${origin}\n${seq}\n${encodedLeaf}\n${at}\n`);
 }
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: that there are none is what is asked

@@ -10,6 +10,7 @@ import {
   type NodeRun,
   type StoredCheckpoint,
 } from './log-source.ts';
+import { HASH_BYTES } from './merkle.shared.ts';
 import { type RegisteredKey, rotationsOf } from './signing-keys.ts';
 
 export interface PostgresLog extends LogSource, AsyncDisposable {
@@ -18,7 +19,7 @@ export interface PostgresLog extends LogSource, AsyncDisposable {
 }
 
 /** Records of a page: enough that a round trip costs little, few enough that memory stays small. */
-const PAGE = 4096;
+const PAGE = 1024;
 const CHECKPOINT_PAGE = 1000;
 
 /**
@@ -33,7 +34,10 @@ export async function openPostgresLog(url: string, options: Partial<ConnectionOp
     ...options,
   });
   try {
-    await client.query(`SET default_transaction_read_only = on; SET enable_seqscan = off; SET ROLE ${ROLES.verifier}`);
+    await client.query(
+      `SET default_transaction_read_only = on; SET enable_seqscan = off; SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD';
+       SET ROLE ${ROLES.verifier}`,
+    );
   } catch (error) {
     await client.end().catch(() => undefined);
     if (!['42501', '22023'].includes(sqlStateOf(error) ?? '')) throw error;
@@ -88,9 +92,22 @@ class Source implements PostgresLog {
 
   async #page(from: number, to: number, tree: number): Promise<LogPage> {
     const entries = this.#ask<EntryRow>({ text: ENTRIES, values: [from, to], rowMode: 'array' });
+    const leaves = this.#leaves(from, to);
     const nodes = this.#ask<NodeRow>({ text: NODES, values: [from, Math.min(to, tree)] });
-    const [rows, runs] = await Promise.all([entries, nodes]);
-    return { from, to, rows: rows.map(rowOf), nodes: runs.map(runOf) };
+    const [rows, hashes, runs] = await Promise.all([entries, leaves, nodes]);
+    return { from, to, rows: merged(from, to, rows, hashes), nodes: runs.map(runOf) };
+  }
+
+  /** By place. Read as one value where none is missing: a row for each would cost as much as the records do. */
+  async #leaves(from: number, to: number): Promise<(seq: number) => Uint8Array | null> {
+    const [run] = await this.#ask<{ count: string; hashes: Buffer | null }>({ text: LEAF_RUN, values: [from, to] });
+    const hashes = run?.hashes;
+    if (Number(run?.count) === to - from && hashes?.length === (to - from) * HASH_BYTES) {
+      return (seq) => hashes.subarray((seq - from) * HASH_BYTES, (seq - from + 1) * HASH_BYTES);
+    }
+    const rows = await this.#ask<{ seq: string; hash: Buffer }>({ text: LEAVES, values: [from, to] });
+    const known = new Map(rows.map(({ seq, hash }) => [Number(seq), hash]));
+    return (seq) => known.get(seq) ?? null;
   }
 
   async *checkpoints(from: number): AsyncGenerator<StoredCheckpoint> {
@@ -162,7 +179,7 @@ class Source implements PostgresLog {
 
 type EntryRow = [
   seq: string,
-  at: string | null,
+  at: string,
   kind: string,
   actor: string,
   action: string,
@@ -170,21 +187,49 @@ type EntryRow = [
   outcome: string,
   requestId: string | null,
   eventId: string,
-  record: string | null,
-  leaf: Buffer | null,
+  record: string,
 ];
 
+// One partition after the other, without a join or a sort: half of the server's time.
 const ENTRIES = `
-  SELECT seq, to_char(e.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), e.kind, e.actor, e.action, e.resource,
-         e.outcome, e.request_id, e.event_id, e.record, l.hash
-  FROM (SELECT * FROM strongroom.entry WHERE seq >= $1 AND seq < $2) e
-  FULL JOIN (SELECT * FROM strongroom.leaf WHERE seq >= $1 AND seq < $2) l USING (seq) ORDER BY seq`;
+  SELECT seq, at::text, kind, actor, action, resource, outcome, request_id, event_id, record
+  FROM strongroom.entry WHERE seq >= $1 AND seq < $2 ORDER BY seq`;
+const LEAF_RUN = `
+  SELECT count(*), string_agg(hash, ''::bytea) AS hashes
+  FROM (SELECT hash FROM strongroom.leaf WHERE seq >= $1 AND seq < $2 ORDER BY seq) l`;
+const LEAVES = 'SELECT seq, hash FROM strongroom.leaf WHERE seq >= $1 AND seq < $2';
 
-function rowOf(row: EntryRow): LogRow {
-  const [text, at, kind, actor, action, resource, outcome, request_id, eventId, record, leaf] = row;
-  const seq = Number(text);
-  if (at === null || record === null) return { seq, columns: null, record: null, leaf };
-  return { seq, columns: { seq, at, kind, actor, action, resource, outcome, request_id, eventId }, record, leaf };
+/** Each place of which anything is stored. */
+function merged(from: number, to: number, entries: EntryRow[], leafOf: (seq: number) => Uint8Array | null): LogRow[] {
+  const rows: LogRow[] = [];
+  let next = 0;
+  for (let seq = from; seq < to; seq++) {
+    const leaf = leafOf(seq);
+    let bodies = 0;
+    // More than one, where somebody took the primary key away.
+    for (let row = entries[next]; row !== undefined && Number(row[0]) === seq; row = entries[++next]) {
+      rows.push(rowOf(seq, row, leaf));
+      bodies++;
+    }
+    if (bodies === 0 && leaf !== null) rows.push({ seq, columns: null, record: null, leaf });
+  }
+  return rows;
+}
+
+function rowOf(seq: number, row: EntryRow, leaf: Uint8Array | null): LogRow {
+  const [, at, kind, actor, action, resource, outcome, request_id, eventId, record] = row;
+  return {
+    seq,
+    columns: { seq, at: instantOf(at), kind, actor, action, resource, outcome, request_id, eventId },
+    record,
+    leaf,
+  };
+}
+
+/** `2026-11-29 11:50:47.12+00` as a record says it; what is no such time stays as it is. */
+function instantOf(text: string): string {
+  if (text[10] !== ' ' || !text.endsWith('+00')) return text;
+  return `${text.slice(0, 10)}T${text.slice(11, 19)}.${text.slice(20, -3).padEnd(6, '0')}Z`;
 }
 
 interface NodeRow {

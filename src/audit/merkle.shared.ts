@@ -155,6 +155,8 @@ export class RootBuilder {
   readonly #onNode: OnNode | undefined;
   /** By level: the subtree that waits for its right sibling. Holds where the size has a one in binary. */
   readonly #waiting: (Uint8Array | undefined)[] = [];
+  /** For one node after the other: 0x01, left, right. */
+  readonly #bytes = nodeBytes(new Uint8Array(HASH_BYTES), new Uint8Array(HASH_BYTES));
   #size = 0;
 
   constructor(sha256: SyncSha256, onNode?: OnNode) {
@@ -179,7 +181,7 @@ export class RootBuilder {
     let level = 0;
     let index = this.#size;
     while (isOdd(index)) {
-      hash = this.#sha256(nodeBytes(this.#waiting[level] as Uint8Array, hash));
+      hash = this.#node(this.#waiting[level] as Uint8Array, hash);
       this.#waiting[level] = undefined;
       level++;
       index = half(index);
@@ -192,9 +194,15 @@ export class RootBuilder {
   root(): Uint8Array {
     let root: Uint8Array | undefined;
     for (const hash of this.#waiting) {
-      if (hash !== undefined) root = root === undefined ? hash : this.#sha256(nodeBytes(hash, root));
+      if (hash !== undefined) root = root === undefined ? hash : this.#node(hash, root);
     }
     return root ?? this.#sha256(new Uint8Array(0));
+  }
+
+  #node(left: Uint8Array, right: Uint8Array): Uint8Array {
+    this.#bytes.set(left, 1);
+    this.#bytes.set(right, 1 + HASH_BYTES);
+    return this.#sha256(this.#bytes);
   }
 }
 

@@ -2,8 +2,11 @@ import { createPublicKey, hash, type KeyObject, sign, verify } from 'node:crypto
 import type { SyncSha256 } from './merkle.shared.ts';
 import type { NoteCrypto, Signer } from './note.shared.ts';
 
-/** Synchronous: a verifier hashes millions. */
-export const sha256: SyncSha256 = (bytes) => hash('sha256', bytes, 'buffer');
+/**
+ * Synchronous: a verifier hashes millions. By way of a string, since Node makes memory of its own for each digest that is
+ * asked for as bytes: 0.5 in place of 2 microseconds.
+ */
+export const sha256: SyncSha256 = (bytes) => Buffer.from(hash('sha256', bytes, 'binary'), 'binary');
 
 /** Node's side of what notes and proofs need. */
 export const nodeCrypto: NoteCrypto & { readonly sha256: SyncSha256 } = {

@@ -64,7 +64,19 @@ export interface Check {
   readonly name: CheckName;
   readonly ok: boolean;
   readonly detail: string;
+  /** The same with `{0}`, `{1}` where `words` stand: for who says it in another language. */
+  readonly sentence: string;
+  readonly words: readonly string[];
 }
+
+/** A sentence with its words. */
+export const filled = (sentence: string, words: readonly string[]): string =>
+  sentence.replace(/\{(\d)\}/g, (_, at: string) => words[Number(at)] ?? '');
+
+const checkOf = (name: CheckName, ok: boolean, sentence: string, ...words: readonly (string | number)[]): Check => {
+  const said = words.map(String);
+  return { name, ok, detail: filled(sentence, said), sentence, words: said };
+};
 
 /** For a server that makes one. */
 export const receiptRecord = (seq: number, record: string, proof: readonly Uint8Array[]): ReceiptRecord => ({
@@ -80,9 +92,9 @@ export async function verifyReceipt(
   verifierKey: string,
   texts: ReceiptTexts = {},
 ): Promise<Check[]> {
-  if (!isReceipt(receipt)) return [{ name: 'form', ok: false, detail: 'this is no receipt' }];
+  if (!isReceipt(receipt)) return [checkOf('form', false, 'this is no receipt')];
   const checks: Check[] = [];
-  const add = (name: CheckName, ok: boolean, detail: string) => checks.push({ name, ok, detail });
+  const add: Add = (...said) => checks.push(checkOf(...said));
   const checkpoint = await readCheckpoint(crypto, receipt, verifierKey, add);
   const intent = await readRecord(crypto.sha256, 'intent', receipt.intent, checkpoint, add);
   const outcome =
@@ -95,12 +107,12 @@ export async function verifyReceipt(
     const text = name === 'prompt' ? promptText(texts) : texts.answer;
     if (text === undefined) continue;
     const fault = await commitmentFault(crypto.sha256, receipt.opening, outcome?.event[`${name}_commitment`], text);
-    add(name, fault === null, fault ?? `the outcome commits to this ${name}`);
+    add(name, fault === null, fault ?? HOLDS[name]);
   }
   return checks;
 }
 
-type Add = (name: CheckName, ok: boolean, detail: string) => void;
+type Add = (...said: Parameters<typeof checkOf>) => void;
 
 async function readCheckpoint(
   crypto: NoteCrypto,
@@ -115,7 +127,7 @@ async function readCheckpoint(
     const ring = await KeyRing.open(crypto, key, receipt.rotations ?? []);
     const checkpoint = await ring.openCheckpoint(receipt.checkpoint);
     if (receipt.origin !== checkpoint.origin) throw new NoteFault('the checkpoint is of another log');
-    add(name, true, `${checkpoint.origin} at size ${checkpoint.size}, signed by the key given`);
+    add(name, true, '{0} at size {1}, signed by the key given', checkpoint.origin, checkpoint.size);
     return checkpoint;
   } catch (error) {
     if (!(error instanceof NoteFault)) throw error;
@@ -132,22 +144,19 @@ async function readRecord(
   add: Add,
 ): Promise<LogRecord | null> {
   const parsed = parseRecord(record);
-  const fault =
-    typeof parsed === 'string'
-      ? parsed
-      : parsed.seq !== seq
-        ? `the record says seq ${parsed.seq}, the receipt ${seq}`
-        : parsed.kind !== which
-          ? `the record is no ${which}`
-          : null;
-  add(`${which}_record`, fault === null, fault ?? `seq ${seq}`);
+  if (typeof parsed === 'string') add(`${which}_record`, false, parsed);
+  else if (parsed.seq !== seq)
+    add(`${which}_record`, false, 'the record says seq {0}, the receipt {1}', parsed.seq, seq);
+  else if (parsed.kind !== which) add(`${which}_record`, false, 'the record is of another kind: {0}', parsed.kind);
+  else add(`${which}_record`, true, 'seq {0}', seq);
   const path = proof.map(fromBase64);
   const included =
     checkpoint !== null &&
     path.every((hash) => hash !== null) &&
     (await verifyInclusion(sha256, await leafHash(sha256, utf8(record)), seq, checkpoint.size, path, checkpoint.root));
   const why = checkpoint === null ? 'there is no checkpoint to check against' : 'the proof does not lead to the root';
-  add(`${which}_inclusion`, included, included ? `seq ${seq} is in the log` : why);
+  if (included) add(`${which}_inclusion`, true, 'seq {0} is in the log', seq);
+  else add(`${which}_inclusion`, false, why);
   return typeof parsed === 'string' ? null : parsed;
 }
 
@@ -171,6 +180,11 @@ async function commitmentFault(
   if (key?.length !== HASH_BYTES) return 'the receipt holds no key of the commitments';
   return toHex(await hmac(sha256, key, utf8(text))) === commitment ? null : 'the text is not the one on record';
 }
+
+const HOLDS = {
+  prompt: 'the outcome commits to this prompt',
+  answer: 'the outcome commits to this answer',
+} as const;
 
 /** The text that the gateway commits to for a prompt: its messages, role and content alone. */
 const promptText = ({ prompt }: ReceiptTexts): string | undefined =>

@@ -1,5 +1,5 @@
 /** The record as it is hashed: `{"at":"…Z","event":{…},"seq":N,"v":1}` in RFC 8785 form, made by `commit_batch`. */
-import { type CanonicalValue, canonicalJson } from '#kernel/canonical-json.ts';
+import { type CanonicalValue, isCanonicalJson } from '#kernel/canonical-json.ts';
 
 /** The columns beside the record that are copies of what stands in it. */
 export interface RecordColumns {
@@ -28,10 +28,10 @@ export function parseRecord(text: string): LogRecord | string {
   let whole: CanonicalValue;
   try {
     whole = JSON.parse(text) as CanonicalValue;
-    if (canonicalJson(whole) !== text) return 'the record is not canonical JSON';
   } catch {
     return 'the record is not canonical JSON';
   }
+  if (!isCanonicalJson(text, whole)) return 'the record is not canonical JSON';
   if (!isObject(whole) || Object.keys(whole).join() !== 'at,event,seq,v' || whole['v'] !== 1) {
     return 'the record does not have its form';
   }

@@ -1,5 +1,11 @@
 import { equalBytes } from '#kernel/bytes.ts';
-import { type Checkpoint, formatCheckpoint, signCheckpoint } from './checkpoint.shared.ts';
+import {
+  type AuditPromise,
+  type Checkpoint,
+  formatCheckpoint,
+  promiseSigner,
+  signCheckpoint,
+} from './checkpoint.shared.ts';
 import { KeyRing, signByBoth } from './key-ring.shared.ts';
 import { type NoteCrypto, NoteFault, parseNote, type Signer } from './note.shared.ts';
 import { type RegisteredKey, rotationsOf } from './signing-keys.ts';
@@ -28,6 +34,7 @@ export class SigningKeys {
   #missing = false;
   /** A checkpoint of the key in force is out, so the key before it is done with. */
   #announced = false;
+  #promiser: { readonly signer: Signer; readonly make: ReturnType<typeof promiseSigner> } | null = null;
 
   private constructor(deps: SigningKeysDeps, ring: KeyRing, signer: Signer) {
     this.#deps = deps;
@@ -81,6 +88,13 @@ export class SigningKeys {
       await this.refresh();
       return this.#ring.openCheckpoint(note);
     }
+  }
+
+  /** By the key that is here. @throws NoteFault */
+  async promise(promise: AuditPromise): Promise<string> {
+    const signer = this.#signer;
+    if (this.#promiser?.signer !== signer) this.#promiser = { signer, make: promiseSigner(this.#deps.crypto, signer) };
+    return (await this.#promiser.make)(promise);
   }
 
   /** By the key in force; by both until the first checkpoint of a new key is out. @throws Error when it is not here */

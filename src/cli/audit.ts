@@ -10,6 +10,7 @@ import { type Check, type ReceiptTexts, verifyReceipt } from '#audit/receipt.sha
 import { type SelectionResult, verifySelection } from '#audit/selection.files.ts';
 import { type VerifyDeps, type VerifyResult, verifyLog } from '#audit/verify.service.ts';
 import { loadConfig } from '#config/load.ts';
+import { exportOverApi, receiptOverApi, withExportOverApi } from './audit-api.ts';
 import { type FoundKey, findKey, keyOf, localSigner, openLog } from './audit-log.ts';
 import { recordUse } from './audit-use.ts';
 import type { Invocation } from './command.ts';
@@ -19,16 +20,23 @@ import { progressBar } from './progress-bar.ts';
 export async function verifyCommand({ json, options }: Invocation): Promise<number> {
   const folder = options['export'];
   if (folder !== undefined) return verifyFolder(folder, json, options);
+  if (options['via-api'] === true) {
+    if (options['key'] === undefined) throw new Error(KEY_NEEDED);
+    const { from: _from, to: _to, ...rest } = options;
+    return withExportOverApi(options, (taken) => verifyFolder(taken, json, rest));
+  }
   await using log = await openLog();
   const found = await findKey(options['key'], log.loaded, log.source);
   const remembered = log.remembered !== null && log.remembered.origin === found.key?.name ? [log.remembered] : [];
   return await verifySource(log.source, found, json, options, remembered);
 }
 
+const KEY_NEEDED = 'an export is verified with --key FILE|KEY';
+
 /** Without any database, and with the key alone. */
 async function verifyFolder(folder: string, json: boolean, options: Invocation['options']): Promise<number> {
   const given = options['key'];
-  if (given === undefined) throw new Error('an export is verified with --key FILE|KEY');
+  if (given === undefined) throw new Error(KEY_NEEDED);
   const found = await findKey(given, null, null);
   const { manifest, source, faults } = await openExport(folder);
   const wrong = found.key === null ? [] : await faults(found.key);
@@ -138,6 +146,11 @@ export async function exportCommand({ json, options }: Invocation): Promise<numb
   if (out === undefined || (format !== 'jsonl' && format !== 'csv' && format !== 'tiles')) {
     throw new Error('usage: strongroom audit export --format jsonl|csv|tiles --out DIR [--from SEQ] [--to SEQ]');
   }
+  if (options['via-api'] === true) {
+    const bytes = await exportOverApi(out, format, options);
+    process.stdout.write(json ? `${JSON.stringify({ ok: true, bytes, out })}\n` : `Took ${bytes} bytes to ${out}.\n`);
+    return 0;
+  }
   const asked = rangeOf(options);
   await recordUse('audit.export', { format, from: asked.from ?? null, to: asked.to ?? null });
   await using log = await openLog();
@@ -193,18 +206,24 @@ export async function keyCommand({ json }: Invocation): Promise<number> {
   return 0;
 }
 
-/** `audit receipt FILE`: offline, with the verifier key alone. */
+/** `audit receipt FILE`: offline, with the verifier key alone. `--via-api` takes it from the gateway first. */
 export async function receiptCommand({ words, json, options }: Invocation): Promise<number> {
   const [file] = words;
   const given = options['key'];
   if (file === undefined || given === undefined) {
-    throw new Error('usage: strongroom audit receipt FILE --key FILE|KEY [--prompt FILE] [--answer FILE]');
+    throw new Error(
+      'usage: strongroom audit receipt FILE|REQUEST --key FILE|KEY [--prompt FILE] [--answer FILE] [--via-api]',
+    );
   }
   const key = await formatVerifierKey(sha256, await keyOf(given));
-  const receipt = parseJson(await readFile(file, 'utf8'));
+  const receipt =
+    options['via-api'] === true ? await receiptOverApi(file, options.out) : parseJson(await readFile(file, 'utf8'));
   const checks = await verifyReceipt(nodeCrypto, receipt, key, await textsOf(options));
   const ok = checks.every((check) => check.ok);
-  if (json) process.stdout.write(`${JSON.stringify({ ok, checks })}\n`);
+  if (json)
+    process.stdout.write(
+      `${JSON.stringify({ ok, checks: checks.map(({ name, ok: good, detail }) => ({ name, ok: good, detail })) })}\n`,
+    );
   else process.stdout.write(sayChecks(checks, ok));
   return ok ? 0 : 1;
 }

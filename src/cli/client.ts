@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import type { IncomingMessage } from 'node:http';
 import { request } from 'node:https';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -114,14 +115,46 @@ function jsonOf(raw: Buffer, url: string): Record<string, unknown> {
   }
 }
 
-/** One request over TLS 1.3. */
+/** An answer that is taken as it comes. Dispose of it also where it was not read to its end. */
+interface Download extends AsyncDisposable {
+  readonly chunks: AsyncIterable<Buffer>;
+}
+
+/** @throws Error with the problem's detail, where it is refused. */
+export async function download(session: ClientSession, path: string): Promise<Download> {
+  const incoming = await openExchange(session, 'GET', path, undefined, {});
+  const status = incoming.statusCode ?? 0;
+  if (status >= 400) resultOf({ status, body: jsonOf(await wholeOf(incoming), session.url) });
+  return {
+    chunks: incoming as AsyncIterable<Buffer>,
+    [Symbol.asyncDispose]: async () => {
+      incoming.destroy();
+    },
+  };
+}
+
+async function wholeOf(incoming: IncomingMessage): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of incoming) chunks.push(chunk as Buffer);
+  return Buffer.concat(chunks);
+}
+
 async function exchange(
+  session: Omit<ClientSession, 'token'> & { readonly token?: string },
+  ...asked: readonly [string, string, string | Buffer | undefined, Readonly<Record<string, string>>]
+): Promise<{ readonly status: number; readonly raw: Buffer }> {
+  const incoming = await openExchange(session, ...asked);
+  return { status: incoming.statusCode ?? 0, raw: await wholeOf(incoming) };
+}
+
+/** One request over TLS 1.3, up to the head of its answer. */
+async function openExchange(
   { url, caFile, token }: Omit<ClientSession, 'token'> & { readonly token?: string },
   method: string,
   path: string,
   payload: string | Buffer | undefined,
   headers: Readonly<Record<string, string>>,
-): Promise<{ readonly status: number; readonly raw: Buffer }> {
+): Promise<IncomingMessage> {
   const ca = caFile === null ? undefined : await readFile(caFile);
   const authorization = token === undefined ? {} : { authorization: `Bearer ${token}` };
   // With its length: what is written before the head has gone out would be sent in chunks of unknown size.
@@ -135,12 +168,7 @@ async function exchange(
         ...(ca === undefined ? {} : { ca }),
         headers: { ...length, ...authorization, ...headers },
       },
-      (incoming) => {
-        const chunks: Buffer[] = [];
-        incoming.on('data', (chunk: Buffer) => chunks.push(chunk));
-        incoming.on('error', fail);
-        incoming.on('end', () => done({ status: incoming.statusCode ?? 0, raw: Buffer.concat(chunks) }));
-      },
+      done,
     );
     outgoing.on('error', (error: NodeJS.ErrnoException) =>
       fail(

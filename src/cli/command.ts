@@ -64,6 +64,8 @@ const OPTIONS = {
   action: { type: 'string' },
   resource: { type: 'string' },
   request: { type: 'string' },
+  outcome: { type: 'string' },
+  'via-api': { type: 'boolean' },
   kind: { type: 'string' },
   amount: { type: 'string' },
   'dry-run': { type: 'boolean' },
@@ -198,17 +200,22 @@ const VERBS: readonly Verb[] = [
   verb('quota clear', 'SCOPE --kind KIND', 'Take a limit away.', clearQuota),
   verb(
     'audit verify',
-    '[--from SEQ] [--to SEQ] [--export DIR] [--key KEY]',
+    '[--from SEQ] [--to SEQ] [--export DIR | --via-api] [--key KEY]',
     'Recompute the whole log, or an export of it.',
     verifyCommand,
   ),
   verb(
     'audit export',
-    '--format jsonl|csv|tiles --out DIR [--from SEQ] [--to SEQ]',
-    'Write the log with its proofs.',
+    '--format jsonl|csv|tiles --out DIR [--from SEQ] [--to SEQ] [--via-api [--from TIME] [--to TIME] [--actor NAME] [--action A] [--resource R] [--outcome O] [--request ID]]',
+    'Write the log with its proofs; over the API what your role may see.',
     exportCommand,
   ),
-  verb('audit receipt', 'FILE --key KEY [--prompt FILE] [--answer FILE]', 'Check a receipt, offline.', receiptCommand),
+  verb(
+    'audit receipt',
+    'FILE|REQUEST --key KEY [--prompt FILE] [--answer FILE] [--via-api [--out FILE]]',
+    'Check a receipt, offline; over the API that of a request of yours.',
+    receiptCommand,
+  ),
   verb(
     'audit follow',
     '[--state FILE] [--from SEQ] [--syslog tls://HOST:PORT [--ca FILE] [--cert FILE --key FILE]]',
@@ -277,11 +284,7 @@ export async function runCommand(argv: readonly string[]): Promise<number> {
     process.stderr.write(`strongroom: \`${found.words.join(' ')}\` takes no --${foreign}\n\n${HELP}`);
     return 2;
   }
-  const invocation = {
-    words: asked.slice(found.words.length),
-    json: values.json === true,
-    options: values,
-  };
+  const invocation = { words: asked.slice(found.words.length), json: values.json === true, options: values };
   try {
     return await found.run(invocation);
   } catch (error) {

@@ -23,6 +23,10 @@ const common = {
     .max(1_048_576)
     .default(1024)
     .describe('Longest answer when the caller names no limit.'),
+  embedding: z
+    .boolean()
+    .default(false)
+    .describe('Whether the model turns texts into vectors; it then does nothing else, and needs no chat template.'),
   maxQueue: z
     .number()
     .int()

@@ -13,16 +13,24 @@ import {
   NoBinaryFoundError,
 } from 'node-llama-cpp';
 import { BatchFigures, Driver } from './driver.llama.ts';
+import { openEmbedder } from './embedder.llama.ts';
 import { Generation, type GenerationTools, Refusal } from './generation.llama.ts';
 import { checkAdapter } from './gguf-adapter.ts';
 import { readGguf } from './gguf-entries.ts';
 import { GgufFault } from './gguf-figures.ts';
 import { checkGguf } from './gguf-header.ts';
 import { GGUF_LIMITS } from './gguf-reader.ts';
-import { LoadError, openVerified, templateOf } from './load-file.llama.ts';
+import { LoadError, openVerified, templateOf } from './model-file.llama.ts';
 import { openPromptRenderer, type PromptRenderer } from './prompt.llama.ts';
-import { type ChildMessage, type LoadFailure, type LoadMessage, readParentMessage } from './protocol.contract.ts';
-import { promptParam } from './refusal.ts';
+import {
+  type ChildMessage,
+  type EmbedMessage,
+  type GenerateMessage,
+  type LoadFailure,
+  type LoadMessage,
+  readParentMessage,
+} from './protocol.contract.ts';
+import { paramOf } from './refusal.ts';
 import { type WarmPrefix, warm } from './warm-prefix.llama.ts';
 
 const BEAT_MS = 1000;
@@ -34,10 +42,16 @@ const send = (message: ChildMessage): void => void process.send?.(message);
 /** Standard error is read by the parent into its log; it never holds a prompt or an answer. */
 const report = (error: unknown): void => void process.stderr.write(`${error instanceof Error ? error.stack : error}\n`);
 
+/** What computes: answers, or vectors. */
+interface Worker {
+  /** @throws Refusal, before anything was computed */
+  add(message: GenerateMessage | EmbedMessage): void;
+  extend(id: number, total: number, final: boolean): void;
+  cancel(id: number): void;
+}
+
 /** What is loaded. */
-interface Loaded {
-  readonly driver: Driver;
-  readonly tools: GenerationTools;
+interface Loaded extends Worker {
   readonly backend: string;
   /** Release of llama.cpp. */
   readonly build: string;
@@ -79,7 +93,7 @@ async function load(message: LoadMessage): Promise<Loaded> {
   send({ t: 'verified' });
   const facts = await checkGguf(file.readAt, file.size);
   if (adapter !== null) checkAdapter(await readGguf(adapter.readAt, adapter.size, GGUF_LIMITS), facts);
-  const template = templateOf(message, facts.chatTemplate);
+  const template = message.embedding ? '' : templateOf(message, facts.chatTemplate);
 
   const llama = await openBackend(message);
   // The parent's open file, so that the bytes parsed are those that were verified, wherever its name points by now.
@@ -91,6 +105,14 @@ async function load(message: LoadMessage): Promise<Loaded> {
   });
   if (message.contextSize > model.trainContextSize) {
     throw new LoadError('context_too_large', `the model was trained for ${model.trainContextSize} tokens`);
+  }
+  const layers = { onGpu: model.gpuLayers, of: model.fileInsights.totalLayers };
+  const engine = { layers, backend: llama.gpu || 'cpu', build: llama.llamaCppRelease.release };
+  if (message.embedding) {
+    const embedder = await openEmbedder(model, message, { send, report });
+    const none = { batches: 0, sequences: 0, largestBatch: 0 };
+    setInterval(() => send({ t: 'beat', steps: embedder.steps, ...none }), BEAT_MS);
+    return { add: embedder.add, extend: embedder.extend, cancel: embedder.cancel, ...engine };
   }
   const figures = new BatchFigures();
   const context = await model.createContext({
@@ -139,8 +161,15 @@ async function load(message: LoadMessage): Promise<Loaded> {
       outlet = listener;
     });
   }
-  const layers = { onGpu: model.gpuLayers, of: model.fileInsights.totalLayers };
-  return { driver, tools, layers, backend: llama.gpu || 'cpu', build: llama.llamaCppRelease.release };
+  return {
+    add: (work) => {
+      if (work.t !== 'generate') throw new Refusal('invalid_parameter', 'This model makes no vectors.');
+      driver.add(new Generation(work, tools));
+    },
+    extend: driver.extend.bind(driver),
+    cancel: driver.cancel.bind(driver),
+    ...engine,
+  };
 }
 
 /** The library's names for what keys and values are kept as. */
@@ -225,21 +254,21 @@ async function receive(value: unknown): Promise<void> {
   }
   if (loaded === undefined) throw new Error('generation before load');
   if (message.t === 'credit') {
-    loaded.driver.extend(message.id, message.total, message.final);
+    loaded.extend(message.id, message.total, message.final);
     return;
   }
   if (message.t === 'cancel') {
-    loaded.driver.cancel(message.id);
+    loaded.cancel(message.id);
     return;
   }
   try {
-    loaded.driver.add(new Generation(message, loaded.tools));
+    loaded.add(message);
   } catch (error) {
     const refused = error instanceof Refusal;
     if (!refused) report(error);
     const text = refused ? error.message : 'The conversation does not fit the chat template of this model.';
     const code = refused ? error.code : 'invalid_parameter';
-    send({ t: 'failed', id: message.id, code, param: promptParam(message), message: text });
+    send({ t: 'failed', id: message.id, code, param: paramOf(message), message: text });
   }
 }
 

@@ -21,6 +21,11 @@ const textCompletion = z.object({
   usage: usage.nullish(),
 });
 
+const embeddings = z.object({
+  data: z.array(z.object({ index: z.int().nonnegative(), embedding: z.array(z.number()).min(1).max(65_536) })),
+  usage: z.object({ prompt_tokens: z.int().nonnegative() }).nullish(),
+});
+
 export type UpstreamUsage = z.infer<typeof usage>;
 
 /** The same for a chunk of a stream and for a whole answer. */
@@ -42,6 +47,11 @@ export function readTextCompletion(text: string): UpstreamPiece | null {
   const parsed = textCompletion.safeParse(parseJson(text));
   const choice = parsed.data?.choices[0];
   return choice === undefined ? null : pieceOf(choice.text, choice, parsed.data?.usage);
+}
+
+/** @returns null for anything that is not a list of vectors. */
+export function readEmbeddings(text: string): z.infer<typeof embeddings> | null {
+  return embeddings.safeParse(parseJson(text)).data ?? null;
 }
 
 const pieceOf = (

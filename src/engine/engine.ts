@@ -98,6 +98,35 @@ export type GenerationEvent =
   | { readonly type: 'delta'; readonly text: string; readonly tokens: number }
   | { readonly type: 'finished'; readonly reason: 'stop' | 'length'; readonly usage: Usage };
 
+/** Texts of which each is turned into a vector. They are computed one after another, and belong to one caller. */
+export interface EmbeddingRequest {
+  readonly requestId: string;
+  readonly model: string;
+  /** At least one, none of them empty. */
+  readonly inputs: readonly string[];
+  readonly subject: string;
+  /** Default `interactive`. */
+  readonly priority?: Priority;
+  readonly credit: TokenCredit;
+}
+
+/** One text's vector, as long as the model makes them and not normalised. */
+export interface VectorEvent {
+  readonly type: 'vector';
+  /** Place of its text in the request. */
+  readonly index: number;
+  readonly values: Float32Array;
+}
+
+/** One `started`, with the tokens of all texts; a `vector` for each text, in their order; one `finished`. */
+export type EmbeddingEvent =
+  | (Extract<GenerationEvent, { type: 'started' }> & {
+      /** Tokens of the longest text. */
+      readonly longest: number;
+    })
+  | VectorEvent
+  | Extract<GenerationEvent, { type: 'finished' }>;
+
 export type ModelState = 'unloaded' | 'loading' | 'ready' | 'failed';
 
 /** How far a load is; `done` from 0 to 1. */
@@ -111,6 +140,8 @@ export interface ModelStatus {
   readonly id: string;
   readonly engine: 'llama' | 'upstream';
   readonly state: ModelState;
+  /** What it is for: a model either answers or turns texts into vectors. */
+  readonly makes: 'text' | 'vectors';
   /** Tokens per conversation; null where an upstream does not say. */
   readonly contextSize: number | null;
   /** Upper bound of completion tokens when the caller names none. */
@@ -147,11 +178,14 @@ export interface ModelStatus {
  * - MUST count a generation that failed before its `started` event as not run: no token was computed.
  * - MUST call `credit.begin` before anything is computed, and `started` follows only when that was granted.
  * - MUST stop within one second of the signal's abort and release what it holds; the generator then throws `signal.reason`.
- *   Leaving the loop early (`return()`) MUST have the same effect.
+ *   Leaving the loop early (`return()`) MUST have the same effect. A text that is being turned into a vector is not
+ *   broken off, those after it are left.
+ * - MUST refuse `generate` for a model that makes vectors, and `embed` for one that makes text, with `invalid_parameter`.
  * - MUST NOT lose text between the last delta and `finished`, and MUST NOT buffer a delta when the caller waits for it.
  */
 export interface Engine {
   generate(request: GenerationRequest, signal: AbortSignal): AsyncGenerator<GenerationEvent, void, undefined>;
+  embed(request: EmbeddingRequest, signal: AbortSignal): AsyncGenerator<EmbeddingEvent, void, undefined>;
   status(): ModelStatus;
   /** Brings the model into memory. Resolves when it is ready; rejects with a Problem when it can't be. */
   load(): Promise<void>;

@@ -1,5 +1,5 @@
 import type { Problem } from '#kernel/problem.ts';
-import type { GenerationEvent, Making, TokenCredit } from './engine.ts';
+import type { EmbeddingEvent, GenerationEvent, Making, TokenCredit } from './engine.ts';
 import { EventChannel } from './event-channel.ts';
 
 export interface GenerationDeadlines {
@@ -24,8 +24,17 @@ export interface GenerationCost {
   readonly now: () => number;
 }
 
+/** What comes of either sort of work. */
+export type WorkEvent = GenerationEvent | EmbeddingEvent;
+
+/** A prompt's length, or that of several texts and of the longest of them. */
+export interface Counted {
+  readonly promptTokens: number;
+  readonly longest?: number | undefined;
+}
+
 interface Entry extends GenerationCost {
-  readonly channel: EventChannel<GenerationEvent>;
+  readonly channel: EventChannel<WorkEvent>;
   readonly leave: () => void;
   readonly making: Making | undefined;
   readonly unwatch: () => void;
@@ -47,16 +56,16 @@ export class GenerationTable {
     now: number,
     cost: GenerationCost,
     making?: Making,
-  ): { readonly id: number; readonly channel: EventChannel<GenerationEvent> } {
+  ): { readonly id: number; readonly channel: EventChannel<WorkEvent> } {
     const id = ++this.#lastId;
-    const channel = new EventChannel<GenerationEvent>();
+    const channel = new EventChannel<WorkEvent>();
     const unwatch = cost.credit.watch(() => this.#pay(id));
     this.#entries.set(id, { ...cost, channel, leave, making, unwatch, tokens: 0, at: now, waitingFor: 'firstTokenMs' });
     return { id, channel };
   }
 
   /** Hands an event to the reader. Ids that are not (or no longer) known are late messages, not errors. */
-  deliver(id: number, event: GenerationEvent, now: number): void {
+  deliver(id: number, event: WorkEvent, now: number): void {
     const entry = this.#entries.get(id);
     if (entry === undefined) return;
     const { making } = entry;
@@ -71,12 +80,14 @@ export class GenerationTable {
   }
 
   /** The prompt is counted: `started` goes to the reader once it is paid for. */
-  begin(id: number, promptTokens: number, contextSize: number, now: number): void {
+  begin(id: number, { promptTokens, longest }: Counted, contextSize: number, now: number): void {
     const entry = this.#entries.get(id);
     if (entry === undefined) return;
     entry.tokens = promptTokens;
-    const started = () => this.deliver(id, { type: 'started', promptTokens }, now);
-    const paid = entry.credit.begin(promptTokens, Math.min(entry.most, contextSize - promptTokens), false);
+    const of = longest === undefined ? {} : { longest };
+    const started = () => this.deliver(id, { type: 'started', promptTokens, ...of }, now);
+    const room = longest === undefined ? contextSize - promptTokens : 0;
+    const paid = entry.credit.begin(promptTokens, Math.min(entry.most, room), false);
     if (paid === null) started();
     else paid.then(started, (why: unknown) => this.#refuse(id, why));
   }

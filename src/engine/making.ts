@@ -1,5 +1,5 @@
 import { randomInt } from 'node:crypto';
-import type { GenerationRequest } from './engine.ts';
+import type { GenerationRequest, Making } from './engine.ts';
 
 /** Where the caller does not say; a model's own habits are not read from its file. */
 const TEMPERATURE = 0.7;
@@ -11,5 +11,14 @@ export const makingOf = ({ temperature, topP, seed }: GenerationRequest, build: 
   temperature: temperature ?? TEMPERATURE,
   topP: topP ?? TOP_P,
   seed: seed ?? randomInt(2 ** 32),
+  queuedMs: Math.round(queuedMs),
+});
+
+/** Of what is computed without drawing anything. */
+export const unsampled = (build: string | null, queuedMs: number): Making => ({
+  build,
+  temperature: null,
+  topP: null,
+  seed: null,
   queuedMs: Math.round(queuedMs),
 });

@@ -36,7 +36,9 @@ export function estimateMemory(facts: GgufFacts, spec: LlamaModelSpec): MemoryEs
   // One figure for all layers, or one for each.
   const keyValueHeads = figures.get('attention.head_count_kv') ?? [heads];
   const headsOf = (layer: number) => keyValueHeads[keyValueHeads.length === 1 ? 0 : layer] ?? 0;
+  // Vectors are made in one sequence, and each text in one batch.
   const positions = spec.contextSize * sequencesOf(spec);
+  const batch = spec.embedding ? spec.contextSize : BATCH;
   const ofOneHead = positions * (keyWidth + valueWidth) * KV_BYTES[spec.kvType ?? 'f16'];
   const byLayer = Array.from({ length: layers }, (_, layer) => ({
     weights: layerBytes[layer] ?? 0,
@@ -46,7 +48,7 @@ export function estimateMemory(facts: GgufFacts, spec: LlamaModelSpec): MemoryEs
   return {
     weights: tensorBytes,
     context: byLayer.reduce((sum, { context }) => sum + context, 0),
-    compute: BATCH * 4 * (one('vocab_size', vocabulary) + 4 * widest + heads * Math.min(spec.contextSize, 4096)),
+    compute: batch * 4 * (one('vocab_size', vocabulary) + 4 * widest + heads * Math.min(spec.contextSize, 4096)),
     child: CHILD_BYTES,
     layers: byLayer,
     output: outputBytes,

@@ -36,6 +36,8 @@ export interface LlamaModelSpec {
   readonly approvedTemplateSha256?: string;
   /** Tokens per conversation, prompt and answer together. */
   readonly contextSize: number;
+  /** It turns texts into vectors, and does nothing else. Default false. */
+  readonly embedding?: boolean;
   /** Conversations that run at once, 1 to 64. */
   readonly parallel: number;
   /** Upper bound of completion tokens when the caller names none. */
@@ -86,6 +88,8 @@ export interface UpstreamModelSpec {
   readonly structuredOutput?: boolean;
   /** True for vLLM: sends a `cache_salt` per user, so that prefixes are not shared between users (promise 17). */
   readonly cacheSalt?: boolean;
+  /** It turns texts into vectors, and does nothing else. Default false. */
+  readonly embedding?: boolean;
 }
 
 /** SHA-256 of the pinned template in hex, as `GET /admin/models` and the record show it. */
@@ -110,9 +114,9 @@ export const quarantineOf = (spec: LlamaModelSpec, files: Pick<FileMemory, 'quar
 export const adapterOf = ({ adapter }: LlamaModelSpec): ModelStatus['adapter'] =>
   adapter === undefined ? null : { name: adapter.name, digest: adapter.sha256, scale: adapter.scale };
 
-/** Contexts that are kept: one for each conversation, and one for each approved system prompt. */
-export const sequencesOf = ({ parallel, systemPrompts }: LlamaModelSpec): number =>
-  parallel + (systemPrompts?.length ?? 0);
+/** Contexts that are kept: one for each conversation and for each approved system prompt, or the one that makes vectors. */
+export const sequencesOf = ({ embedding, parallel, systemPrompts }: LlamaModelSpec): number =>
+  embedding ? 1 : parallel + (systemPrompts?.length ?? 0);
 
 /**
  * What the engine could not survive, found in the figures: a huge context ends in the kernel's out-of-memory killer,
@@ -135,7 +139,9 @@ export function specFaults(spec: LlamaModelSpec): string[] {
     if (!file.startsWith('/')) faults.push('file must be an absolute path');
   }
   if (spec.adapter !== undefined && !(Math.abs(spec.adapter.scale) <= 100)) faults.push('scale must be -100 to 100');
-  if (spec.chatTemplate === null && spec.approvedTemplateSha256 === undefined)
+  if (spec.embedding && spec.adapter !== undefined) faults.push('a model for vectors takes no adapter');
+  if (spec.embedding) integer('contextSize of a model for vectors', spec.contextSize, 16, 32_768);
+  else if (spec.chatTemplate === null && spec.approvedTemplateSha256 === undefined)
     faults.push('chatTemplate or approvedTemplateSha256 is needed');
   return faults;
 }

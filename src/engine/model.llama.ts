@@ -1,15 +1,31 @@
 import { Problem } from '#kernel/problem.ts';
-import type { GenerationEvent, GenerationRequest, ModelStatus } from './engine.ts';
-import { type CreditNews, GenerationTable } from './generation-table.ts';
+import type {
+  EmbeddingEvent,
+  EmbeddingRequest,
+  GenerationEvent,
+  GenerationRequest,
+  Making,
+  ModelStatus,
+} from './engine.ts';
+import { type CreditNews, GenerationTable, type WorkEvent } from './generation-table.ts';
 import { grammarFor } from './json-grammar.ts';
 import { ChildLives } from './lives.llama.ts';
-import { makingOf } from './making.ts';
+import { makingOf, unsampled } from './making.ts';
 import { adapterOf, type LlamaModelSpec, quarantineOf, specFaults, templateDigest, trialDigest } from './model-spec.ts';
 import type { LlamaDeps, LlamaEngine, LlamaMeasurements } from './port.llama.ts';
 import { LLAMA_LIMITS, type LlamaLimits } from './process.llama.ts';
-import type { ChildMessage } from './protocol.contract.ts';
-import { childRefusal, ended, notLoaded, refuseHugePrompt } from './refusal.ts';
+import type { ChildMessage, ParentMessage } from './protocol.contract.ts';
+import {
+  childRefusal,
+  ended,
+  makesNoText,
+  makesNoVectors,
+  notLoaded,
+  refuseHugeInputs,
+  refuseHugePrompt,
+} from './refusal.ts';
 import { Turnstile } from './turnstile.ts';
+import { vectorOf } from './vector-text.ts';
 
 /** Opens a model that runs under llama.cpp in a child process of its own. Nothing is loaded before `load()`. */
 export function openLlamaModel(spec: LlamaModelSpec, deps: LlamaDeps): LlamaEngine {
@@ -75,12 +91,13 @@ class ChildEngine implements LlamaEngine {
     return {
       id: this.#spec.id,
       engine: 'llama',
+      makes: this.#spec.embedding ? 'vectors' : 'text',
       state: this.#lives.state,
       contextSize: this.#spec.contextSize,
       maxOutputTokens: this.#spec.maxOutputTokens,
       digest: this.#spec.sha256,
       adapter: adapterOf(this.#spec),
-      templateDigest: this.#templateDigest,
+      templateDigest: this.#spec.embedding ? null : this.#templateDigest,
       slots: this.#spec.parallel,
       busy: this.#turnstile.busy,
       queued: this.#turnstile.queued,
@@ -128,11 +145,51 @@ class ChildEngine implements LlamaEngine {
   async *generate(request: GenerationRequest, signal: AbortSignal): AsyncGenerator<GenerationEvent, void, undefined> {
     signal.throwIfAborted();
     this.#assertServing();
+    if (this.#spec.embedding) throw makesNoText();
     const stop = request.stop ?? [];
     if (stop.some((text) => !text.isWellFormed())) throw new Problem('invalid_parameter', { param: 'stop' });
     refuseHugePrompt(request, this.#spec.contextSize);
     const grammar = grammarFor(request.responseFormat);
 
+    const maxTokens = request.maxTokens ?? this.#spec.maxOutputTokens;
+    yield* this.#work<GenerationEvent, ReturnType<typeof makingOf>>(request, maxTokens, signal, {
+      making: (queuedMs) => makingOf(request, this.#build, queuedMs),
+      message: (id, making) => ({
+        t: 'generate',
+        id,
+        subject: request.subject,
+        messages: request.messages.map(({ role, content }) => ({ role, content })),
+        ...(request.prompt === undefined ? {} : { prompt: request.prompt }),
+        maxTokens,
+        temperature: making.temperature,
+        topP: making.topP,
+        seed: making.seed,
+        stop: [...stop],
+        grammar,
+        stream: request.stream,
+        credit: request.credit.total,
+      }),
+    });
+  }
+
+  async *embed(request: EmbeddingRequest, signal: AbortSignal): AsyncGenerator<EmbeddingEvent, void, undefined> {
+    signal.throwIfAborted();
+    this.#assertServing();
+    if (!this.#spec.embedding) throw makesNoVectors();
+    refuseHugeInputs(request, this.#spec.contextSize);
+    yield* this.#work<EmbeddingEvent, Making>(request, 0, signal, {
+      making: (queuedMs) => unsampled(this.#build, queuedMs),
+      message: (id) => ({ t: 'embed', id, inputs: [...request.inputs], credit: request.credit.total }),
+    });
+  }
+
+  /** Waits for a slot, hands the work to the child, and gives what comes of it. `most`: tokens of the longest answer. */
+  async *#work<E extends WorkEvent, M extends Making>(
+    request: GenerationRequest | EmbeddingRequest,
+    most: number,
+    signal: AbortSignal,
+    work: { making(queuedMs: number): M; message(id: number, making: M): ParentMessage },
+  ): AsyncGenerator<E, void, undefined> {
     const askedAt = this.#now();
     const leave = await this.#turnstile.enter(request.subject, signal, request.priority);
     const lives = this.#lives;
@@ -140,8 +197,7 @@ class ChildEngine implements LlamaEngine {
       leave();
       throw this.#failure ?? ended();
     }
-    const making = makingOf(request, this.#build, this.#now() - askedAt);
-    const most = request.maxTokens ?? this.#spec.maxOutputTokens;
+    const making = work.making(this.#now() - askedAt);
     const cost = {
       credit: request.credit,
       most,
@@ -158,23 +214,10 @@ class ChildEngine implements LlamaEngine {
       cancel();
     };
     signal.addEventListener('abort', abort, { once: true });
-    lives.send({
-      t: 'generate',
-      id,
-      subject: request.subject,
-      messages: request.messages.map(({ role, content }) => ({ role, content })),
-      ...(request.prompt === undefined ? {} : { prompt: request.prompt }),
-      maxTokens: most,
-      temperature: making.temperature,
-      topP: making.topP,
-      seed: making.seed,
-      stop: [...stop],
-      grammar,
-      stream: request.stream,
-      credit: request.credit.total,
-    });
+    lives.send(work.message(id, making));
     try {
-      yield* channel.read();
+      // What comes is of the sort that was asked for: the child holds a model for the one or for the other.
+      yield* channel.read() as AsyncGenerator<E, void, undefined>;
     } finally {
       signal.removeEventListener('abort', abort);
       // Left early, by abort or by `return()`: the slot is free when the child says so.
@@ -195,7 +238,10 @@ class ChildEngine implements LlamaEngine {
         for (const [id, text, tokens] of message.items) running.deliver(id, { type: 'delta', text, tokens }, now);
         return;
       case 'started':
-        running.begin(message.id, message.promptTokens, this.#spec.contextSize, now);
+        running.begin(message.id, message, this.#spec.contextSize, now);
+        return;
+      case 'vector':
+        running.deliver(message.id, vectorOf(message), now);
         return;
       case 'starved':
         running.starved(message.id);

@@ -2,13 +2,23 @@ import type { Clock } from '#kernel/clock.ts';
 import type { Log } from '#kernel/log.ts';
 import { Problem } from '#kernel/problem.ts';
 import type { UpstreamPiece } from './completion.contract.ts';
-import type { Engine, GenerationEvent, GenerationRequest, ModelState, ModelStatus } from './engine.ts';
+import type {
+  EmbeddingEvent,
+  EmbeddingRequest,
+  Engine,
+  GenerationEvent,
+  GenerationRequest,
+  ModelState,
+  ModelStatus,
+} from './engine.ts';
 import { UPSTREAM_LIMITS, UpstreamError, type UpstreamLimits } from './http-client.upstream.ts';
+import { unsampled } from './making.ts';
 import type { UpstreamModelSpec } from './model-spec.ts';
-import { engineFailed, notLoaded, promptParam } from './refusal.ts';
+import { engineFailed, makesNoText, makesNoVectors, notLoaded, promptParam } from './refusal.ts';
 import { ReplicaSet } from './replica-set.upstream.ts';
 import { Turnstile } from './turnstile.ts';
-import { estimatePrompt, promptBound, tokensBound, usageOf } from './upstream-count.ts';
+import { estimatePrompt, inputBound, inputTooLong, promptBound, tokensBound, usageOf } from './upstream-count.ts';
+import { embeddingCall, vectorsOf } from './vectors.upstream.ts';
 import { generationCall, streamedPieces, wholePiece } from './wire.upstream.ts';
 
 export interface UpstreamDeps {
@@ -59,6 +69,7 @@ class UpstreamEngine implements Engine {
     return {
       id: this.#spec.id,
       engine: 'upstream',
+      makes: this.#spec.embedding ? 'vectors' : 'text',
       state: this.#state,
       contextSize: this.#spec.contextSize ?? null,
       maxOutputTokens: this.#spec.maxOutputTokens,
@@ -112,14 +123,35 @@ class UpstreamEngine implements Engine {
 
   async *generate(request: GenerationRequest, signal: AbortSignal): AsyncGenerator<GenerationEvent, void, undefined> {
     signal.throwIfAborted();
-    if (this.#state === 'unloaded') throw notLoaded();
-    if (this.#state === 'failed') throw failed('probe failed');
+    this.#assertServing();
+    if (this.#spec.embedding) throw makesNoText();
     if (request.responseFormat.type !== 'text' && this.#spec.structuredOutput === false) {
       throw new Problem('invalid_parameter', {
         message: 'This model does not enforce response formats.',
         param: 'response_format',
       });
     }
+    yield* this.#work(request, signal, (queuedMs, stop) => this.#answer(request, queuedMs, stop));
+  }
+
+  async *embed(request: EmbeddingRequest, signal: AbortSignal): AsyncGenerator<EmbeddingEvent, void, undefined> {
+    signal.throwIfAborted();
+    this.#assertServing();
+    if (!this.#spec.embedding) throw makesNoVectors();
+    yield* this.#work(request, signal, (queuedMs, stop) => this.#vectors(request, queuedMs, stop));
+  }
+
+  #assertServing(): void {
+    if (this.#state === 'unloaded') throw notLoaded();
+    if (this.#state === 'failed') throw failed('probe failed');
+  }
+
+  /** Waits for a place, and ends what was begun on the server whenever its reader leaves. */
+  async *#work<E extends GenerationEvent | EmbeddingEvent>(
+    request: GenerationRequest | EmbeddingRequest,
+    signal: AbortSignal,
+    begin: (queuedMs: number, stop: AbortSignal) => AsyncGenerator<E, void, undefined>,
+  ): AsyncGenerator<E, void, undefined> {
     const askedAt = this.#deps.clock.monotonic();
     const leave = await this.#turnstile.enter(request.subject, signal, request.priority);
     const queuedMs = Math.round(this.#deps.clock.monotonic() - askedAt);
@@ -135,7 +167,7 @@ class UpstreamEngine implements Engine {
     signal.addEventListener('abort', onAbort, { once: true });
     let complete = false;
     try {
-      for await (const event of this.#answer(request, queuedMs, stop.signal)) {
+      for await (const event of begin(queuedMs, stop.signal)) {
         complete = event.type === 'finished';
         yield event;
       }
@@ -195,6 +227,25 @@ class UpstreamEngine implements Engine {
       reason: reason === 'length' ? 'length' : 'stop',
       usage: usageOf(usage, prompt, sampled),
     };
+  }
+
+  /** All texts in one question: its answer comes at once, or not at all. */
+  async *#vectors(
+    request: EmbeddingRequest,
+    queuedMs: number,
+    signal: AbortSignal,
+  ): AsyncGenerator<EmbeddingEvent, void, undefined> {
+    const replicas = this.#replicas;
+    if (replicas === null) throw notLoaded();
+    const bounds = request.inputs.map(inputBound);
+    const tokens = bounds.reduce((sum, bound) => sum + bound, 0);
+    await request.credit.begin(tokens, 0, true);
+    const answer = await replicas.send(embeddingCall(this.#spec, request), signal);
+    if (answer.status !== 200) throw await answer.problem(() => inputTooLong(request, this.#spec.contextSize));
+    yield { type: 'started', promptTokens: tokens, longest: Math.max(...bounds), making: unsampled(null, queuedMs) };
+    const { vectors, usage } = vectorsOf(await answer.text(), request.inputs.length);
+    for (const [index, values] of vectors.entries()) yield { type: 'vector', index, values };
+    yield { type: 'finished', reason: 'stop', usage: usageOf(usage, tokens, 0) };
   }
 
   #tooLong(request: GenerationRequest): Problem {

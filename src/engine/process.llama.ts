@@ -241,6 +241,7 @@ function loadMessage({ spec, probe, sandbox, gpuLayers }: ProcessOptions, verifi
     model: handedOver(0, spec),
     adapter: adapter === undefined ? null : { ...handedOver(1, adapter), scale: adapter.scale },
     probe,
+    embedding: spec.embedding ?? false,
     chatTemplate,
     approvedTemplateSha256: spec.approvedTemplateSha256 ?? null,
     contextSize: probe ? Math.min(contextSize, PROBE_CONTEXT) : contextSize,

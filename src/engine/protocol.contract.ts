@@ -5,6 +5,9 @@ import { z } from 'zod';
  * llama.cpp, so that another engine can stand behind the same child. JSON over Node's IPC channel.
  * Both sides check what they receive: the child parses hostile files, so the gateway does not trust its word.
  */
+/** 65,536 dimensions. */
+const MOST_VECTOR_TEXT = 349_528;
+
 const count = z.int().nonnegative();
 const id = z.int().positive();
 
@@ -28,6 +31,8 @@ const loadMessage = z.strictObject({
     .string()
     .regex(/^[0-9a-f]{64}$/)
     .nullable(),
+  /** It turns texts into vectors, and does nothing else; it has no chat template. */
+  embedding: z.boolean(),
   contextSize: z.int().positive(),
   parallel: z.int().min(1).max(64),
   threads: z.int().positive(),
@@ -67,11 +72,25 @@ const generate = z.strictObject({
 /** A conversation or a prompt, never both and never neither. */
 const generateMessage = generate.refine(({ messages, prompt }) => messages.length > 0 === (prompt === undefined));
 
+/** Texts to be turned into vectors, one after another. */
+const embedMessage = z.strictObject({
+  t: z.literal('embed'),
+  id,
+  inputs: z.array(z.string().min(1)).min(1),
+  credit: count,
+});
+
 /** More is paid for. `final`: the last of it, an answer that reaches it ends with `length`. */
 const creditMessage = z.strictObject({ t: z.literal('credit'), id, total: count, final: z.boolean() });
 const cancelMessage = z.strictObject({ t: z.literal('cancel'), id });
 
-const parentMessage = z.discriminatedUnion('t', [loadMessage, generateMessage, creditMessage, cancelMessage]);
+const parentMessage = z.discriminatedUnion('t', [
+  loadMessage,
+  generateMessage,
+  embedMessage,
+  creditMessage,
+  cancelMessage,
+]);
 
 const usage = z.strictObject({ promptTokens: count, completionTokens: count, cachedTokens: count });
 
@@ -105,8 +124,10 @@ const childMessage = z.discriminatedUnion('t', [
     /** For our log. */
     detail: z.string().max(2000),
   }),
-  /** The prompt is rendered and counted; the first prefill follows. */
-  z.strictObject({ t: z.literal('started'), id, promptTokens: count }),
+  /** The prompt is rendered and counted; the first prefill follows. `longest`: of several texts, in tokens. */
+  z.strictObject({ t: z.literal('started'), id, promptTokens: count, longest: count.optional() }),
+  /** What one text was turned into: 32-bit floats, least byte first, in Base64. */
+  z.strictObject({ t: z.literal('vector'), id, index: count, values: z.base64().min(8).max(MOST_VECTOR_TEXT) }),
   /** It waits for credit. */
   z.strictObject({ t: z.literal('starved'), id }),
   z.strictObject({ t: z.literal('finished'), id, reason: z.enum(['stop', 'length']), usage }),
@@ -116,7 +137,7 @@ const childMessage = z.discriminatedUnion('t', [
     id,
     code: z.enum(['context_length_exceeded', 'invalid_parameter', 'engine_failed']),
     /** What of the request is at fault, where it is at fault. */
-    param: z.enum(['messages', 'prompt']),
+    param: z.enum(['messages', 'prompt', 'input']),
     message: z.string().max(2000),
   }),
   /** Once a second, so that a blocked child is noticed; figures since the load. */
@@ -132,6 +153,7 @@ export interface DeltasMessage {
 export type ApprovedFileMessage = z.infer<typeof approvedFile>;
 export type LoadMessage = z.infer<typeof loadMessage>;
 export type GenerateMessage = z.infer<typeof generateMessage>;
+export type EmbedMessage = z.infer<typeof embedMessage>;
 export type ParentMessage = z.infer<typeof parentMessage>;
 export type ChildMessage = z.infer<typeof childMessage> | DeltasMessage;
 export type LoadFailure = Extract<ChildMessage, { t: 'load_failed' }>['reason'];

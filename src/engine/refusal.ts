@@ -1,5 +1,5 @@
 import { Problem } from '#kernel/problem.ts';
-import type { GenerationRequest } from './engine.ts';
+import type { EmbeddingRequest, GenerationRequest } from './engine.ts';
 
 /** The model is in the catalogue but not in memory; loading it is not the caller's business. */
 export const notLoaded = (): Problem =>
@@ -15,6 +15,10 @@ const MOST_BYTES_PER_TOKEN = 64;
 /** Where the caller's words stand in his request. */
 export const promptParam = ({ prompt }: { readonly prompt?: string | undefined }): 'prompt' | 'messages' =>
   prompt === undefined ? 'messages' : 'prompt';
+
+/** The same, of what a child is asked. */
+export const paramOf = (message: { readonly t: string; readonly prompt?: string | undefined }) =>
+  message.t === 'embed' ? 'input' : promptParam(message);
 
 /** All that the caller says. */
 export const promptTexts = ({ messages, prompt }: GenerationRequest): readonly string[] =>
@@ -34,6 +38,28 @@ export function refuseHugePrompt(request: GenerationRequest, contextSize: number
     param: promptParam(request),
   });
 }
+
+/** The same of texts that are to become vectors. @throws Problem `context_length_exceeded` */
+export function refuseHugeInputs({ inputs }: EmbeddingRequest, contextSize: number): void {
+  const index = inputs.findIndex((text) => Buffer.byteLength(text) > contextSize * MOST_BYTES_PER_TOKEN);
+  if (index < 0) return;
+  const tokens = Math.ceil(Buffer.byteLength(inputs[index] ?? '') / MOST_BYTES_PER_TOKEN);
+  throw new Problem('context_length_exceeded', {
+    message: `Input ${index} has at least ${tokens} tokens; this model takes ${contextSize} at a time.`,
+    param: 'input',
+  });
+}
+
+export const makesNoText = (): Problem =>
+  new Problem('invalid_parameter', {
+    message: 'This model turns texts into vectors and does not answer: use /v1/embeddings, or another model.',
+    param: 'model',
+  });
+export const makesNoVectors = (): Problem =>
+  new Problem('invalid_parameter', {
+    message: 'This model answers and makes no embeddings: the catalogue has no `embedding: true` for it.',
+    param: 'model',
+  });
 
 /** What the child says of a request that it can't serve. */
 export function childRefusal(message: {

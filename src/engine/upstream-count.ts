@@ -1,4 +1,5 @@
-import type { GenerationRequest, Usage } from './engine.ts';
+import { Problem } from '#kernel/problem.ts';
+import type { EmbeddingRequest, GenerationRequest, Usage } from './engine.ts';
 import { promptTexts } from './refusal.ts';
 
 /** What a server says that it has counted, in OpenAI's words. */
@@ -21,6 +22,22 @@ export const tokensBound = (text: string): number => Math.max(1, Buffer.byteLeng
 const MESSAGE_TOKENS = 8;
 export const promptBound = (request: GenerationRequest): number =>
   promptTexts(request).reduce((sum, text) => sum + Buffer.byteLength(text) + MESSAGE_TOKENS, MESSAGE_TOKENS);
+
+/** What a model puts around a text before it becomes a vector. */
+const INPUT_TOKENS = 2;
+export const inputBound = (text: string): number => Buffer.byteLength(text) + INPUT_TOKENS;
+
+/** A server says that an input is too long, and does not say which. */
+export function inputTooLong({ inputs }: EmbeddingRequest, contextSize: number | undefined): Problem {
+  const [longest, tokens] = inputs
+    .map((text, index) => [index, estimateTokens(text)] as const)
+    .reduce((most, one) => (one[1] > most[1] ? one : most));
+  const takes = contextSize === undefined ? 'takes fewer' : `takes ${contextSize} at a time`;
+  return new Problem('context_length_exceeded', {
+    message: `An input is too long: number ${longest} has about ${tokens} tokens, this model ${takes}.`,
+    param: 'input',
+  });
+}
 
 const NO_USAGE: Usage = { promptTokens: 0, completionTokens: 0, cachedTokens: 0 };
 

@@ -7,23 +7,35 @@ export const DEFAULT_BODY_LIMIT = 64 * 1024;
 const MAX_DEPTH = 32;
 
 /** The raw bytes of a body. @throws Problem `payload_too_large` before more than `limit` bytes are held. */
-export async function readBody(request: IncomingMessage, limit: number): Promise<Buffer> {
-  const announced = Number(request.headers['content-length'] ?? 0);
-  if (announced > limit) throw tooLarge(limit);
+export function readBody(request: IncomingMessage, limit: number): Promise<Buffer> {
+  const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
+  if (Number(request.headers['content-length'] ?? 0) > limit) {
+    reject(tooLarge(limit));
+    return promise;
+  }
+  // Listeners and no iterator: that sets up more for each body than it takes to read one.
   const chunks: Buffer[] = [];
   let size = 0;
-  try {
-    for await (const chunk of request as AsyncIterable<Buffer>) {
-      size += chunk.length;
-      if (size > limit) throw tooLarge(limit);
-      chunks.push(chunk);
+  const onData = (chunk: Buffer) => {
+    size += chunk.length;
+    chunks.push(chunk);
+    if (size > limit) finish(tooLarge(limit));
+  };
+  const onEnd = () => finish(null);
+  const onBreak = (cause?: unknown) =>
+    finish(new Problem('invalid_request', { message: 'The body did not arrive whole.' }, cause));
+  const finish = (problem: Problem | null) => {
+    request.off('data', onData).off('end', onEnd).off('error', onBreak).off('close', onBreak);
+    if (problem === null) {
+      resolve(chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks, size));
+      return;
     }
-  } catch (thrown) {
-    throw thrown instanceof Problem
-      ? thrown
-      : new Problem('invalid_request', { message: 'The body did not arrive whole.' }, thrown);
-  }
-  return chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks, size);
+    request.pause();
+    reject(problem);
+  };
+  request.on('data', onData).on('end', onEnd).on('error', onBreak).on('close', onBreak);
+  if (request.destroyed) onBreak();
+  return promise;
 }
 
 /** A body of exactly `length` bytes. @throws Problem `length_mismatch` before a byte of any other one is read. */

@@ -5,7 +5,7 @@ import { Problem } from '#kernel/problem.ts';
 import { DEFAULT_BODY_LIMIT, notStorable, parseJson, parseWith, readBody, readExactly } from './body.ts';
 import { presentedCredential, refuseCrossOrigin } from './credential.ts';
 import type { Exchange, PipelineDeps } from './exchange.ts';
-import { setPromise, setRateLimits, setReceipt } from './headers.ts';
+import { setRateLimits, setReceipt } from './headers.ts';
 import { operationDigest } from './operation-digest.ts';
 import { sendProblem, statusOf } from './problem-json.ts';
 import { type GuardedRoute, PUBLIC } from './route.ts';
@@ -206,7 +206,6 @@ async function tryAdmit(
   exchange.admission = admission;
   setRateLimits(exchange.response, admission.rateLimits);
   setReceipt(exchange.response, exchange.requestId);
-  setPromise(exchange.response, admission.promise);
   return 'admitted';
 }
 

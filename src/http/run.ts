@@ -20,6 +20,8 @@ export async function runAndSettle(exchange: Exchange, deps: PipelineDeps): Prom
   let reply: Reply | null = null;
   try {
     reply = await callHandler(exchange, deps);
+    // What goes out before its outcome is on record carries the promise of its intent.
+    if (reply.kind === 'stream' || reply.kind === 'download') await promiseIntent(exchange);
     if (reply.kind === 'stream') {
       // One that counts and records nothing may last as long as any: it too ends with its session.
       if (exchange.admission === null) unwatch = watch();
@@ -40,6 +42,7 @@ export async function runAndSettle(exchange: Exchange, deps: PipelineDeps): Prom
   } catch (thrown) {
     // What can't be recorded is not finished: the answer ends without its last byte.
     failure = thrown;
+    if (!response.headersSent) await promiseIntent(exchange);
   }
   response.off('close', onClose);
   if (failure === null && reply !== null) {
@@ -47,6 +50,10 @@ export async function runAndSettle(exchange: Exchange, deps: PipelineDeps): Prom
     return null;
   }
   return endFailed(exchange, deps, failure, reply);
+}
+
+async function promiseIntent({ response, admission }: Exchange): Promise<void> {
+  if (admission !== null) setPromise(response, await admission.promise());
 }
 
 function callHandler(exchange: Exchange, { gate }: PipelineDeps): Promise<Reply> {

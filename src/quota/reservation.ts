@@ -61,11 +61,13 @@ export class Reservation implements TokenCredit {
     this.#ceiling = promptTokens + most;
     this.#reached = promptTokens;
     const wanted = promptTokens + (whole ? most : Math.min(SLICE_TOKENS, most));
-    const least = promptTokens + 1 - this.#total;
+    // Of an answer one token must be paid for; where there is none, the prompt is all.
+    const needed = promptTokens + Math.min(1, most);
+    const least = needed - this.#total;
     if (least > 0 || (whole && this.#total < wanted)) {
       return this.#ask({ tokens: wanted - this.#total, least: Math.max(1, least) }).then(() => {
         if (this.#failure !== null) throw this.#failure;
-        if (this.#total <= promptTokens) throw this.#deps.refuse(this.#limit ?? '', promptTokens, this.#retryAfter);
+        if (this.#total < needed) throw this.#deps.refuse(this.#limit ?? '', promptTokens, this.#retryAfter);
       });
     }
     // A small rest is left to the answer, which is as good as given back and spares the way to the database.

@@ -101,7 +101,7 @@ describe('what a gate promises', () => {
       );
       const [intended, done] = rows.map(({ seq, record, leaf }) => `${seq} ${JSON.parse(record).at} ${leaf}`);
       assert.equal(rows.length, 2);
-      assert.deepEqual([admission.promise, outcome], [intended, done]);
+      assert.deepEqual([await admission.promise(), outcome], [intended, done]);
     });
   }
 });

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { type CanonicalValue, canonicalJson, isStorable } from '#kernel/canonical-json.ts';
+import { type CanonicalValue, canonicalJson, isCanonicalJson, isStorable } from '#kernel/canonical-json.ts';
 
 describe('canonical JSON (RFC 8785)', () => {
   it('sorts keys by UTF-16 code units: the example of section 3.2.3', () => {
@@ -89,7 +89,45 @@ describe('canonical JSON (RFC 8785)', () => {
       assert.deepEqual(back, value);
       assert.equal(canonicalJson(back), text);
       assert.equal(canonicalJson(reversed(value)), text, 'whatever the order of insertion');
+      assert.ok(isCanonicalJson(text, back));
+      const other = JSON.stringify(reversed(value));
+      assert.equal(isCanonicalJson(other, JSON.parse(other)), other === text);
     }
+  });
+
+  it('is told from every other spelling', () => {
+    const tell = (text: string) => isCanonicalJson(text, JSON.parse(text) as CanonicalValue);
+    for (const text of [
+      '{"10":1,"9":2}',
+      '{"a":{"b":[{"c":1,"d":"\u2028"}]}}',
+      '"\\u0001"',
+      '"\\\\u0000"',
+      '-7',
+      '[]',
+    ]) {
+      assert.ok(tell(text), text);
+    }
+    for (const text of [
+      '{"b":1,"a":2}',
+      '{"a":{"d":1,"c":2}}',
+      '[{"b":1,"a":2}]',
+      '{"9":1,"10":2}',
+      '{"a":1,"a":2}',
+      '{"a": 1}',
+      '[0.5]',
+      '{"a":9007199254740992}',
+      '-0',
+      '1e3',
+      '"\\u0041"',
+      '"\\u001F"',
+      '"\\/"',
+      '"\\u0000"',
+      '"\\ud800"',
+      '{"\\udc00":1}',
+    ]) {
+      assert.ok(!tell(text), text);
+    }
+    assert.ok(!isCanonicalJson('"\ud800"', '\ud800'));
   });
 });
 

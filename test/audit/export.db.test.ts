@@ -14,6 +14,7 @@ import { nodeCrypto } from '#audit/note-crypto.node.ts';
 import { csvCell, tileNumber, tilePath, tileWidth } from '#audit/tiles.ts';
 import { type VerifyRange, verifyLog } from '#audit/verify.service.ts';
 import { type Estate, openEstate } from '../fakes/ledger-estate.ts';
+import { note } from '../fakes/ledger-items.ts';
 import { answer, newSigner, notes, sign } from '../fakes/signed-log.ts';
 import { type TestCluster, testCluster } from '../harness/postgres.ts';
 
@@ -34,8 +35,10 @@ describe('an export', () => {
     await estate.dba.query('UPDATE tree SET epoch = 1');
     await answer(estate, gateway, 100);
     await sign(estate, signer);
+    // Line ends to some readers, and to JSON nothing special: the record holds them as they are.
+    await gateway.commit([note('note', { text: 'a\u2028b\u2029c\u0085d' })]);
     await notes(gateway, 250);
-    await notes(gateway, 250);
+    await notes(gateway, 249);
     await sign(estate, signer);
     await notes(gateway, 10);
   });

@@ -6,8 +6,8 @@ import {
   openCheckpoint,
   openPromise,
   parseCheckpoint,
+  promiseSigner,
   signCheckpoint,
-  signPromise,
 } from '#audit/checkpoint.shared.ts';
 import { formatVerifierKey, NoteFault, openNote, parseNote, parseVerifierKey, signNote } from '#audit/note.shared.ts';
 import { nodeCrypto, nodeSigner, sha256 } from '#audit/note-crypto.node.ts';
@@ -145,7 +145,7 @@ describe('C2SP tlog-checkpoint', () => {
     const promise = { origin: 'PeterNeumann', seq: 4711, leaf: root, at: '2026-11-21T02:16:51.123456Z' };
 
     it('is one line that travels in a header', async () => {
-      const line = await signPromise(nodeCrypto, promise, signer);
+      const line = await (await promiseSigner(nodeCrypto, signer))(promise);
       assert.match(line, /^[\x21-\x7e]+( [\x21-\x7e]+){5}$/);
       assert.deepEqual(await openPromise(nodeCrypto, line, key), { ...promise, leaf: new Uint8Array(root) });
       const words = line.split(' ');
@@ -167,7 +167,7 @@ describe('C2SP tlog-checkpoint', () => {
     });
 
     it('can never be taken for a checkpoint, nor a checkpoint for it', async () => {
-      const line = await signPromise(nodeCrypto, promise, signer);
+      const line = await (await promiseSigner(nodeCrypto, signer))(promise);
       const signed = Buffer.from(line.split(' ')[5] ?? '', 'base64');
       const checkpointId = Buffer.from('c74f20a3', 'hex');
       assert.notDeepEqual(signed.subarray(0, 4), checkpointId);

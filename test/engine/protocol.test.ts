@@ -20,6 +20,10 @@ const GENERATE = {
 describe('messages to the child', () => {
   it('are read when they are whole', () => {
     assert.deepEqual(readParentMessage(GENERATE), GENERATE);
+    const embed = { t: 'embed', id: 2, inputs: ['a', 'b'], credit: 9 };
+    assert.deepEqual(readParentMessage(embed), embed);
+    assert.equal(readParentMessage({ ...embed, inputs: [] }), null);
+    assert.equal(readParentMessage({ ...embed, inputs: ['a', ''] }), null);
     assert.deepEqual(readParentMessage({ t: 'cancel', id: 3 }), { t: 'cancel', id: 3 });
     const { messages: _, ...rest } = GENERATE;
     const raw = { ...rest, messages: [], prompt: 'Once upon' };
@@ -53,6 +57,8 @@ describe('messages from the child', () => {
     { t: 'finished', id: 1, reason: 'stop', usage },
     { t: 'failed', id: 1, code: 'context_length_exceeded', param: 'prompt', message: 'too long' },
     { t: 'load_failed', reason: 'digest_mismatch', detail: '' },
+    { t: 'started', id: 1, promptTokens: 7, longest: 4 },
+    { t: 'vector', id: 1, index: 0, values: 'AACAPwAAgD8=' },
   ]) {
     it(`are read: ${JSON.stringify(message)}`, () => assert.deepEqual(readChildMessage(message), message));
   }
@@ -70,7 +76,11 @@ describe('messages from the child', () => {
     { t: 'finished', id: 1, reason: 'stop', usage: { ...usage, completionTokens: -2 } },
     { t: 'failed', id: 1, code: 'forbidden', param: 'prompt', message: 'a child may not choose any code' },
     { t: 'started', id: 0, promptTokens: 1 },
+    { t: 'vector', id: 1, index: 0, values: [1, 1] },
+    { t: 'vector', id: 1, index: 0, values: 'no base64!' },
+    { t: 'vector', id: 1, index: -1, values: 'AACAPwAAgD8=' },
+    { t: 'vector', id: 1, index: 0, values: 'A'.repeat(400_000) },
   ]) {
-    it(`are refused: ${JSON.stringify(message)}`, () => assert.equal(readChildMessage(message), null));
+    it(`are refused: ${JSON.stringify(message).slice(0, 100)}`, () => assert.equal(readChildMessage(message), null));
   }
 });

@@ -63,7 +63,8 @@ export async function startFakeUpstream(initial: FakeUpstreamOptions = {}): Prom
       return;
     }
     const raw = request.url === '/v1/completions';
-    if (request.method !== 'POST' || !(raw || request.url === '/v1/chat/completions')) {
+    const vectors = request.url === '/v1/embeddings';
+    if (request.method !== 'POST' || !(raw || vectors || request.url === '/v1/chat/completions')) {
       json(response, 404, { error: { message: 'no such route' } });
       return;
     }
@@ -79,7 +80,7 @@ export async function startFakeUpstream(initial: FakeUpstreamOptions = {}): Prom
       responses.delete(response);
     });
     await options.until;
-    await answer(options, body, response, raw);
+    await (vectors ? embed(options, body, response) : answer(options, body, response, raw));
   });
   server.on('connection', () => state.connections++);
   server.listen(0, '127.0.0.1');
@@ -157,6 +158,25 @@ async function answer(
   if (options.usage !== false) await write(options, response, { choices: [], usage });
   await write(options, response, '[DONE]');
   response.end();
+}
+
+/** A vector of three for each text, of length 5 or more: its bytes, its place and 4. In reverse order. */
+async function embed(options: FakeUpstreamOptions, body: Record<string, unknown>, response: ServerResponse) {
+  const { failure, loop, contextSize, usage } = options;
+  if (failure !== undefined) {
+    response.writeHead(failure.status, failure.headers ?? {}).end(failure.body);
+    return;
+  }
+  if (loop) return; // never comes to an end
+  const inputs = body['input'] as string[];
+  const tokens = inputs.map(tokensOf);
+  if (contextSize !== undefined && tokens.some((count) => count >= contextSize)) {
+    json(response, 400, { error: { message: `maximum context length is ${contextSize}`, code: 400 } });
+    return;
+  }
+  const data = inputs.map((text, index) => ({ index, embedding: [3 * Buffer.byteLength(text), index, 4] })).reverse();
+  const sum = tokens.reduce((all, one) => all + one, 0);
+  json(response, 200, { data, ...(usage === false ? {} : { usage: { prompt_tokens: sum, total_tokens: sum } }) });
 }
 
 async function write(options: FakeUpstreamOptions, response: ServerResponse, event: unknown): Promise<void> {

@@ -19,17 +19,20 @@ export interface Ended {
   readonly stderr: string;
 }
 
-/** Runs one command line to its end. */
+/** Runs one command line to its end; `typed` is what it reads. */
 export async function runStrongroom(
   args: readonly string[],
   environment: Readonly<Record<string, string>> = {},
   cwd?: string,
+  typed = '',
 ): Promise<Ended> {
   const child = spawn(process.execPath, [PROGRAM, ...args], {
     env: { ...BARE, ...environment },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['pipe', 'pipe', 'pipe'],
     ...(cwd === undefined ? {} : { cwd }),
   });
+  child.stdin.on('error', () => undefined);
+  child.stdin.end(typed);
   const output = { stdout: '', stderr: '' };
   for (const name of ['stdout', 'stderr'] as const)
     child[name].setEncoding('utf8').on('data', (text: string) => {

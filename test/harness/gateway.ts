@@ -73,6 +73,10 @@ export async function madeEntry(folder: string, name: string, made: DemoModelOpt
   return { ...LOCAL, file, sha256: sha256(bytes), ...change };
 }
 
+/** A model that turns texts into vectors. */
+export const embeddingEntry = (folder: string, change: object = {}) =>
+  madeEntry(folder, 'vectors', { pooling: 'mean' }, { embedding: true, chatTemplateFile: undefined, ...change });
+
 export const upstreamEntry = (url: string, change: object = {}) => ({ upstream: { url, model: 'fake' }, ...change });
 
 export const temporaryFolder = (): Promise<string> => mkdtemp(join(tmpdir(), 'strongroom-gateway-'));

@@ -33,6 +33,8 @@ export const proofEn = {
     prompt: 'Text of the question',
     answer: 'Text of the answer',
   },
+  /** What a check says, by what it says in English, where this is another language. */
+  sentences: {} as Readonly<Record<string, string>>,
   passed: 'holds',
   failed: 'DOES NOT HOLD',
 

@@ -1,4 +1,5 @@
 import type { ProofDictionary } from './proof.en.ts';
+import { sentencesZh } from './sentences.zh.ts';
 
 const count = (value: number): string => value.toLocaleString('zh-CN');
 
@@ -33,6 +34,7 @@ export const proofZh: ProofDictionary = {
     prompt: '问题原文',
     answer: '回答原文',
   },
+  sentences: sentencesZh,
   passed: '成立',
   failed: '不成立',
 

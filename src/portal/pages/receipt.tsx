@@ -1,5 +1,5 @@
 import { useState } from 'preact/hooks';
-import { type Check, verifyReceipt } from '#audit/receipt.shared.ts';
+import { type Check, filled, verifyReceipt } from '#audit/receipt.shared.ts';
 import { webCrypto } from '#audit/web-crypto.shared.ts';
 import type { messagesOf, Turn } from '#portal/conversation.ts';
 import { useProofText } from '#portal/i18n/proof.ts';
@@ -95,12 +95,12 @@ function CheckList({ checks }: { readonly checks: readonly Check[] }) {
         {good ? text.receiptGood : text.receiptBad}
       </h2>
       <dl class="fields">
-        {checks.map(({ name, ok, detail }) => (
+        {checks.map(({ name, ok, sentence, words }) => (
           <div key={name} data-check={name} data-ok={ok}>
             <dt>{text.checks[name]}</dt>
             <dd>
               {ok ? text.passed : <b>{text.failed}</b>}
-              <small class="field-second">{detail}</small>
+              <small class="field-second">{filled(text.sentences[sentence] ?? sentence, words)}</small>
             </dd>
           </div>
         ))}
