@@ -15,6 +15,7 @@ import { replayRoutes } from '#access/replay.routes.ts';
 import { Replays } from '#access/replay.service.ts';
 import { SYSTEM } from '#audit/event.ts';
 import type { Recorder } from '#audit/recorder.ts';
+import { modelNames } from '#config/models.ts';
 import type { Config } from '#config/schema.ts';
 import type { Route } from '#http/route.ts';
 import type { Clock } from '#kernel/clock.ts';

@@ -135,7 +135,11 @@ export async function openGateway({ config, base, log }: GatewayOptions): Promis
     findPrincipal: people.principals.find.bind(people.principals),
     loadPolicy: access.load.bind(access),
     decide: access.decide.bind(access),
-    bound: access.bound.bind(access),
+    // Which adapter a model has is ours to say, not a route's.
+    bound: (principal, resource, ask) => {
+      const adapter = engines.get(resource.id)?.status().adapter;
+      return access.bound(principal, resource, adapter == null ? ask : { ...ask, adapters: [adapter.name] });
+    },
     challenge: people.stepUp.challenge.bind(people.stepUp),
     check: standings.check.bind(standings),
     watch: standings.watch.bind(standings),
