@@ -14,7 +14,7 @@ import {
 } from 'node-llama-cpp';
 import { BatchFigures, Driver } from './driver.llama.ts';
 import { openEmbedder } from './embedder.llama.ts';
-import { Generation, type GenerationTools, Refusal } from './generation.llama.ts';
+import { Generation, type GenerationTools } from './generation.llama.ts';
 import { checkAdapter } from './gguf-adapter.ts';
 import { readGguf } from './gguf-entries.ts';
 import { GgufFault } from './gguf-figures.ts';
@@ -30,7 +30,7 @@ import {
   type LoadMessage,
   readParentMessage,
 } from './protocol.contract.ts';
-import { paramOf } from './refusal.ts';
+import { paramOf, Refusal } from './refusal.ts';
 import { type WarmPrefix, warm } from './warm-prefix.llama.ts';
 
 const BEAT_MS = 1000;
@@ -267,8 +267,8 @@ async function receive(value: unknown): Promise<void> {
     const refused = error instanceof Refusal;
     if (!refused) report(error);
     const text = refused ? error.message : 'The conversation does not fit the chat template of this model.';
-    const code = refused ? error.code : 'invalid_parameter';
-    send({ t: 'failed', id: message.id, code, param: paramOf(message), message: text });
+    const { code, param } = refused ? error : { code: 'invalid_parameter' as const, param: undefined };
+    send({ t: 'failed', id: message.id, code, param: param ?? paramOf(message), message: text });
   }
 }
 

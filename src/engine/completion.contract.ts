@@ -12,8 +12,31 @@ const usage = z.object({
 
 const finish_reason = z.string().nullish();
 const completion = z.object({
-  choices: z.array(z.object({ message: z.object({ content: z.string().nullish() }), finish_reason })).min(1),
+  choices: z
+    .array(
+      z.object({
+        message: z.object({ content: z.string().nullish() }),
+        finish_reason,
+        logprobs: z.unknown().optional(),
+      }),
+    )
+    .min(1),
   usage: usage.nullish(),
+});
+const likelyToken = {
+  token: z.string(),
+  logprob: z.number(),
+  bytes: z
+    .array(z.int().min(0).max(255))
+    .readonly()
+    .nullish()
+    .transform((bytes) => bytes ?? null),
+};
+const logprobs = z.object({
+  content: z
+    .array(z.object({ ...likelyToken, top_logprobs: z.array(z.object(likelyToken)).readonly() }))
+    .readonly()
+    .nullish(),
 });
 /** Of `/v1/completions`, which goes on from a prompt. */
 const textCompletion = z.object({
@@ -33,13 +56,22 @@ export interface UpstreamPiece {
   readonly text: string;
   readonly finishReason: string | null;
   readonly usage: UpstreamUsage | null;
+  /** As it came, to be read where it was asked for. */
+  readonly logprobs?: unknown;
+}
+
+/** Probabilities of a piece's tokens; empty where there are none. @returns null for anything else */
+export function readLogprobs(value: unknown) {
+  const parsed = logprobs.nullish().safeParse(value);
+  return parsed.success ? (parsed.data?.content ?? []) : null;
 }
 
 /** @returns null for anything that is not a chat completion. */
 export function readCompletion(text: string): UpstreamPiece | null {
   const parsed = completion.safeParse(parseJson(text));
   const choice = parsed.data?.choices[0];
-  return choice === undefined ? null : pieceOf(choice.message.content ?? '', choice, parsed.data?.usage);
+  if (choice === undefined) return null;
+  return { ...pieceOf(choice.message.content ?? '', choice, parsed.data?.usage), logprobs: choice.logprobs };
 }
 
 /** @returns null for anything that is not the completion of a prompt. */
@@ -69,7 +101,7 @@ export function readChunk(text: string): UpstreamPiece | null {
   const value = parseJson(text) as { choices?: unknown; usage?: unknown; error?: unknown } | null | undefined;
   if (typeof value !== 'object' || value === null || Array.isArray(value) || value.error) return null;
   const choice = (Array.isArray(value.choices) ? value.choices[0] : undefined) as
-    | { delta?: { content?: unknown } | null; text?: unknown; finish_reason?: unknown }
+    | { delta?: { content?: unknown } | null; text?: unknown; finish_reason?: unknown; logprobs?: unknown }
     | null
     | undefined;
   const content = choice?.delta?.content ?? choice?.text ?? '';
@@ -78,7 +110,7 @@ export function readChunk(text: string): UpstreamPiece | null {
   const reported = value.usage ?? null;
   const counted = reported === null ? null : usage.safeParse(reported);
   if (counted?.success === false) return null;
-  return { text: content, finishReason, usage: counted?.data ?? null };
+  return { text: content, finishReason, usage: counted?.data ?? null, logprobs: choice?.logprobs };
 }
 
 function parseJson(text: string): unknown {

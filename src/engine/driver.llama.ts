@@ -1,8 +1,8 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { BatchItem, LlamaContextSequence, PrioritizedBatchItem } from 'node-llama-cpp';
-import { type Generation, Refusal } from './generation.llama.ts';
+import type { Generation } from './generation.llama.ts';
 import type { ChildMessage } from './protocol.contract.ts';
-import { promptParam } from './refusal.ts';
+import { promptParam, Refusal } from './refusal.ts';
 import { handOver, type Slot, slotFor } from './slot.llama.ts';
 import type { WarmPrefix } from './warm-prefix.llama.ts';
 
@@ -228,19 +228,22 @@ export class Driver {
 
   #fail(generation: Generation, error: unknown): void {
     if (!(error instanceof Refusal)) this.#options.report(error);
-    const { code, message } =
-      error instanceof Refusal
-        ? error
-        : { code: 'engine_failed' as const, message: 'The engine could not finish this answer.' };
+    const { code, message, param } = error instanceof Refusal ? error : ENGINE_FAILED;
     this.#options.send({
       t: 'failed',
       id: generation.request.id,
       code,
-      param: promptParam(generation.request),
+      param: param ?? promptParam(generation.request),
       message,
     });
   }
 }
+
+const ENGINE_FAILED = {
+  code: 'engine_failed',
+  message: 'The engine could not finish this answer.',
+  param: undefined,
+} as const;
 
 const smooth = (known: number | null, found: number): number => (known === null ? found : known * 0.7 + found * 0.3);
 

@@ -60,6 +60,13 @@ export interface GenerationRequest {
   /** Up to four texts at which the answer ends; the text itself is not part of the answer. */
   readonly stop?: readonly string[];
   readonly responseFormat: ResponseFormat;
+  /** Added to what the model thinks of a token, by its id: -100 (never) to 100 (nothing else). */
+  readonly logitBias?: Readonly<Record<string, number>>;
+  /** -2 to 2: against tokens by how often the answer has them already, and against those that it has at all. */
+  readonly frequencyPenalty?: number;
+  readonly presencePenalty?: number;
+  /** With each token its probability, and so many of the likeliest others, 0 to 20. Absent: no probabilities. */
+  readonly topLogprobs?: number;
   /** Opaque id of the user: KV prefixes are reused within one user only (promise 17). */
   readonly subject: string;
   /** Who goes first where several wait; absent: interactive. */
@@ -87,6 +94,19 @@ export interface Making {
   readonly queuedMs: number;
 }
 
+/** How likely the model itself held a token to be, before sampler, bias and grammar. In OpenAI's names, as it is sent. */
+export interface LikelyToken {
+  readonly token: string;
+  /** Natural logarithm. */
+  readonly logprob: number;
+  /** UTF-8; null where the token is not whole characters. */
+  readonly bytes: readonly number[] | null;
+}
+
+export interface TokenLogprob extends LikelyToken {
+  readonly top_logprobs: readonly LikelyToken[];
+}
+
 /**
  * What a generation yields, in this order: one `started`, any number of `delta`, one `finished`.
  * A generator that returns without `finished` has failed; it then MUST have thrown.
@@ -95,8 +115,16 @@ export type GenerationEvent =
   /** Before the first prefill: the prompt's true length in tokens. Upstreams without a tokenizer send an upper bound. */
   | { readonly type: 'started'; readonly promptTokens: number; readonly making?: Making }
   /** A piece of text, always whole Unicode characters, and how many sampled tokens it stands for (0 or more). */
-  | { readonly type: 'delta'; readonly text: string; readonly tokens: number }
+  | GenerationDelta
   | { readonly type: 'finished'; readonly reason: 'stop' | 'length'; readonly usage: Usage };
+
+export interface GenerationDelta {
+  readonly type: 'delta';
+  readonly text: string;
+  readonly tokens: number;
+  /** Of the tokens whose text this is, where they were asked for. */
+  readonly logprobs?: readonly TokenLogprob[] | undefined;
+}
 
 /** Texts of which each is turned into a vector. They are computed one after another, and belong to one caller. */
 export interface EmbeddingRequest {

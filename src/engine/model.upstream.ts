@@ -1,7 +1,7 @@
 import type { Clock } from '#kernel/clock.ts';
 import type { Log } from '#kernel/log.ts';
 import { Problem } from '#kernel/problem.ts';
-import type { UpstreamPiece } from './completion.contract.ts';
+import { readLogprobs, type UpstreamPiece } from './completion.contract.ts';
 import type {
   EmbeddingEvent,
   EmbeddingRequest,
@@ -219,7 +219,13 @@ class UpstreamEngine implements Engine {
         yield { type: 'finished', reason: 'length', usage: usageOf(null, prompt, sampled - tokens) };
         return;
       }
-      yield { type: 'delta', text: piece.text, tokens };
+      if (request.topLogprobs === undefined) {
+        yield { type: 'delta', text: piece.text, tokens };
+        continue;
+      }
+      const logprobs = readLogprobs(piece.logprobs);
+      if (logprobs === null || logprobs.length === 0) throw new UpstreamError('answer without the logprobs asked for');
+      yield { type: 'delta', text: piece.text, tokens, logprobs };
     }
     if (reason === null) throw new UpstreamError('answer ended without a finish reason');
     yield {
