@@ -8,13 +8,14 @@ import { type LocalModelConfig, Models, type UpstreamModelConfig } from '#config
 import type { Config } from '#config/schema.ts';
 import { EngineRegistry } from '#engine/catalogue.ts';
 import type { Engine } from '#engine/engine.ts';
+import type { EngineEvent } from '#engine/engine-event.ts';
 import { openFileMemory } from '#engine/file-memory.files.ts';
 import type { FileMemory } from '#engine/file-memory.ts';
 import { type GpuWatch, gpuTool } from '#engine/gpu.system.ts';
 import { openLlamaModel } from '#engine/model.llama.ts';
 import { openUpstreamModel } from '#engine/model.upstream.ts';
 import type { MemoryFigures } from '#engine/placement.ts';
-import type { EngineEvent } from '#engine/port.llama.ts';
+import { openKeyFile } from '#engine/rotating-key.files.ts';
 import { openSandbox, type Sandbox } from '#engine/sandbox.system.ts';
 import type { SandboxChoice } from '#engine/sandbox.ts';
 import type { Clock } from '#kernel/clock.ts';
@@ -126,27 +127,47 @@ async function withKernelCache(environment: NodeJS.ProcessEnv, folder: string): 
 }
 
 async function upstreamEngine(id: string, model: UpstreamModelConfig, base: string, deps: EngineDeps): Promise<Engine> {
-  const { url, model: name, apiKeyFile, caFile } = model.upstream;
+  const { upstream } = model;
+  const { url, urls = url === undefined ? [] : [url], apiKeyFile, caFile } = upstream;
   return openUpstreamModel(
     {
       id,
-      url,
-      model: name,
+      urls,
+      model: upstream.model,
       maxOutputTokens: model.maxOutputTokens,
       parallel: model.parallel,
+      cacheSalt: upstream.cacheSalt,
+      structuredOutput: upstream.structuredOutput,
+      routing: upstream.routing,
+      probePath: upstream.probePath,
       embedding: model.embedding,
       ...(model.contextSize === undefined ? {} : { contextSize: model.contextSize }),
-      ...(apiKeyFile === undefined ? {} : { apiKey: (await readFile(resolve(base, apiKeyFile), 'utf8')).trim() }),
+      ...(apiKeyFile === undefined ? {} : { apiKey: await openKeyFile(resolve(base, apiKeyFile), deps.log) }),
       ...(caFile === undefined ? {} : { ca: await readFile(resolve(base, caFile), 'utf8') }),
     },
-    { ...deps, limits: limitsOf(model) },
+    {
+      ...deps,
+      limits: {
+        ...limitsOf(model),
+        connectMs: upstream.connectSeconds * 1000,
+        firstByteMs: upstream.firstByteSeconds * 1000,
+        nextByteMs: upstream.nextByteSeconds * 1000,
+        answerMs: upstream.answerSeconds * 1000,
+        probeMs: upstream.probeSeconds * 1000,
+        failures: upstream.breakerFailures,
+        openMs: upstream.breakerSeconds * 1000,
+      },
+    },
   );
 }
 
-/** A crash or a quarantine is nobody's act: on the record as the gateway's own. */
+/** What an engine did is nobody's act: on the record as the gateway's own. */
 export const engineEvents = (recorder: Recorder, log: Log) => (event: EngineEvent) => {
-  const facts =
-    event.type === 'crashed' ? { how: event.how, deaths: event.deaths } : { how: event.how, sha256: event.digest };
+  const facts = {
+    how: event.how,
+    ...(event.type === 'crashed' ? { deaths: event.deaths } : {}),
+    ...(event.type === 'quarantined' ? { sha256: event.digest } : {}),
+  };
   recorder
     .record({
       kind: 'system',

@@ -196,6 +196,31 @@ export interface ModelStatus {
   readonly layers: { readonly onGpu: number; readonly of: number } | null;
   /** Bytes of memory that its child was measured to take, the last time it ran; null where it never did. */
   readonly memory: number | null;
+  /** The servers behind an upstream that is in service; what they say of themselves changes under the reader. */
+  readonly upstream?: UpstreamStatus;
+}
+
+export interface UpstreamStatus {
+  readonly replicas: readonly ReplicaStatus[];
+  /** Answers whose usage could not be, and that named another model, since the gateway started. */
+  readonly miscounted: number;
+  readonly misnamed: number;
+}
+
+/** One server behind a model, as this gateway sees it. */
+export interface ReplicaStatus {
+  /** Host and port; never shown to analysts. */
+  readonly name: string;
+  /** Of its circuit breaker: open means that nobody is sent there, half open that one is, on trial. */
+  readonly state: 'closed' | 'open' | 'half_open';
+  /** It asked to be left alone for a while (`Retry-After`). */
+  readonly resting: boolean;
+  /** Questions that it answers now, of ours. */
+  readonly busy: number;
+  /** Since it was put in service: complete answers, failures, and questions that came from another one that failed. */
+  readonly answers: number;
+  readonly failures: number;
+  readonly takenOver: number;
 }
 
 /**
@@ -215,7 +240,10 @@ export interface Engine {
   generate(request: GenerationRequest, signal: AbortSignal): AsyncGenerator<GenerationEvent, void, undefined>;
   embed(request: EmbeddingRequest, signal: AbortSignal): AsyncGenerator<EmbeddingEvent, void, undefined>;
   status(): ModelStatus;
-  /** Brings the model into memory. Resolves when it is ready; rejects with a Problem when it can't be. */
+  /**
+   * Brings the model into memory. Resolves when it is ready; rejects with a Problem when it can't be. An upstream is put
+   * in service: it resolves when its servers were looked at, and its state is what they are from then on.
+   */
   load(): Promise<void>;
   /** Lifts the quarantine of its file, if there is one: an admin wants it tried again. */
   pardon(): void;

@@ -72,11 +72,11 @@ export const BATCHING = { prefillChunk: 128, maxBatchSize: 32, maxWaitMs: 50 } a
 export interface UpstreamModelSpec {
   /** Name in the catalogue. */
   readonly id: string;
-  /** Base address, http or https, without `/v1`: `https://gpu-7.bank.internal:8000`. */
-  readonly url: string;
-  /** Name of the model on that server. */
+  /** Base addresses of the servers that have it, http or https, without `/v1`: `https://gpu-7.bank.internal:8000`. */
+  readonly urls: readonly string[];
+  /** Name of the model on those servers. */
   readonly model: string;
-  readonly apiKey?: string;
+  readonly apiKey?: RotatingKey;
   /** PEM certificates that the server's certificate must chain to; absent: the system's. */
   readonly ca?: string;
   /** Tokens per conversation, where it is known. */
@@ -86,10 +86,21 @@ export interface UpstreamModelSpec {
   readonly parallel?: number;
   /** False where the server does not enforce `response_format`: then it is refused instead of ignored. Default true. */
   readonly structuredOutput?: boolean;
-  /** True for vLLM: sends a `cache_salt` per user, so that prefixes are not shared between users (promise 17). */
+  /** Sends a `cache_salt` per user, which vLLM keeps cached prefixes of users apart by (promise 17). Default false. */
   readonly cacheSalt?: boolean;
+  /** Of several servers: the one that has a conversation's prefix, unless it is much busier, or the least busy. */
+  readonly routing?: 'prefix' | 'least_busy';
+  /** What is fetched to see whether a server is up. Default `v1/models`. */
+  readonly probePath?: string;
   /** It turns texts into vectors, and does nothing else. Default false. */
   readonly embedding?: boolean;
+}
+
+/** A secret that may be replaced while we run. */
+export interface RotatingKey {
+  readonly current: string;
+  /** Looks at once. Resolves with whether it is another one now. Never rejects. */
+  reload(): Promise<boolean>;
 }
 
 /** SHA-256 of the pinned template in hex, as `GET /admin/models` and the record show it. */

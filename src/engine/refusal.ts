@@ -22,7 +22,7 @@ export const engineFailed = (message: string, cause?: unknown): Problem =>
   new Problem('engine_failed', { message }, cause);
 
 /** No tokenizer makes more of its text than this on average; only endless runs of blanks come near. */
-const MOST_BYTES_PER_TOKEN = 64;
+export const MOST_BYTES_PER_TOKEN = 64;
 
 /** Where the caller's words stand in his request. */
 export const promptParam = ({ prompt }: { readonly prompt?: string | undefined }): 'prompt' | 'messages' =>
