@@ -80,9 +80,10 @@ export class Placements {
 
   /** What it takes hangs on this beside the file. */
   #shapeOf(spec: LlamaModelSpec): string {
-    const { id, gpu, contextSize, kvType, flashAttention, adapter } = spec;
+    const { id, gpu, contextSize, kvType, flashAttention, adapter, draft } = spec;
+    const beside = [adapter, draft].map((one) => one?.sha256 ?? '');
     const layers = this.of(id)?.onGpu ?? 0;
-    return [contextSize, sequencesOf(spec), kvType, flashAttention, gpu, layers, adapter?.sha256 ?? ''].join(' ');
+    return [contextSize, sequencesOf(spec), kvType, flashAttention, gpu, layers, ...beside].join(' ');
   }
 
   #vramFor({ gpu, devices }: LlamaModelSpec): number | null {

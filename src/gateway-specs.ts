@@ -8,8 +8,10 @@ import { sha256Hex } from '#kernel/id.ts';
 /** A model of our own, and with each of its adapters another one. @throws Error for a file that is not the approved one */
 export async function localSpecs(id: string, model: LocalModelConfig, base: string): Promise<LlamaModelSpec[]> {
   const spec = await localSpec(id, model, base);
+  // What foresees the model's words does not foresee those of another one as well.
+  const { draft: _, ...bare } = spec;
   const adapters = Object.entries(model.adapters).map(([name, { file, sha256, scale, parallel }]) => ({
-    ...spec,
+    ...bare,
     id: adapterId(id, name),
     parallel: parallel ?? spec.parallel,
     adapter: { name, file: resolve(base, file), sha256, scale },
@@ -32,6 +34,7 @@ async function localSpec(id: string, model: LocalModelConfig, base: string): Pro
     chatTemplate: chatTemplate ?? null,
     embedding: model.embedding,
     ...(approvedTemplateSha256 === undefined ? {} : { approvedTemplateSha256 }),
+    ...(model.draft === undefined ? {} : { draft: { ...model.draft, file: resolve(base, model.draft.file) } }),
     contextSize: model.contextSize,
     parallel: model.parallel,
     maxOutputTokens: Math.min(model.maxOutputTokens, model.contextSize),

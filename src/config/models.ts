@@ -119,6 +119,16 @@ const LocalModel = z.strictObject({
     .record(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$/), Adapter)
     .default({})
     .describe('LoRA adapters: each makes another model of this one, named MODEL+ADAPTER, in a process of its own.'),
+  draft: z
+    .strictObject({
+      file: File.describe('GGUF file of a small model with the same vocabulary.'),
+      sha256: Digest.describe('Approved digest of the file; another file is never parsed.'),
+      tokens: z.number().int().min(1).max(16).default(4).describe('Tokens that it foresees at once.'),
+    })
+    .optional()
+    .describe(
+      'A draft model: while one conversation alone is answered, and as long as it is measured to pay, it foresees tokens that the model then checks in one step. The answers are the same; default: none.',
+    ),
   systemPrompts: z
     .array(
       z.strictObject({

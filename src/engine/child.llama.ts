@@ -12,6 +12,7 @@ import {
   LlamaLogLevel,
   NoBinaryFoundError,
 } from 'node-llama-cpp';
+import { openDrafter } from './drafter.llama.ts';
 import { BatchFigures, Driver } from './driver.llama.ts';
 import { openEmbedder } from './embedder.llama.ts';
 import { Generation, type GenerationTools } from './generation.llama.ts';
@@ -90,6 +91,7 @@ async function load(message: LoadMessage): Promise<Loaded> {
   const progress = throttled((done) => send({ t: 'progress', phase: 'verify', done }));
   await using file = await openVerified(message.model, progress);
   await using adapter = message.adapter === null ? null : await openVerified(message.adapter, progress);
+  await using draft = message.draft === null ? null : await openVerified(message.draft, progress);
   send({ t: 'verified' });
   const facts = await checkGguf(file.readAt, file.size);
   if (adapter !== null) checkAdapter(await readGguf(adapter.readAt, adapter.size, GGUF_LIMITS), facts);
@@ -110,7 +112,7 @@ async function load(message: LoadMessage): Promise<Loaded> {
   const engine = { layers, backend: llama.gpu || 'cpu', build: llama.llamaCppRelease.release };
   if (message.embedding) {
     const embedder = await openEmbedder(model, message, { send, report });
-    const none = { batches: 0, sequences: 0, largestBatch: 0 };
+    const none = { batches: 0, sequences: 0, largestBatch: 0, foreseen: 0, right: 0 };
     setInterval(() => send({ t: 'beat', steps: embedder.steps, ...none }), BEAT_MS);
     return { add: embedder.add, extend: embedder.extend, cancel: embedder.cancel, ...engine };
   }
@@ -132,9 +134,11 @@ async function load(message: LoadMessage): Promise<Loaded> {
   const prompts = openPromptRenderer(model, template);
   let outlet = send;
   const sequences = sequencesOf(context, message.parallel);
+  const drafter = draft === null ? null : await openDrafter(llama, message, draft, facts);
   const driver = new Driver({
     sequences,
     warm: await warmAll(message, context, prompts),
+    drafter,
     prefillChunk: message.prefillChunk,
     maxBatchSize: message.maxBatchSize,
     maxWaitMs: message.maxWaitMs,
@@ -145,13 +149,15 @@ async function load(message: LoadMessage): Promise<Loaded> {
   });
   setInterval(() => {
     const { batches, sequences, largestBatch } = figures;
-    send({ t: 'beat', steps: driver.steps, batches, sequences, largestBatch });
+    const { foreseen = 0, right = 0 } = drafter?.pace ?? {};
+    send({ t: 'beat', steps: driver.steps, batches, sequences, largestBatch, foreseen, right });
   }, BEAT_MS);
   const grammar = grammarCache(llama);
   const tools = {
     model,
     prompts,
     contextSize: message.contextSize,
+    foresees: drafter !== null,
     grammar,
     send: (words: ChildMessage) => outlet(words),
     now,

@@ -20,12 +20,15 @@ export interface GgufHeader {
   readonly types: ReadonlyMap<string, number>;
   readonly chatTemplate: string | null;
   readonly vocabulary: number;
+  /** The same for the same tokens in the same order; no digest. */
+  readonly vocabularyMark: string;
   readonly tensors: ReadonlyMap<string, TensorEntry>;
 }
 
 interface Metadata {
   chatTemplate: string | null;
   vocabulary: number;
+  vocabularyMark: string;
   readonly values: Map<string, readonly number[]>;
   readonly texts: Map<string, string>;
   readonly types: Map<string, number>;
@@ -50,7 +53,14 @@ export async function readGguf(readAt: ReadAt, size: number, limits: GgufLimits)
   const entries = await reader.count('metadata entries', limits.entries);
   if (tensors === 0) throw new GgufFault('no tensors');
 
-  const found: Metadata = { chatTemplate: null, vocabulary: 0, values: new Map(), texts: new Map(), types: new Map() };
+  const found: Metadata = {
+    chatTemplate: null,
+    vocabulary: 0,
+    vocabularyMark: '',
+    values: new Map(),
+    texts: new Map(),
+    types: new Map(),
+  };
   for (let i = 0; i < entries; i++) {
     const key = await reader.string('key', 512);
     if (found.types.has(key)) throw new GgufFault(`${key}: stands there twice`);
@@ -87,7 +97,7 @@ async function readEntry(reader: HeaderReader, key: string, found: Metadata, lim
   const items = await reader.count(key, limits.arrayItems);
   if (key === 'tokenizer.ggml.tokens') found.vocabulary = items;
   if (itemType === STRING) {
-    if (key === 'tokenizer.ggml.tokens') await readTokens(reader, items);
+    if (key === 'tokenizer.ggml.tokens') found.vocabularyMark = await readTokens(reader, items);
     else for (let i = 0; i < items; i++) await reader.skip(await reader.count(key, limits.stringBytes));
     return;
   }
@@ -104,16 +114,23 @@ async function readEntry(reader: HeaderReader, key: string, found: Metadata, lim
   );
 }
 
-/** llama.cpp asserts that no two tokens are spelt alike. */
-async function readTokens(reader: HeaderReader, items: number): Promise<void> {
+/** llama.cpp asserts that no two tokens are spelt alike. @returns a mark of them all (FNV-1a, twice) */
+async function readTokens(reader: HeaderReader, items: number): Promise<string> {
   const known = new Set<string>();
+  let [one, other] = [0x811c9dc5, 0x1b873593];
   for (let i = 0; i < items; i++) {
     const view = await reader.take(await reader.count('tokenizer.ggml.tokens', MOST_TOKEN_BYTES));
     // Byte for byte: many tokens are no UTF-8, and must not be taken for each other.
     const token = bytewise.decode(view);
     if (known.has(token)) throw new GgufFault(`token ${i}: spelt like another`);
     known.add(token);
+    for (const unit of `${token}\n`) {
+      const code = unit.charCodeAt(0);
+      one = Math.imul(one ^ code, 0x01000193);
+      other = Math.imul(other ^ code, 0x85ebca6b);
+    }
   }
+  return `${one >>> 0} ${other >>> 0}`;
 }
 
 const MOST_TOKEN_BYTES = 16 * 1024;

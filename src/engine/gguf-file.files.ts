@@ -1,23 +1,41 @@
-import { open, stat } from 'node:fs/promises';
-import { checkGguf } from './gguf-header.ts';
+import { open } from 'node:fs/promises';
+import { checkGguf, type GgufFacts } from './gguf-header.ts';
 import { estimateMemory, type MemoryEstimate } from './memory-estimate.ts';
 import type { LlamaModelSpec } from './model-spec.ts';
 
 /**
- * Reads the header, and nothing else, with our own bounded reader. Null for a file that can't be read or is not sound:
- * what is wrong with it is said by the load, which then fails.
+ * Reads headers, and nothing else, with our own bounded reader. Null for a file that can't be read or is not sound: what
+ * is wrong with it is said by the load, which then fails.
  */
 export async function estimateFile(spec: LlamaModelSpec): Promise<MemoryEstimate | null> {
   try {
-    await using file = await open(spec.file);
-    const readAt = async (offset: number, length: number) => {
-      const { buffer, bytesRead } = await file.read(Buffer.allocUnsafe(length), 0, length, offset);
-      return buffer.subarray(0, bytesRead);
-    };
-    const facts = await checkGguf(readAt, (await file.stat()).size);
-    const put = spec.adapter === undefined ? 0 : (await stat(spec.adapter.file)).size;
-    return estimateMemory({ ...facts, tensorBytes: facts.tensorBytes + put }, spec);
+    const { facts } = await read(spec.file);
+    const own = estimateMemory(facts, spec);
+    return { ...own, weights: own.weights + (await adapterBytes(spec)) + (await draftBytes(spec)) };
   } catch {
     return null;
   }
+}
+
+async function read(path: string): Promise<{ readonly facts: GgufFacts; readonly size: number }> {
+  await using file = await open(path);
+  const readAt = async (offset: number, length: number) => {
+    const { buffer, bytesRead } = await file.read(Buffer.allocUnsafe(length), 0, length, offset);
+    return buffer.subarray(0, bytesRead);
+  };
+  const { size } = await file.stat();
+  return { facts: await checkGguf(readAt, size), size };
+}
+
+async function adapterBytes({ adapter }: LlamaModelSpec): Promise<number> {
+  if (adapter === undefined) return 0;
+  await using file = await open(adapter.file);
+  return (await file.stat()).size;
+}
+
+/** Weights, and a context for the one conversation that it follows. */
+async function draftBytes({ draft, systemPrompts: _, kvType: __, ...spec }: LlamaModelSpec): Promise<number> {
+  if (draft === undefined) return 0;
+  const { weights, context, compute } = estimateMemory((await read(draft.file)).facts, { ...spec, parallel: 1 });
+  return weights + context + compute;
 }

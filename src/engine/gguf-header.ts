@@ -10,6 +10,7 @@ export interface GgufFacts {
   /** The template inside the file, if any. It is not trusted; an admin may have approved its digest. */
   readonly chatTemplate: string | null;
   readonly vocabulary: number;
+  readonly vocabularyMark: string;
   readonly tensors: GgufHeader['tensors'];
   /** Bytes of all tensors together. */
   readonly tensorBytes: number;
@@ -26,11 +27,12 @@ export interface GgufFacts {
  * @throws GgufFault that says what is wrong
  */
 export async function checkGguf(readAt: ReadAt, size: number, limits: GgufLimits = GGUF_LIMITS): Promise<GgufFacts> {
-  const { architecture, values, chatTemplate, vocabulary, tensors } = await readGguf(readAt, size, limits);
+  const header = await readGguf(readAt, size, limits);
+  const { architecture, values, chatTemplate, vocabulary, vocabularyMark, tensors } = header;
   const figures = new Map<string, readonly number[]>();
   for (const [key, numbers] of values) figures.set(key.replace(`${architecture}.`, ''), numbers);
   checkFigures(figures, tensors.size, vocabulary);
-  return { architecture, figures, chatTemplate, vocabulary, tensors, ...bytesOf(tensors, figures) };
+  return { architecture, figures, chatTemplate, vocabulary, vocabularyMark, tensors, ...bytesOf(tensors, figures) };
 }
 
 function bytesOf(

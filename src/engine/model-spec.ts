@@ -19,6 +19,11 @@ export interface AdapterSpec extends ApprovedFile {
   readonly scale: number;
 }
 
+/** A small model of the same vocabulary that foresees up to `tokens` at once. */
+export interface DraftSpec extends ApprovedFile {
+  readonly tokens: number;
+}
+
 /** A model that runs in a child process of ours. Every value comes from the configuration file alone. */
 export interface LlamaModelSpec {
   /** Name in the catalogue. */
@@ -64,6 +69,7 @@ export interface LlamaModelSpec {
   /** Texts of approved system prompts, at most 4: what is computed of these alone is shared between users. */
   readonly systemPrompts?: readonly string[];
   readonly adapter?: AdapterSpec;
+  readonly draft?: DraftSpec;
 }
 
 export const BATCHING = { prefillChunk: 128, maxBatchSize: 32, maxWaitMs: 50 } as const;
@@ -108,14 +114,16 @@ export const templateDigest = ({ chatTemplate, approvedTemplateSha256 }: LlamaMo
   chatTemplate === null ? (approvedTemplateSha256 ?? '') : sha256Hex(chatTemplate);
 
 /** The files that a child opens, in the order in which they are handed over. */
-export const filesOf = ({ file, sha256, adapter }: LlamaModelSpec): readonly ApprovedFile[] => [
+export const filesOf = ({ file, sha256, adapter, draft }: LlamaModelSpec): readonly ApprovedFile[] => [
   { file, sha256 },
-  ...(adapter === undefined ? [] : [adapter]),
+  ...[adapter, draft].filter((one) => one !== undefined),
 ];
 
 /** What is tried out, and put in quarantine: a model file, or what is put on it together with it. */
-export const trialDigest = ({ sha256, adapter }: LlamaModelSpec): string =>
-  adapter === undefined ? sha256 : sha256Hex(`${sha256} ${adapter.sha256}`);
+export const trialDigest = (spec: LlamaModelSpec): string => {
+  const digests = filesOf(spec).map(({ sha256 }) => sha256);
+  return digests.length === 1 ? spec.sha256 : sha256Hex(digests.join(' '));
+};
 
 /** A bad model is bad with anything on it; a bad adapter is not the model's fault. */
 export const quarantineOf = (spec: LlamaModelSpec, files: Pick<FileMemory, 'quarantineOf'>): Quarantine | null =>
@@ -150,7 +158,9 @@ export function specFaults(spec: LlamaModelSpec): string[] {
     if (!file.startsWith('/')) faults.push('file must be an absolute path');
   }
   if (spec.adapter !== undefined && !(Math.abs(spec.adapter.scale) <= 100)) faults.push('scale must be -100 to 100');
-  if (spec.embedding && spec.adapter !== undefined) faults.push('a model for vectors takes no adapter');
+  if (spec.embedding && (spec.adapter ?? spec.draft) !== undefined)
+    faults.push('a model for vectors takes neither adapter nor draft model');
+  if (spec.draft !== undefined) integer('tokens of the draft model', spec.draft.tokens, 1, 16);
   if (spec.embedding) integer('contextSize of a model for vectors', spec.contextSize, 16, 32_768);
   else if (spec.chatTemplate === null && spec.approvedTemplateSha256 === undefined)
     faults.push('chatTemplate or approvedTemplateSha256 is needed');

@@ -12,7 +12,13 @@ import { grammarFor } from './json-grammar.ts';
 import { ChildLives } from './lives.llama.ts';
 import { makingOf, samplingOf, unsampled } from './making.ts';
 import { adapterOf, type LlamaModelSpec, quarantineOf, specFaults, templateDigest, trialDigest } from './model-spec.ts';
-import type { LlamaDeps, LlamaEngine, LlamaMeasurements } from './port.llama.ts';
+import {
+  type LlamaDeps,
+  type LlamaEngine,
+  type LlamaMeasurements,
+  NOTHING_MEASURED,
+  pickMeasurements,
+} from './port.llama.ts';
 import { LLAMA_LIMITS, type LlamaLimits } from './process.llama.ts';
 import type { ChildMessage, ParentMessage } from './protocol.contract.ts';
 import {
@@ -48,7 +54,7 @@ class ChildEngine implements LlamaEngine {
   #failure: Problem | null = null;
   #build: string | null = null;
   #watch: NodeJS.Timeout | undefined;
-  #measured: LlamaMeasurements = { steps: 0, batches: 0, sequences: 0, largestBatch: 0 };
+  #measured: LlamaMeasurements = NOTHING_MEASURED;
 
   constructor(spec: LlamaModelSpec, deps: LlamaDeps) {
     this.#spec = spec;
@@ -97,6 +103,7 @@ class ChildEngine implements LlamaEngine {
       maxOutputTokens: this.#spec.maxOutputTokens,
       digest: this.#spec.sha256,
       adapter: adapterOf(this.#spec),
+      draft: this.#draft(),
       templateDigest: this.#spec.embedding ? null : this.#templateDigest,
       slots: this.#spec.parallel,
       busy: this.#turnstile.busy,
@@ -110,6 +117,11 @@ class ChildEngine implements LlamaEngine {
     };
   }
 
+  #draft(): ModelStatus['draft'] {
+    const { foreseen, right } = this.#measured;
+    return this.#spec.draft === undefined ? null : { digest: this.#spec.draft.sha256, foreseen, right };
+  }
+
   measurements(): LlamaMeasurements {
     return this.#measured;
   }
@@ -120,7 +132,7 @@ class ChildEngine implements LlamaEngine {
     const { promise } = this.#loading;
     if (this.#lives.state !== 'loading') {
       this.#failure = null;
-      this.#measured = { steps: 0, batches: 0, sequences: 0, largestBatch: 0 };
+      this.#measured = NOTHING_MEASURED;
       this.#watch ??= setInterval(() => this.#checkDeadlines(), WATCH_MS).unref();
       this.#lives.start();
     }
@@ -285,10 +297,3 @@ class ChildEngine implements LlamaEngine {
     return this.#deps.clock.monotonic();
   }
 }
-
-const pickMeasurements = ({ steps, batches, sequences, largestBatch }: LlamaMeasurements): LlamaMeasurements => ({
-  steps,
-  batches,
-  sequences,
-  largestBatch,
-});

@@ -230,7 +230,7 @@ function stampOf(descriptor: number): FileStamp {
 
 /** A probe takes the smallest context there is: what it looks for is in the file. */
 function loadMessage({ spec, probe, sandbox, gpuLayers }: ProcessOptions, verified: readonly boolean[]): LoadMessage {
-  const { adapter, chatTemplate, contextSize, parallel, threads, gpu } = spec;
+  const { adapter, draft, chatTemplate, contextSize, parallel, threads, gpu } = spec;
   const handedOver = (at: number, { sha256 }: ApprovedFile) => ({
     file: sandbox.files[at] ?? '',
     sha256,
@@ -240,6 +240,7 @@ function loadMessage({ spec, probe, sandbox, gpuLayers }: ProcessOptions, verifi
     t: 'load',
     model: handedOver(0, spec),
     adapter: adapter === undefined ? null : { ...handedOver(1, adapter), scale: adapter.scale },
+    draft: draft === undefined ? null : { ...handedOver(adapter === undefined ? 1 : 2, draft), tokens: draft.tokens },
     probe,
     embedding: spec.embedding ?? false,
     chatTemplate,

@@ -23,6 +23,8 @@ const loadMessage = z.strictObject({
   model: approvedFile,
   /** What is put on the model; null: nothing. */
   adapter: approvedFile.extend({ scale: z.number().min(-100).max(100) }).nullable(),
+  /** What foresees so many tokens at once; null: nothing. */
+  draft: approvedFile.extend({ tokens: z.int().min(1).max(16) }).nullable(),
   /** Load with every weight checked, make one token, say `probed`. */
   probe: z.boolean(),
   /** Null: the one inside the file, if its digest is the approved one. */
@@ -145,7 +147,16 @@ const childMessage = z.discriminatedUnion('t', [
     message: z.string().max(2000),
   }),
   /** Once a second, so that a blocked child is noticed; figures since the load. */
-  z.strictObject({ t: z.literal('beat'), steps: count, batches: count, sequences: count, largestBatch: count }),
+  z.strictObject({
+    t: z.literal('beat'),
+    steps: count,
+    batches: count,
+    sequences: count,
+    largestBatch: count,
+    /** Tokens that were foreseen, and those of them that were chosen. */
+    foreseen: count,
+    right: count,
+  }),
 ]);
 
 const likelyToken = {

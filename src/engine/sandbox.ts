@@ -168,7 +168,7 @@ export const permissionFlags = ({ program, packages, libraries, kernels, files }
 
 /** The first descriptor under which a child finds a file of its model, and how many there may be. */
 const FIRST_DESCRIPTOR = 4;
-const MOST_FILES = 2;
+const MOST_FILES = 3;
 /** The paths that name the same open files; elsewhere than on Linux opening them makes another handle of the same one. */
 export const filePaths = (platform: string): string[] =>
   Array.from(

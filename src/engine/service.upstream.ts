@@ -73,6 +73,7 @@ export class UpstreamService {
       maxOutputTokens,
       digest: null,
       adapter: null,
+      draft: null,
       templateDigest: null,
       slots,
       busy,

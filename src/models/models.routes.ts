@@ -194,6 +194,7 @@ const adminModelOf = (
   max_output_tokens: status.maxOutputTokens,
   digest: status.digest,
   adapter: status.adapter,
+  draft: status.draft,
   template_digest: status.templateDigest,
   classification: classificationOf(status.id),
   slots: status.slots,

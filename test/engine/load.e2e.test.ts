@@ -59,7 +59,7 @@ describe('what is not loaded', () => {
       { ...findPlaces(process.env), files: filePaths('darwin') },
       environmentFor(process.env),
     );
-    assert.deepEqual(sandbox.files, ['/dev/fd/4', '/dev/fd/5']);
+    assert.deepEqual(sandbox.files, ['/dev/fd/4', '/dev/fd/5', '/dev/fd/6']);
     const engine = openLlama(await demoSpec(), { sandbox });
     try {
       await engine.load();
