@@ -14,6 +14,7 @@ import type { FileMemory } from '#engine/file-memory.ts';
 import { type GpuWatch, gpuTool } from '#engine/gpu.system.ts';
 import { openLlamaModel } from '#engine/model.llama.ts';
 import { openUpstreamModel } from '#engine/model.upstream.ts';
+import type { LlamaModelSpec } from '#engine/model-spec.ts';
 import type { MemoryFigures } from '#engine/placement.ts';
 import { openKeyFile } from '#engine/rotating-key.files.ts';
 import { openSandbox, type Sandbox } from '#engine/sandbox.system.ts';
@@ -24,7 +25,7 @@ import type { Log } from '#kernel/log.ts';
 import { BUILT_IN_MODEL } from '#models/built-in.ts';
 import { PROGRAM } from './gateway-database.ts';
 import { childLimit, machineBudget, Placements } from './gateway-memory.ts';
-import { localSpecs } from './gateway-specs.ts';
+import { specsOf } from './gateway-specs.ts';
 
 export interface Catalogue {
   readonly engines: EngineRegistry;
@@ -64,7 +65,7 @@ export async function openCatalogue(config: Config, base: string, deps: EngineDe
       attributes.set(id, attributesOf(model));
       engines.push([id, await upstreamEngine(id, model, folder, deps)]);
     } else if (local !== null) {
-      for (const spec of await localSpecs(id, model, folder)) {
+      for (const spec of await specsOf(id, model, folder)) {
         attributes.set(spec.id, attributesOf(model, spec.adapter?.name));
         placements.add(spec);
         const bounded = { ...spec, memoryLimit: childLimit(budget, spec) };
@@ -94,12 +95,25 @@ function attributesOf(model: LocalModelConfig | UpstreamModelConfig, adapter?: s
 const limitsOf = ({ maxQueue, maxQueueMs }: LocalModelConfig | UpstreamModelConfig) => ({ maxQueue, maxQueueMs });
 
 async function localDeps(config: Config, base: string, deps: EngineDeps): Promise<LocalDeps> {
-  const catalogue = sha256Hex(JSON.stringify(config.models ?? BUILT_IN_MODEL));
   return {
     ...deps,
     sandbox: await findSandbox(config, base, deps.log),
-    files: await openFileMemory(resolve(base, config.dataDir), catalogue, deps.clock, deps.log),
+    files: await knownFiles(config, base, deps),
   };
+}
+
+/** What earlier lives of the gateway have found out about the files of this catalogue. */
+export const knownFiles = (config: Config, base: string, { clock, log }: Pick<EngineDeps, 'clock' | 'log'>) => {
+  const catalogue = sha256Hex(JSON.stringify(config.models ?? BUILT_IN_MODEL));
+  return openFileMemory(resolve(base, config.dataDir), catalogue, clock, log);
+};
+
+/** The models that run on this machine, as the configuration has them. */
+export async function localSpecs(config: Config, base: string): Promise<LlamaModelSpec[]> {
+  const entries = entriesOf(config.models, base).map(([id, model, folder]) =>
+    'upstream' in model ? [] : specsOf(id, model, folder),
+  );
+  return (await Promise.all(entries)).flat();
 }
 
 /** Each model with the folder that its paths refer to. */

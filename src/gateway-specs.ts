@@ -6,7 +6,7 @@ import type { LlamaModelSpec } from '#engine/model-spec.ts';
 import { sha256Hex } from '#kernel/id.ts';
 
 /** A model of our own, and with each of its adapters another one. @throws Error for a file that is not the approved one */
-export async function localSpecs(id: string, model: LocalModelConfig, base: string): Promise<LlamaModelSpec[]> {
+export async function specsOf(id: string, model: LocalModelConfig, base: string): Promise<LlamaModelSpec[]> {
   const spec = await localSpec(id, model, base);
   // What foresees the model's words does not foresee those of another one as well.
   const { draft: _, ...bare } = spec;

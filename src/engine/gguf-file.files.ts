@@ -3,28 +3,27 @@ import { checkGguf, type GgufFacts } from './gguf-header.ts';
 import { estimateMemory, type MemoryEstimate } from './memory-estimate.ts';
 import type { LlamaModelSpec } from './model-spec.ts';
 
+/** @throws GgufFault that says what is wrong, or what the system says of the file */
+export async function readHeader(path: string): Promise<GgufFacts> {
+  await using file = await open(path);
+  const readAt = async (offset: number, length: number) => {
+    const { buffer, bytesRead } = await file.read(Buffer.allocUnsafe(length), 0, length, offset);
+    return buffer.subarray(0, bytesRead);
+  };
+  return checkGguf(readAt, (await file.stat()).size);
+}
+
 /**
  * Reads headers, and nothing else, with our own bounded reader. Null for a file that can't be read or is not sound: what
  * is wrong with it is said by the load, which then fails.
  */
 export async function estimateFile(spec: LlamaModelSpec): Promise<MemoryEstimate | null> {
   try {
-    const { facts } = await read(spec.file);
-    const own = estimateMemory(facts, spec);
+    const own = estimateMemory(await readHeader(spec.file), spec);
     return { ...own, weights: own.weights + (await adapterBytes(spec)) + (await draftBytes(spec)) };
   } catch {
     return null;
   }
-}
-
-async function read(path: string): Promise<{ readonly facts: GgufFacts; readonly size: number }> {
-  await using file = await open(path);
-  const readAt = async (offset: number, length: number) => {
-    const { buffer, bytesRead } = await file.read(Buffer.allocUnsafe(length), 0, length, offset);
-    return buffer.subarray(0, bytesRead);
-  };
-  const { size } = await file.stat();
-  return { facts: await checkGguf(readAt, size), size };
 }
 
 async function adapterBytes({ adapter }: LlamaModelSpec): Promise<number> {
@@ -36,6 +35,6 @@ async function adapterBytes({ adapter }: LlamaModelSpec): Promise<number> {
 /** Weights, and a context for the one conversation that it follows. */
 async function draftBytes({ draft, systemPrompts: _, kvType: __, ...spec }: LlamaModelSpec): Promise<number> {
   if (draft === undefined) return 0;
-  const { weights, context, compute } = estimateMemory((await read(draft.file)).facts, { ...spec, parallel: 1 });
+  const { weights, context, compute } = estimateMemory(await readHeader(draft.file), { ...spec, parallel: 1 });
   return weights + context + compute;
 }
