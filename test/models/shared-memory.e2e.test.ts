@@ -29,7 +29,7 @@ describe('two models share memory for one', () => {
   let analyst: Session;
   before(async () => {
     gateway = await TestGateway.open(async (folder) => ({
-      engine: { ramBytes: ROOM_FOR_ONE, drainSeconds: 5, maxWaitMs: 120_000 },
+      engine: { ramBytes: ROOM_FOR_ONE, drainSeconds: 5, loadWaitMs: 120_000 },
       models: {
         says: await demoEntry({ parallel: 4 }),
         endless: await madeEntry(folder, 'endless', { loop: true }, { parallel: 4, contextSize: 4096 }),
