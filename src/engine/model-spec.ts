@@ -133,6 +133,12 @@ export const quarantineOf = (spec: LlamaModelSpec, files: Pick<FileMemory, 'quar
 export const adapterOf = ({ adapter }: LlamaModelSpec): ModelStatus['adapter'] =>
   adapter === undefined ? null : { name: adapter.name, digest: adapter.sha256, scale: adapter.scale };
 
+/** And of what foresees its words, with how often it was right. */
+export const draftOf = (
+  { draft }: LlamaModelSpec,
+  { foreseen, right }: { readonly foreseen: number; readonly right: number },
+): ModelStatus['draft'] => (draft === undefined ? null : { digest: draft.sha256, foreseen, right });
+
 /** Contexts that are kept: one for each conversation and for each approved system prompt, or the one that makes vectors. */
 export const sequencesOf = ({ embedding, parallel, systemPrompts }: LlamaModelSpec): number =>
   embedding ? 1 : parallel + (systemPrompts?.length ?? 0);

@@ -11,7 +11,15 @@ import { type CreditNews, GenerationTable, type WorkEvent } from './generation-t
 import { grammarFor } from './json-grammar.ts';
 import { ChildLives } from './lives.llama.ts';
 import { makingOf, samplingOf, unsampled } from './making.ts';
-import { adapterOf, type LlamaModelSpec, quarantineOf, specFaults, templateDigest, trialDigest } from './model-spec.ts';
+import {
+  adapterOf,
+  draftOf,
+  type LlamaModelSpec,
+  quarantineOf,
+  specFaults,
+  templateDigest,
+  trialDigest,
+} from './model-spec.ts';
 import {
   type LlamaDeps,
   type LlamaEngine,
@@ -30,6 +38,7 @@ import {
   refuseHugeInputs,
   refuseHugePrompt,
 } from './refusal.ts';
+import { messagesOf, toolsOf } from './tool-message.llama.ts';
 import { Turnstile } from './turnstile.ts';
 import { vectorOf } from './vector-text.ts';
 
@@ -103,7 +112,7 @@ class ChildEngine implements LlamaEngine {
       maxOutputTokens: this.#spec.maxOutputTokens,
       digest: this.#spec.sha256,
       adapter: adapterOf(this.#spec),
-      draft: this.#draft(),
+      draft: draftOf(this.#spec, this.#measured),
       templateDigest: this.#spec.embedding ? null : this.#templateDigest,
       slots: this.#spec.parallel,
       busy: this.#turnstile.busy,
@@ -115,11 +124,6 @@ class ChildEngine implements LlamaEngine {
       ...this.#lives.runsOn,
       memory: this.#lives.memory,
     };
-  }
-
-  #draft(): ModelStatus['draft'] {
-    const { foreseen, right } = this.#measured;
-    return this.#spec.draft === undefined ? null : { digest: this.#spec.draft.sha256, foreseen, right };
   }
 
   measurements(): LlamaMeasurements {
@@ -162,6 +166,7 @@ class ChildEngine implements LlamaEngine {
     if (stop.some((text) => !text.isWellFormed())) throw new Problem('invalid_parameter', { param: 'stop' });
     refuseHugePrompt(request, this.#spec.contextSize);
     const grammar = grammarFor(request.responseFormat);
+    const tools = toolsOf(request);
 
     const maxTokens = request.maxTokens ?? this.#spec.maxOutputTokens;
     yield* this.#work<GenerationEvent, ReturnType<typeof makingOf>>(request, maxTokens, signal, {
@@ -170,7 +175,7 @@ class ChildEngine implements LlamaEngine {
         t: 'generate',
         id,
         subject: request.subject,
-        messages: request.messages.map(({ role, content }) => ({ role, content })),
+        messages: messagesOf(request),
         ...(request.prompt === undefined ? {} : { prompt: request.prompt }),
         maxTokens,
         temperature: making.temperature,
@@ -178,6 +183,7 @@ class ChildEngine implements LlamaEngine {
         seed: making.seed,
         stop: [...stop],
         grammar,
+        ...(tools === undefined ? {} : { tools }),
         ...samplingOf(request),
         stream: request.stream,
         credit: request.credit.total,

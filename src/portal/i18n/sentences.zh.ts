@@ -18,6 +18,7 @@ export const sentencesZh: Readonly<Record<string, string>> = {
   'the text is not the one on record': '此文本与记录中的不同',
   'the outcome commits to this prompt': '结果中的承诺值与此问题相符',
   'the outcome commits to this answer': '结果中的承诺值与此回答相符',
+  'the answer on record is of another form': '记录中的回答是另一种形式',
 
   'the record is too long': '记录过长',
   'the record is not canonical JSON': '记录不是规范的 JSON',
