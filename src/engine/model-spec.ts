@@ -129,15 +129,14 @@ export const trialDigest = (spec: LlamaModelSpec): string => {
 export const quarantineOf = (spec: LlamaModelSpec, files: Pick<FileMemory, 'quarantineOf'>): Quarantine | null =>
   files.quarantineOf(spec.sha256) ?? files.quarantineOf(trialDigest(spec));
 
-/** What anybody may know of what is put on a model. */
-export const adapterOf = ({ adapter }: LlamaModelSpec): ModelStatus['adapter'] =>
-  adapter === undefined ? null : { name: adapter.name, digest: adapter.sha256, scale: adapter.scale };
-
-/** And of what foresees its words, with how often it was right. */
-export const draftOf = (
-  { draft }: LlamaModelSpec,
+/** What anybody may know of what stands beside a model: what is put on it, and what foresees its words and how well. */
+export const besideOf = (
+  { adapter, draft }: LlamaModelSpec,
   { foreseen, right }: { readonly foreseen: number; readonly right: number },
-): ModelStatus['draft'] => (draft === undefined ? null : { digest: draft.sha256, foreseen, right });
+): Pick<ModelStatus, 'adapter' | 'draft'> => ({
+  adapter: adapter === undefined ? null : { name: adapter.name, digest: adapter.sha256, scale: adapter.scale },
+  draft: draft === undefined ? null : { digest: draft.sha256, foreseen, right },
+});
 
 /** Contexts that are kept: one for each conversation and for each approved system prompt, or the one that makes vectors. */
 export const sequencesOf = ({ embedding, parallel, systemPrompts }: LlamaModelSpec): number =>

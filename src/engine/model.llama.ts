@@ -11,15 +11,7 @@ import { type CreditNews, GenerationTable, type WorkEvent } from './generation-t
 import { grammarFor } from './json-grammar.ts';
 import { ChildLives } from './lives.llama.ts';
 import { makingOf, samplingOf, unsampled } from './making.ts';
-import {
-  adapterOf,
-  draftOf,
-  type LlamaModelSpec,
-  quarantineOf,
-  specFaults,
-  templateDigest,
-  trialDigest,
-} from './model-spec.ts';
+import { besideOf, type LlamaModelSpec, quarantineOf, specFaults, templateDigest, trialDigest } from './model-spec.ts';
 import {
   type LlamaDeps,
   type LlamaEngine,
@@ -111,8 +103,7 @@ class ChildEngine implements LlamaEngine {
       contextSize: this.#spec.contextSize,
       maxOutputTokens: this.#spec.maxOutputTokens,
       digest: this.#spec.sha256,
-      adapter: adapterOf(this.#spec),
-      draft: draftOf(this.#spec, this.#measured),
+      ...besideOf(this.#spec, this.#measured),
       templateDigest: this.#spec.embedding ? null : this.#templateDigest,
       slots: this.#spec.parallel,
       busy: this.#turnstile.busy,
