@@ -64,6 +64,8 @@ const WALK: Readonly<Record<string, Step | string>> = {
     who: 'analyst',
     body: () => ({ model: 'demo', messages: [{ role: 'user', content: 'x' }] }),
   },
+  completions: { who: 'analyst', body: () => ({ model: 'demo', prompt: 'x' }) },
+  embeddings: { who: 'analyst', body: () => ({ model: 'vectors', input: ['x', 'y'] }) },
   'audit.events': { who: 'auditor' },
   'audit.event': { who: 'auditor', path: () => '/audit/events/0' },
   'audit.export': { who: 'auditor' },
@@ -167,7 +169,9 @@ describe('what is recorded is complete', () => {
 
   before(async () => {
     upstream = await startFakeUpstream();
-    test = await TestGateway.open({ models: { demo: upstreamEntry(upstream.url) } });
+    test = await TestGateway.open({
+      models: { demo: upstreamEntry(upstream.url), vectors: upstreamEntry(upstream.url, { embedding: true }) },
+    });
     for (const role of ['analyst', 'auditor', 'admin'] as const) sessions.set(role, await test.signIn(role));
   });
   after(async () => {
