@@ -14,12 +14,13 @@ import type { FileMemory } from '#engine/file-memory.ts';
 import { type GpuWatch, gpuTool } from '#engine/gpu.system.ts';
 import { openLlamaModel } from '#engine/model.llama.ts';
 import { openUpstreamModel } from '#engine/model.upstream.ts';
-import type { LlamaModelSpec } from '#engine/model-spec.ts';
+import { filesOf, type LlamaModelSpec } from '#engine/model-spec.ts';
 import type { MemoryFigures } from '#engine/placement.ts';
 import { openKeyFile } from '#engine/rotating-key.files.ts';
 import { openSandbox, type Sandbox } from '#engine/sandbox.system.ts';
 import type { SandboxChoice } from '#engine/sandbox.ts';
 import type { Clock } from '#kernel/clock.ts';
+import type { ModelAsk } from '#kernel/gate.ts';
 import { sha256Hex } from '#kernel/id.ts';
 import type { Log } from '#kernel/log.ts';
 import { BUILT_IN_MODEL } from '#models/built-in.ts';
@@ -31,6 +32,10 @@ export interface Catalogue {
   readonly engines: EngineRegistry;
   /** Null for a model that is not in the catalogue. */
   readonly attributesOf: (model: string) => ResourceAttributes | null;
+  /** What is asked of a model, with the adapter that it has: that is ours to say, not a route's. */
+  readonly withAdapter: (model: string, ask: ModelAsk) => ModelAsk;
+  /** Every model with the digests of its files, for the record. */
+  readonly digests: readonly string[];
   /** What models may take of this machine. */
   readonly budget: MemoryFigures;
   readonly placements: Placements;
@@ -58,16 +63,21 @@ export async function openCatalogue(config: Config, base: string, deps: EngineDe
   const local = hasOwn ? await localDeps(config, base, deps) : null;
   const attributes = new Map<string, ResourceAttributes>();
   const engines: [string, Engine][] = [];
+  const adapters = new Map<string, readonly string[]>();
+  const digests: string[] = [];
   const budget = machineBudget(config, deps.gpus);
   const placements = new Placements(config, deps.gpus, local?.files ?? null);
   for (const [id, model, folder] of entriesOf(models, base)) {
     if ('upstream' in model) {
       attributes.set(id, attributesOf(model));
+      digests.push(`${id} upstream`);
       engines.push([id, await upstreamEngine(id, model, folder, deps)]);
     } else if (local !== null) {
       for (const spec of await specsOf(id, model, folder)) {
         attributes.set(spec.id, attributesOf(model, spec.adapter?.name));
         placements.add(spec);
+        if (spec.adapter !== undefined) adapters.set(spec.id, [spec.adapter.name]);
+        digests.push([spec.id, ...filesOf(spec).map(({ sha256 }) => sha256)].join(' '));
         const bounded = { ...spec, memoryLimit: childLimit(budget, spec) };
         const gpuLayers = () => placements.of(spec.id)?.onGpu ?? null;
         engines.push([spec.id, openLlamaModel(bounded, { ...local, gpuLayers, limits: limitsOf(model) })]);
@@ -79,6 +89,8 @@ export async function openCatalogue(config: Config, base: string, deps: EngineDe
     placements,
     engines: new EngineRegistry(engines),
     attributesOf: (model) => attributes.get(model) ?? null,
+    withAdapter: (model, ask) => (adapters.has(model) ? { ...ask, adapters: adapters.get(model) } : ask),
+    digests,
     sandbox: local?.sandbox ?? null,
   };
 }

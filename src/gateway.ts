@@ -137,11 +137,7 @@ export async function openGateway({ config, base, log }: GatewayOptions): Promis
     findPrincipal: people.principals.find.bind(people.principals),
     loadPolicy: access.load.bind(access),
     decide: access.decide.bind(access),
-    // Which adapter a model has is ours to say, not a route's.
-    bound: (principal, resource, ask) => {
-      const adapter = engines.get(resource.id)?.status().adapter;
-      return access.bound(principal, resource, adapter == null ? ask : { ...ask, adapters: [adapter.name] });
-    },
+    bound: (principal, resource, ask) => access.bound(principal, resource, catalogue.withAdapter(resource.id, ask)),
     challenge: people.stepUp.challenge.bind(people.stepUp),
     check: standings.check.bind(standings),
     watch: standings.watch.bind(standings),
@@ -283,11 +279,7 @@ export async function openGateway({ config, base, log }: GatewayOptions): Promis
       audit_memory: tree.guard.firstUse ? 'first use' : `size ${tree.guard.known.size}`,
       node: process.version,
       sandbox: sandbox === null ? 'none' : `${sandbox.level}, network ${sandbox.network}`,
-      models: engines
-        .list()
-        .map(({ id, digest, adapter }) =>
-          [id, digest ?? 'upstream', adapter?.digest, adapter?.scale].join(' ').trimEnd(),
-        ),
+      models: catalogue.digests,
     },
   });
 
