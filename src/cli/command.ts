@@ -142,6 +142,7 @@ const VERBS: readonly Verb[] = [
   verb('user disable', 'NAME', 'End all sessions of an account and let it start none.', changeUser('disable')),
   verb('user enable', 'NAME', 'Let it sign in again.', changeUser('enable')),
   verb('user reset', 'NAME', 'Take password and factor away; prints a new link.', changeUser('reset')),
+  verb('user erase', 'NAME', 'Forget who a disabled account was; the log keeps its id.', changeUser('erase')),
   verb(
     'key create',
     'NAME [--for ACCOUNT] [--days N] [--models a,b] [--actions infer] [--limits requests_day=N,…]',
