@@ -108,7 +108,8 @@ function sayResult(result: VerifyResult, key: FoundKey, name: string, seconds: n
       `Bodies of seq ${first} to ${end - 1} were dropped on record (seq ${by}, ${at}); their leaves are in the tree.`,
     );
   }
-  if (unsigned > 0) lines.push(`${unsigned} of them come after the last checkpoint and are not signed yet.`);
+  if (unsigned > 0 && first === null)
+    lines.push(`${unsigned} of them come after the last checkpoint and are not signed yet.`);
   if (openCount > 0) {
     lines.push(
       `${openCount} requests have no outcome yet: seq ${open.slice(0, 20).join(', ')}${openCount > 20 ? ', …' : ''}.`,
