@@ -15,7 +15,13 @@
  * Its second line is no tree size, so it can't be taken for a checkpoint.
  */
 import { equalBytes } from '#kernel/bytes.ts';
-import { type Checkpoint, openCheckpoint, parseCheckpoint } from './checkpoint.shared.ts';
+import {
+  type AuditPromise,
+  type Checkpoint,
+  openCheckpoint,
+  openPromise,
+  parseCheckpoint,
+} from './checkpoint.shared.ts';
 import {
   formatVerifierKey,
   type NoteCrypto,
@@ -133,11 +139,20 @@ export class KeyRing {
   }
 
   /** The text of a note that any key of the ring signed. @throws NoteFault */
-  async openNote(note: string): Promise<string> {
+  openNote(note: string): Promise<string> {
+    return this.#byAny((key) => openNote(this.#crypto, note, key));
+  }
+
+  /** A promise that any key of the ring signed. @throws NoteFault */
+  openPromise(line: string): Promise<AuditPromise> {
+    return this.#byAny((key) => openPromise(this.#crypto, line, key));
+  }
+
+  async #byAny<T>(open: (key: VerifierKey) => Promise<T>): Promise<T> {
     let fault: unknown;
     for (const { key } of [...this.periods].reverse()) {
       try {
-        return await openNote(this.#crypto, note, key);
+        return await open(key);
       } catch (error) {
         fault ??= error;
       }

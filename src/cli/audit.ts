@@ -213,7 +213,7 @@ export async function receiptCommand({ words, json, options }: Invocation): Prom
   const given = options['key'];
   if (file === undefined || given === undefined) {
     throw new Error(
-      'usage: strongroom audit receipt FILE|REQUEST --key FILE|KEY [--prompt FILE] [--answer FILE] [--via-api]',
+      'usage: strongroom audit receipt FILE|REQUEST --key FILE|KEY [--prompt FILE] [--answer FILE] [--promise FILE] [--via-api]',
     );
   }
   const key = await formatVerifierKey(sha256, await keyOf(given));
@@ -233,17 +233,18 @@ function sayChecks(checks: readonly Check[], ok: boolean): string {
   const lines = checks.map(
     ({ name, ok: good, detail }) => `  ${good ? 'ok   ' : 'WRONG'}  ${name.padEnd(18)}${detail}`,
   );
-  for (const name of ['prompt', 'answer']) {
+  for (const name of ['prompt', 'answer', 'promise']) {
     if (!checks.some((check) => check.name === name)) lines.push(`  -      ${name.padEnd(18)}not given, not checked`);
   }
   return `${lines.join('\n')}\n${ok ? 'The receipt is good.' : 'THE RECEIPT IS NOT GOOD.'}\n`;
 }
 
 async function textsOf(options: Invocation['options']): Promise<ReceiptTexts> {
-  const { prompt, answer } = options;
+  const { prompt, answer, promise } = options;
   return {
     ...(prompt === undefined ? {} : { prompt: messagesOf(await readFile(prompt, 'utf8')) }),
     ...(answer === undefined ? {} : { answer: answerOf(await readFile(answer, 'utf8')) }),
+    ...(promise === undefined ? {} : { promise: promiseOf(await readFile(promise, 'utf8')) }),
   };
 }
 
@@ -262,6 +263,9 @@ function messagesOf(text: string): NonNullable<ReceiptTexts['prompt']> {
     return { role, content: whole };
   });
 }
+
+/** The header as it came, a stream's comment, or the bare line. */
+const promiseOf = (text: string): string => /\bv1 [!-~]+(?: [!-~]+){4}/.exec(text)?.[0] ?? text.trim();
 
 /** The answer of the API as it came, or the bare text. */
 function answerOf(text: string): string {

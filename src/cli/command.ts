@@ -52,6 +52,7 @@ const OPTIONS = {
   factor: { type: 'boolean' },
   prompt: { type: 'string' },
   answer: { type: 'string' },
+  promise: { type: 'string' },
   id: { type: 'string' },
   title: { type: 'string' },
   version: { type: 'string' },
@@ -213,7 +214,7 @@ const VERBS: readonly Verb[] = [
   ),
   verb(
     'audit receipt',
-    'FILE|REQUEST --key KEY [--prompt FILE] [--answer FILE] [--via-api [--out FILE]]',
+    'FILE|REQUEST --key KEY [--prompt FILE] [--answer FILE] [--promise FILE] [--via-api [--out FILE]]',
     'Check a receipt, offline; over the API that of a request of yours.',
     receiptCommand,
   ),

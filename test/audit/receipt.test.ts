@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { describe, it } from 'node:test';
-import { signCheckpoint } from '#audit/checkpoint.shared.ts';
+import { promiseSigner, signCheckpoint } from '#audit/checkpoint.shared.ts';
 import { Commitment } from '#audit/commitment.ts';
 import { inclusionPath, RootBuilder } from '#audit/merkle.shared.ts';
 import { formatVerifierKey } from '#audit/note.shared.ts';
@@ -94,6 +94,33 @@ describe('a receipt', () => {
     const checks = await verifyReceipt(nodeCrypto, { ...(await makeReceipt()), outcome: null, opening: null }, key);
     assert.deepEqual(failed(checks), []);
     assert.equal(checks.length, 3);
+  });
+
+  it('is held against the promise that came with the answer', async () => {
+    const good = await makeReceipt();
+    const { intent, outcome } = good;
+    assert.ok(outcome);
+    const promised = await promiseSigner(nodeCrypto, signer);
+    const at = '2026-11-21T02:16:53.000000Z';
+    const leafOf = (record: string) => sha256(Buffer.concat([Buffer.of(0), Buffer.from(record)]));
+    const lineOf = (seq: number, record: string) => promised({ origin: signer.name, seq, leaf: leafOf(record), at });
+    const check = async (promise: string, withKey = key) => {
+      const checks = await verifyReceipt(nodeCrypto, good, withKey, { promise });
+      return checks.find(({ name }) => name === 'promise');
+    };
+    for (const { seq, record } of [intent, outcome]) assert.equal((await check(await lineOf(seq, record)))?.ok, true);
+    // What was promised was rewritten before the next checkpoint: the receipt is sound in itself, and yet a lie.
+    const rewritten = await check(await lineOf(3, outcome.record.replace('completed', 'failed')));
+    assert.deepEqual([rewritten?.ok, rewritten?.detail], [false, 'the record is not the one that was promised']);
+    assert.match((await check(await lineOf(2, outcome.record)))?.detail ?? '', /another record/);
+    const line = await lineOf(3, outcome.record);
+    assert.equal((await check(line.replace(' 3 ', ' 4 ')))?.ok, false);
+    assert.equal((await check('v1'))?.ok, false);
+    const other = nodeSigner(signer.name, generateKeyPairSync('ed25519').privateKey);
+    assert.equal((await check(line, await formatVerifierKey(sha256, other)))?.ok, false);
+    const foreign = await promiseSigner(nodeCrypto, other);
+    const forged = await foreign({ origin: signer.name, seq: 3, leaf: leafOf(outcome.record), at });
+    assert.match((await check(forged))?.detail ?? '', /not signed by this key/);
   });
 
   it('says which of its parts is false', async () => {
