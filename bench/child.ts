@@ -4,6 +4,7 @@ import { closeSync, openSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import type { LoadJob, LoadResult } from './load-job.ts';
+import type { StreamJob, StreamResult } from './stream-job.ts';
 
 /** A process of a measurement; ended by SIGTERM, and by SIGKILL when that is not heard. */
 export class Child implements AsyncDisposable {
@@ -15,7 +16,7 @@ export class Child implements AsyncDisposable {
     this.#logFile = logFile;
   }
 
-  /** Runs a program whose output goes to a file in `folder`; `stack` ends it. */
+  /** Runs a program in `cwd`, whose output goes to a file in `folder`; `stack` ends it. */
   static run(
     stack: AsyncDisposableStack,
     name: string,
@@ -23,11 +24,12 @@ export class Child implements AsyncDisposable {
     args: readonly string[],
     folder: string,
     env: NodeJS.ProcessEnv = process.env,
+    cwd = folder,
   ): Child {
     if (stack.disposed) throw new Error('stopped');
     const logFile = join(folder, `${name}.log`);
     const log = openSync(logFile, 'a');
-    const started = spawn(command, args, { cwd: folder, env, stdio: ['ignore', log, log] });
+    const started = spawn(command, args, { cwd, env, stdio: ['ignore', log, log] });
     closeSync(log);
     // Without a listener a program that is not there would end us; `log` and the port that never opens tell.
     started.on('error', () => undefined);
@@ -68,13 +70,13 @@ export class Child implements AsyncDisposable {
   }
 }
 
-/** The load generator's process; one job at a time. */
-export class Load implements AsyncDisposable {
+/** A load generator's process; one job at a time. */
+export class Load<Job extends { readonly port: number } = LoadJob, Result = LoadResult> implements AsyncDisposable {
   readonly #child: Child;
   readonly #ended: Promise<never>;
 
-  /** `file`: `load.ts` for a closed loop, `open-load.ts` for an open one. */
-  constructor(file: 'load.ts' | 'open-load.ts' = 'load.ts') {
+  /** `file`: `load.ts` for a closed loop, `open-load.ts` for an open one; `stream-load.ts` has jobs of its own. */
+  constructor(file: 'load.ts' | 'open-load.ts' | 'stream-load.ts' = 'load.ts') {
     this.#child = Child.fork(file);
     this.#ended = once(this.#child.process, 'exit').then((): never => {
       throw new Error('the load generator ended');
@@ -88,9 +90,9 @@ export class Load implements AsyncDisposable {
   }
 
   /** @throws Error when a connection breaks. */
-  async run(job: LoadJob): Promise<LoadResult> {
+  async run(job: Job): Promise<Result> {
     this.#child.process.send(job);
-    const answered = once(this.#child.process, 'message') as Promise<[{ result?: LoadResult; error?: string }]>;
+    const answered = once(this.#child.process, 'message') as Promise<[{ result?: Result; error?: string }]>;
     const [answer] = await Promise.race([answered, this.#ended]);
     if (answer.result === undefined) throw new Error(`load on port ${job.port}: ${answer.error}`);
     return answer.result;
@@ -100,6 +102,9 @@ export class Load implements AsyncDisposable {
     return this.#child[Symbol.asyncDispose]();
   }
 }
+
+/** The load that reads streams. */
+export const streamLoad = (): Load<StreamJob, StreamResult> => new Load<StreamJob, StreamResult>('stream-load.ts');
 
 /** The mock's process and its port. */
 export async function startMock(): Promise<{ readonly child: Child; readonly port: number }> {

@@ -1,12 +1,11 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Load, startMock } from './child.ts';
 import { figuresTable, ratiosOf, type Sample } from './gateway-figures.ts';
 import { requestText } from './question.ts';
 import { circumstances, writeResult } from './report.ts';
 import { type Absent, type Rival, type RunningRival, startNginx, startPortkey } from './rivals.ts';
+import { withScratch } from './scratch.ts';
 import { bookFaults, type Strongroom, startStrongroom } from './strongroom.ts';
 
 const CONNECTIONS = [32, 128] as const;
@@ -30,8 +29,7 @@ const say = (line: string): boolean => process.stdout.write(`${line}\n`);
 /** The benchmark `gateway`. @throws Error when an answer was wrong or the books do not match the answers. */
 export async function runGateway(args: readonly string[]): Promise<void> {
   const plan = planOf(args);
-  await using stack = new AsyncDisposableStack();
-  await Promise.race([measureAndReport(plan, stack), stopSignal()]);
+  await withScratch((stack, folder) => measureAndReport(plan, stack, folder));
 }
 
 function planOf(args: readonly string[]): Plan {
@@ -52,22 +50,13 @@ function planOf(args: readonly string[]): Plan {
   };
 }
 
-/** Ends what runs by way of an error, so that every process of ours is stopped. */
-function stopSignal(): Promise<never> {
-  return new Promise((_, reject) => {
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => reject(new Error(signal)));
-  });
-}
-
-async function measureAndReport(plan: Plan, stack: AsyncDisposableStack): Promise<void> {
-  const folder = await mkdtemp(join(tmpdir(), 'strongroom-bench-'));
-  stack.defer(() => rm(folder, { recursive: true, force: true }));
+async function measureAndReport(plan: Plan, stack: AsyncDisposableStack, folder: string): Promise<void> {
   const mock = await startMock();
   stack.use(mock.child);
   const load = stack.use(new Load());
   say('starting the gateway with an embedded Postgres');
   const flags = plan.profile === null ? [] : ['--cpu-prof', `--cpu-prof-dir=${plan.profile}`];
-  const strongroom = await startStrongroom(stack, folder, mock.port, flags);
+  const strongroom = await startStrongroom(stack, folder, mock.port, { flags });
   const { rivals, packages, absent } = plan.alone
     ? { rivals: [], packages: {}, absent: {} }
     : await startRivals(folder, mock.port, strongroom, stack);

@@ -1,10 +1,8 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { Load, startMock } from './child.ts';
 import type { LoadResult } from './load-job.ts';
 import { requestText } from './question.ts';
 import { circumstances, spreadOf, spreadText, table, writeResult } from './report.ts';
+import { withScratch } from './scratch.ts';
 import { bookFaults, startStrongroom } from './strongroom.ts';
 
 const [ROUNDS, CONNECTIONS, PER_SECOND] = [7, 256, 1000];
@@ -14,14 +12,13 @@ const [WARM_UP_MS, MEASURE_MS] = [1000, 5000];
  * The time that passing the gateway adds to a request (goals.md, `latency`): at 1,000 requests a second in an open loop, everything
  * on, against the mock reached directly, in turns. @throws Error when an answer was wrong or the books do not match
  */
-export async function runLatency(): Promise<void> {
-  await using stack = new AsyncDisposableStack();
-  const folder = await mkdtemp(join(tmpdir(), 'strongroom-bench-'));
-  stack.defer(() => rm(folder, { recursive: true, force: true }));
+export const runLatency = (): Promise<void> => withScratch(measure);
+
+async function measure(stack: AsyncDisposableStack, folder: string): Promise<void> {
   const mock = await startMock();
   stack.use(mock.child);
   const load = stack.use(new Load('open-load.ts'));
-  const strongroom = await startStrongroom(stack, folder, mock.port, []);
+  const strongroom = await startStrongroom(stack, folder, mock.port);
   const direct = { name: 'mock', port: mock.port, ca: null, requests: [requestText('localhost', {})], processes: [] };
   const take = (server: typeof direct | typeof strongroom): Promise<LoadResult> => {
     const { port, ca, requests, processes } = server;

@@ -1,6 +1,8 @@
 /** What the load child is asked to do. */
 export interface LoadJob {
   readonly port: number;
+  /** Where there are several servers: connections take turns of them, and `port` is one of them. */
+  readonly ports?: readonly number[];
   /** PEM of the authority; null for plain HTTP. */
   readonly ca: string | null;
   /** Whole requests; connections take turns of them. */

@@ -26,8 +26,10 @@ class Loop {
   }
 
   async run(): Promise<LoadResult> {
-    const { connections, requests, warmMs, measureMs, processes } = this.#job;
-    const sockets = await Promise.all(Array.from({ length: connections }, () => connectTo(this.#job)));
+    const { connections, requests, warmMs, measureMs, processes, ca, port, ports = [port] } = this.#job;
+    const sockets = await Promise.all(
+      Array.from({ length: connections }, (_, index) => connectTo({ ca, port: ports[index % ports.length] ?? port })),
+    );
     const loops = sockets.map((socket, index) => this.#ask(socket, requests[index % requests.length] ?? ''));
     const all = Promise.all(loops);
     const tooEarly = all.then(failEarly);

@@ -8,9 +8,30 @@ const BENCHMARKS: Readonly<Record<string, { readonly about: string; readonly loa
     about: 'chat completions with everything on, against nginx as a bare TLS proxy and against Portkey (5 minutes)',
     load: async () => (await import('./gateway.ts')).runGateway,
   },
+  engine: {
+    about:
+      'prefill, decode and first token at 1, 8 and 32 streams, against llama-server of the same release (6 minutes)',
+    load: async () => (await import('./engine.ts')).runEngine,
+  },
+  'engine-ttft': {
+    about: 'first tokens, and a conversation of ten rounds with and without reuse, against llama-server (8 minutes)',
+    load: async () => (await import('./engine-ttft.ts')).runEngineTtft,
+  },
   latency: {
     about: 'time that a request waits longer for passing the gateway, at 1,000 a second in an open loop (2 minutes)',
     load: async () => (await import('./latency.ts')).runLatency,
+  },
+  replicas: {
+    about: 'three gateways on one Postgres whose commits take 3 ms, against one of them (3 minutes)',
+    load: async () => (await import('./replicas.ts')).runReplicas,
+  },
+  start: {
+    about: 'from `npm start` on a cold data folder to the first answer (1 minute)',
+    load: async () => (await import('./start.ts')).runStart,
+  },
+  stream: {
+    about: '512 streams of 20 tokens a second at a time: what the gateway adds, loses (nothing) and costs (4 minutes)',
+    load: async () => (await import('./stream.ts')).runStream,
   },
   scoring: {
     about: 'encrypted scoring: one customer, a batch, an MLP; server time, bytes, errors, plain arithmetic (1 minute)',

@@ -1,11 +1,11 @@
-import { readFile, rm, writeFile } from 'node:fs/promises';
-import { request as httpsRequest } from 'node:https';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { FirstRun } from '#identity/first-run.ts';
 import { asSuperuser, type Cluster, EMBEDDED, findCluster } from '#postgres/embedded-cluster.ts';
 import { findServer, type Server } from '#postgres/embedded-server.ts';
 import { Child, comesUp, freePort } from './child.ts';
+import { removeCluster, signIn, withoutSettings } from './first-run.ts';
 import { ANSWER, MODEL, QUESTION, requestText } from './question.ts';
+import { spreadOf } from './report.ts';
 import type { Rival } from './rivals.ts';
 
 const PROGRAM = join(import.meta.dirname, '..', 'src');
@@ -24,105 +24,118 @@ export interface Kept {
 }
 
 export interface Strongroom extends Rival {
+  /** Of each gateway; `port` is the first one's. */
+  readonly ports: readonly number[];
+  /** Values of `authorization`: a session's and an API key's. */
+  readonly secrets: readonly string[];
   /** TLS files of the development certificate, for a proxy that shall cost the same. */
   readonly tls: { readonly certFile: string; readonly keyFile: string };
   kept(): Promise<Kept>;
+  /** From now on each flush of the write-ahead log waits so much longer, as on a slower disk. */
+  delayCommits(milliseconds: number): Promise<void>;
+  /** Median of commits one after another. */
+  commitMs(): Promise<number>;
 }
+
+export interface StrongroomOptions {
+  /** Flags for its Node. */
+  readonly flags?: readonly string[];
+  /** Gateways on the one Postgres; default 1. */
+  readonly gateways?: number;
+  /** In place of the mock: what is in the catalogue. Each answers before this resolves. */
+  readonly models?: Readonly<Record<string, object>>;
+}
+
+/** The mock, as the catalogue has it. */
+export const mockEntry = (port: number) => ({
+  parallel: 1024,
+  upstream: { url: `http://127.0.0.1:${port}`, model: MODEL },
+});
 
 /**
  * A whole gateway in a folder of its own: embedded Postgres with the product's settings, its own development
  * certificate, the first run's analyst with a session, an API key and a quota that is counted and never reached.
- * `flags` are for its Node. `stack` ends it and removes what it kept.
+ * `stack` ends it and removes what it kept.
  */
 export async function startStrongroom(
   stack: AsyncDisposableStack,
   folder: string,
   mockPort: number,
-  flags: readonly string[],
+  { flags = [], gateways = 1, models = { [MODEL]: mockEntry(mockPort) } }: StrongroomOptions = {},
 ): Promise<Strongroom> {
-  const [port, metricsPort] = [await freePort(), await freePort()];
   const dataDir = join(folder, 'data');
   const configFile = join(folder, 'strongroom.yaml');
   // JSON is YAML.
-  await writeFile(
-    configFile,
-    JSON.stringify({
-      dataDir,
-      http: { port },
-      metrics: { listen: `127.0.0.1:${metricsPort}` },
-      models: { [MODEL]: { upstream: { url: `http://127.0.0.1:${mockPort}`, model: MODEL } } },
-    }),
-  );
+  await writeFile(configFile, JSON.stringify({ dataDir, models }));
   stack.defer(() => removeCluster(dataDir));
-  const child = Child.run(
-    stack,
-    'strongroom',
-    process.execPath,
-    [join(PROGRAM, 'strongroom.mjs'), '--node', ...flags, join(PROGRAM, 'main.ts'), 'serve'],
-    folder,
-    { ...withoutSettings(process.env), STRONGROOM_CONFIG: configFile },
-  );
-  await comesUp(child, async () => {
-    if (!child.log().includes('Strongroom is at')) throw new Error('not listening yet');
-  });
-  const { accounts } = JSON.parse(await readFile(join(dataDir, 'first-run.json'), 'utf8')) as FirstRun;
-  const { username, password } = accounts.find(({ role }) => role === 'analyst') ?? { username: '', password: '' };
-  const ca = await readFile(join(dataDir, 'tls', 'ca.pem'), 'utf8');
-  const ask = asker(port, ca);
-
-  const { token, user } = await ask<{ token: string; user: { id: string } }>('/auth/login', '', { username, password });
+  const ports: number[] = [];
+  const children: Child[] = [];
+  while (children.length < gateways) {
+    const [port, metricsPort] = [await freePort(), await freePort()];
+    const child = Child.run(
+      stack,
+      `strongroom-${children.length}`,
+      process.execPath,
+      [join(PROGRAM, 'strongroom.mjs'), '--node', ...flags, join(PROGRAM, 'main.ts'), 'serve'],
+      folder,
+      {
+        ...withoutSettings(process.env),
+        STRONGROOM_CONFIG: configFile,
+        STRONGROOM_HTTP__PORT: String(port),
+        STRONGROOM_METRICS__LISTEN: `127.0.0.1:${metricsPort}`,
+      },
+    );
+    await comesUp(child, async () => {
+      if (!child.log().includes('Strongroom is at')) throw new Error('not listening yet');
+    });
+    ports.push(port);
+    children.push(child);
+  }
+  const [port = 0] = ports;
+  const [child] = children as [Child];
+  const { ca, ask, token, subject, password } = await signIn(dataDir, port);
   const { key } = await ask<{ key: string }>('/auth/keys', token, { name: 'bench', password });
   const cluster = await findCluster(dataDir);
   const server = await findServer(cluster);
   if (server === undefined) throw new Error('the embedded Postgres is not there');
-  await grantQuota(cluster, server, user.id);
-  await comesUp(child, () => ask('/v1/chat/completions', token, JSON.parse(QUESTION)));
+  await grantQuota(cluster, server, subject);
+  for (const model of Object.keys(models)) {
+    await comesUp(child, () => ask('/v1/chat/completions', token, { ...JSON.parse(QUESTION), model }));
+  }
 
+  const secrets = [token, key].map((secret) => `Bearer ${secret}`);
   return {
     name: 'strongroom',
     port,
+    ports,
     ca,
-    requests: [token, key].map((secret) => requestText(`localhost:${port}`, { authorization: `Bearer ${secret}` })),
-    processes: [child.pid, server.process.pid],
+    secrets,
+    requests: secrets.map((authorization) => requestText(`localhost:${port}`, { authorization })),
+    processes: [...children.map(({ pid }) => pid), server.process.pid],
     tls: { certFile: join(dataDir, 'tls', 'server.pem'), keyFile: join(dataDir, 'tls', 'server.key') },
-    kept: () => readKept(cluster, server, user.id),
+    kept: () => readKept(cluster, server, subject),
+    delayCommits: (milliseconds) => delayCommits(cluster, server, milliseconds),
+    commitMs: () => timeCommits(cluster, server),
   };
 }
 
 /** The differences between what was kept and what `answers` answers must leave behind; empty when all is well. */
-export function bookFaults(before: Kept, after: Kept, answers: number): string[] {
+export function bookFaults(
+  before: Kept,
+  after: Kept,
+  answers: number,
+  tokens = answers * (ANSWER.promptTokens + ANSWER.completionTokens),
+): string[] {
   const expected: Readonly<Record<string, [is: number, must: number]>> = {
     records: [after.records - before.records, 2 * answers],
     'requests with one intent and one outcome': [after.pairs - before.pairs, answers],
     'open intents': [after.openIntents, 0],
     'requests counted': [after.requestsUsed - before.requestsUsed, answers],
-    'tokens counted': [after.tokensUsed - before.tokensUsed, answers * (ANSWER.promptTokens + ANSWER.completionTokens)],
+    'tokens counted': [after.tokensUsed - before.tokensUsed, tokens],
   };
   return Object.entries(expected)
     .filter(([, [is, must]]) => is !== must)
     .map(([what, [is, must]]) => `${what}: ${is}, must be ${must}`);
-}
-
-/** Settings of the customer's own gateway are not for this one. */
-function withoutSettings(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  const kept = Object.entries(environment).filter(([name]) => !/^(STRONGROOM_|DATABASE_URL$)/.test(name));
-  return Object.fromEntries(kept);
-}
-
-function asker(port: number, ca: string) {
-  return <T>(path: string, token: string, body: unknown): Promise<T> =>
-    new Promise((resolve, reject) => {
-      const headers = { 'content-type': 'application/json', ...(token && { authorization: `Bearer ${token}` }) };
-      const options = { host: '127.0.0.1', port, path, method: 'POST', ca, servername: 'localhost', headers };
-      const request = httpsRequest(options, async (response) => {
-        let text = '';
-        for await (const chunk of response.setEncoding('utf8')) text += chunk;
-        if ((response.statusCode ?? 500) >= 300) reject(new Error(`${path}: ${response.statusCode} ${text}`));
-        else resolve(JSON.parse(text) as T);
-      });
-      request.on('error', reject);
-      request.end(JSON.stringify(body));
-    });
 }
 
 function grantQuota(cluster: Cluster, { port }: Server, subject: string): Promise<void> {
@@ -159,10 +172,30 @@ function readKept(cluster: Cluster, { port }: Server, subject: string): Promise<
   });
 }
 
-/** A cluster started as root lies outside its data folder. */
-async function removeCluster(dataDir: string): Promise<void> {
-  const pointer = await readFile(join(dataDir, 'postgres.json'), 'utf8').catch(() => null);
-  if (pointer === null) return;
-  const { home } = await findCluster(dataDir);
-  await rm(home, { recursive: true, force: true });
+/**
+ * Postgres' own `commit_delay`: whoever flushes the log waits first, with the lock in his hand, so that flushes follow each other as
+ * they do on a disk that needs so long for each. With no siblings asked for, it waits always.
+ */
+function delayCommits(cluster: Cluster, { port }: Server, milliseconds: number): Promise<void> {
+  return asSuperuser(cluster, port, EMBEDDED.database, async (client) => {
+    await client.query('ALTER SYSTEM SET commit_siblings = 0');
+    await client.query(`ALTER SYSTEM SET commit_delay = ${milliseconds * 1000}`);
+    await client.query('SELECT pg_reload_conf()');
+  });
+}
+
+const COMMITS = 50;
+
+function timeCommits(cluster: Cluster, { port }: Server): Promise<number> {
+  return asSuperuser(cluster, port, EMBEDDED.database, async (client) => {
+    await client.query('CREATE TABLE IF NOT EXISTS bench_commit (n int)');
+    const times: number[] = [];
+    while (times.length < COMMITS) {
+      const startedAt = performance.now();
+      await client.query('INSERT INTO bench_commit VALUES (1)');
+      times.push(performance.now() - startedAt);
+    }
+    await client.query('DROP TABLE bench_commit');
+    return spreadOf(times).median;
+  });
 }

@@ -176,6 +176,7 @@ export async function openSigningKeys({
     registered: () => registeredKeys(pool),
     local,
     lastSigned: async () => (await reader.latest())?.size ?? 0,
+    afterTurn: process.nextTick,
   }).catch((cause: Error) => {
     throw new Error(`${file}: ${cause.message}`, { cause });
   });

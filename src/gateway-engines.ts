@@ -5,18 +5,19 @@ import type { ResourceAttributes } from '#access/access.ts';
 import { SYSTEM } from '#audit/event.ts';
 import type { Recorder } from '#audit/recorder.ts';
 import { processEnvironment } from '#config/load.ts';
-import type { LocalModelConfig, UpstreamModelConfig } from '#config/models.ts';
+import { type LocalModelConfig, Models, type UpstreamModelConfig } from '#config/models.ts';
 import type { Config } from '#config/schema.ts';
 import { EngineRegistry } from '#engine/catalogue.ts';
 import type { Engine } from '#engine/engine.ts';
+import type { EngineEvent } from '#engine/engine-event.ts';
 import { openFileMemory } from '#engine/file-memory.files.ts';
 import type { FileMemory } from '#engine/file-memory.ts';
 import { type GpuWatch, gpuTool } from '#engine/gpu.system.ts';
 import { openLlamaModel } from '#engine/model.llama.ts';
 import { openUpstreamModel } from '#engine/model.upstream.ts';
-import { BATCHING, type LlamaModelSpec } from '#engine/model-spec.ts';
+import type { LlamaModelSpec } from '#engine/model-spec.ts';
 import type { MemoryFigures } from '#engine/placement.ts';
-import type { EngineEvent } from '#engine/port.llama.ts';
+import { openKeyFile } from '#engine/rotating-key.files.ts';
 import { openSandbox, type Sandbox } from '#engine/sandbox.system.ts';
 import type { SandboxChoice } from '#engine/sandbox.ts';
 import type { Clock } from '#kernel/clock.ts';
@@ -79,19 +80,6 @@ export async function openCatalogue(config: Config, base: string, deps: EngineDe
   };
 }
 
-const BUILT_IN_HABITS = {
-  classification: 0,
-  ownerDepartment: '',
-  maxQueue: 64,
-  maxQueueMs: 30_000,
-  embedding: false,
-  gpu: 'auto',
-  gpuLayers: 'auto',
-  kvType: 'f16',
-  flashAttention: 'auto',
-  ...BATCHING,
-} as const;
-
 const limitsOf = ({ maxQueue, maxQueueMs }: LocalModelConfig | UpstreamModelConfig) => ({ maxQueue, maxQueueMs });
 
 async function localDeps(config: Config, base: string, deps: EngineDeps): Promise<LocalDeps> {
@@ -105,9 +93,9 @@ async function localDeps(config: Config, base: string, deps: EngineDeps): Promis
 
 /** Each model with the folder that its paths refer to. */
 function entriesOf(models: Config['models'], base: string): [string, LocalModelConfig | UpstreamModelConfig, string][] {
-  if (models !== undefined) return Object.entries(models).map(([id, model]) => [id, model, base]);
   const { id, ...builtIn } = BUILT_IN_MODEL;
-  return [[id, { ...builtIn, ...BUILT_IN_HABITS }, PROGRAM]];
+  const [all, folder] = models === undefined ? [Models.parse({ [id]: builtIn }), PROGRAM] : [models, base];
+  return Object.entries(all ?? {}).map(([name, model]) => [name, model, folder]);
 }
 
 /** The best sandbox of this machine, or of those that the configuration accepts. Also what `doctor` shows. */
@@ -129,14 +117,17 @@ async function withKernelCache(environment: NodeJS.ProcessEnv, folder: string): 
 
 async function localSpec(id: string, model: LocalModelConfig, base: string): Promise<LlamaModelSpec> {
   const { chatTemplateFile, chatTemplateSha256, approvedTemplateSha256 } = model;
-  const chatTemplate = chatTemplateFile === undefined ? null : await readFile(resolve(base, chatTemplateFile), 'utf8');
-  if (chatTemplate !== null && chatTemplateSha256 !== undefined && sha256Hex(chatTemplate) !== chatTemplateSha256)
+  const chatTemplate =
+    chatTemplateFile === undefined
+      ? undefined
+      : await approvedText(resolve(base, chatTemplateFile), chatTemplateSha256);
+  if (chatTemplate === null)
     throw new Error(`model '${id}': the chat template is not the one that chatTemplateSha256 names`);
   return {
     id,
     file: resolve(base, model.file),
     sha256: model.sha256,
-    chatTemplate,
+    chatTemplate: chatTemplate ?? null,
     embedding: model.embedding,
     ...(approvedTemplateSha256 === undefined ? {} : { approvedTemplateSha256 }),
     contextSize: model.contextSize,
@@ -151,31 +142,64 @@ async function localSpec(id: string, model: LocalModelConfig, base: string): Pro
     prefillChunk: model.prefillChunk,
     maxBatchSize: model.maxBatchSize,
     maxWaitMs: model.maxWaitMs,
+    systemPrompts: await Promise.all(
+      model.systemPrompts.map(async ({ file, sha256 }) => {
+        const text = await approvedText(resolve(base, file), sha256);
+        if (text === null) throw new Error(`model '${id}': a system prompt is not the approved one (${file})`);
+        return text.replace(/\r?\n$/, '');
+      }),
+    ),
   };
 }
 
+/** Null where its digest is another one. */
+async function approvedText(file: string, sha256: string | undefined): Promise<string | null> {
+  const text = await readFile(file, 'utf8');
+  return sha256 === undefined || sha256Hex(text) === sha256 ? text : null;
+}
+
 async function upstreamEngine(id: string, model: UpstreamModelConfig, base: string, deps: EngineDeps): Promise<Engine> {
-  const { url, model: name, apiKeyFile, caFile } = model.upstream;
+  const { upstream } = model;
+  const { url, urls = url === undefined ? [] : [url], apiKeyFile, caFile } = upstream;
   return openUpstreamModel(
     {
       id,
-      url,
-      model: name,
+      urls,
+      model: upstream.model,
       maxOutputTokens: model.maxOutputTokens,
       parallel: model.parallel,
+      cacheSalt: upstream.cacheSalt,
+      structuredOutput: upstream.structuredOutput,
+      routing: upstream.routing,
+      probePath: upstream.probePath,
       embedding: model.embedding,
       ...(model.contextSize === undefined ? {} : { contextSize: model.contextSize }),
-      ...(apiKeyFile === undefined ? {} : { apiKey: (await readFile(resolve(base, apiKeyFile), 'utf8')).trim() }),
+      ...(apiKeyFile === undefined ? {} : { apiKey: await openKeyFile(resolve(base, apiKeyFile), deps.log) }),
       ...(caFile === undefined ? {} : { ca: await readFile(resolve(base, caFile), 'utf8') }),
     },
-    { ...deps, limits: limitsOf(model) },
+    {
+      ...deps,
+      limits: {
+        ...limitsOf(model),
+        connectMs: upstream.connectSeconds * 1000,
+        firstByteMs: upstream.firstByteSeconds * 1000,
+        nextByteMs: upstream.nextByteSeconds * 1000,
+        answerMs: upstream.answerSeconds * 1000,
+        probeMs: upstream.probeSeconds * 1000,
+        failures: upstream.breakerFailures,
+        openMs: upstream.breakerSeconds * 1000,
+      },
+    },
   );
 }
 
-/** A crash or a quarantine is nobody's act: on the record as the gateway's own. */
+/** What an engine did is nobody's act: on the record as the gateway's own. */
 export const engineEvents = (recorder: Recorder, log: Log) => (event: EngineEvent) => {
-  const facts =
-    event.type === 'crashed' ? { how: event.how, deaths: event.deaths } : { how: event.how, sha256: event.digest };
+  const facts = {
+    how: event.how,
+    ...(event.type === 'crashed' ? { deaths: event.deaths } : {}),
+    ...(event.type === 'quarantined' ? { sha256: event.digest } : {}),
+  };
   recorder
     .record({
       kind: 'system',

@@ -11,17 +11,28 @@ export type MetadataValue =
   | { readonly type: 'strings'; readonly value: readonly string[] }
   | { readonly type: 'i32s'; readonly value: readonly number[] };
 
-export interface Tensor {
+interface Shaped {
   readonly name: string;
   /** Fastest dimension first, as ggml counts. */
   readonly shape: readonly number[];
+}
+
+export interface Values extends Shaped {
   /** One-dimensional tensors (norms) must be f32, llama.cpp takes nothing else. */
   readonly type: 'f32' | 'f16';
   readonly values: Float32Array;
 }
 
+/** Already in blocks of 32: a scale in 16 bits and 32 signed bytes each. */
+export interface Blocks extends Shaped {
+  readonly type: 'q8_0';
+  readonly blocks: Buffer;
+}
+
+export type Tensor = Values | Blocks;
+
 const VALUE_TYPE = { u32: 4, i32: 5, f32: 6, bool: 7, string: 8, array: 9 } as const;
-const TENSOR_TYPE = { f32: 0, f16: 1 } as const;
+const TENSOR_TYPE = { f32: 0, f16: 1, q8_0: 8 } as const;
 const ALIGNMENT = 32;
 
 /** Grows as it is written to; all numbers little endian. */
@@ -92,7 +103,7 @@ function writeMetadata(sink: ByteSink, entry: MetadataValue): void {
 }
 
 /** IEEE 754 binary16, rounded to nearest even. For finite values whose magnitude stays below 65504. */
-function toHalf(value: number): number {
+export function toHalf(value: number): number {
   const bits = new Uint32Array(new Float32Array([value]).buffer)[0] ?? 0;
   const sign = (bits >>> 16) & 0x8000;
   const exponent = ((bits >>> 23) & 0xff) - 112;
@@ -109,6 +120,7 @@ function toHalf(value: number): number {
 }
 
 function encodeTensor(tensor: Tensor): Buffer {
+  if (tensor.type === 'q8_0') return tensor.blocks;
   if (tensor.type === 'f32') {
     const data = Buffer.alloc(tensor.values.length * 4);
     tensor.values.forEach((value, index) => void data.writeFloatLE(value, index * 4));

@@ -1,24 +1,23 @@
 import type { Pool, PoolClient } from 'pg';
 import { QUOTA_KINDS, type QuotaKind, type ScopeType } from '#quota/limit.ts';
-import {
-  type BatchText,
-  type Breach,
-  batchText,
-  CommitFailure,
-  type Item,
-  type Position,
-  type QuotaState,
-  type Verdict,
-} from './admission.ts';
+import { type Breach, CommitFailure, type Item, type QuotaState, type Verdict } from './admission.ts';
+import { type Batch, encodeBatch } from './batch.postgres.ts';
 
-interface Row {
-  readonly o_idx: number;
-  readonly o_verdict: Verdict['verdict'];
-  readonly o_code: string | null;
-  readonly o_seq: string | null;
-  readonly o_at: string | null;
-  readonly o_leaf: Buffer | null;
-  readonly o_detail: unknown;
+/** One item's answer: `leaf` in hex. */
+type Row = readonly [
+  index: number,
+  verdict: Verdict['verdict'],
+  code: string | null,
+  seq: number | null,
+  at: string | null,
+  leaf: string | null,
+  detail: unknown,
+];
+
+interface Answer {
+  readonly day_seconds: number;
+  readonly minute_seconds: number;
+  readonly verdicts: readonly Row[];
 }
 
 /**
@@ -26,40 +25,69 @@ interface Row {
  * between would hold the head lock against every replica).
  */
 export function batchCommitter(pool: Pool, instance: string, zone: string) {
+  const type = new ItemType(pool);
   return async (items: readonly Item[]): Promise<readonly Verdict[]> => {
-    const rows = await send(pool, instance, zone, textOf(items));
-    const ends = rows.find((row) => row.o_idx === -1)?.o_detail as Partial<Record<string, number>> | null | undefined;
-    const reset = { day: ends?.['reset_seconds'] ?? 0, minute: ends?.['minute_seconds'] ?? 0 };
+    const answer = await send(pool, instance, zone, batchOf(items, await type.oid()), type);
+    const reset = { day: answer.day_seconds, minute: answer.minute_seconds };
     const verdicts: Verdict[] = [];
     // By its number and not by its place: a verdict must never reach another's request.
-    for (const row of rows) {
-      if (row.o_idx < 0) continue;
-      verdicts[row.o_idx] = {
-        verdict: row.o_verdict,
-        code: row.o_code,
-        position: positionOf(row),
+    for (const row of answer.verdicts) {
+      const [index, verdict, code, seq, at, leaf, detail] = row;
+      verdicts[index] = {
+        verdict,
+        code,
+        position: seq === null || at === null || leaf === null ? null : { seq, at, leaf },
         ...NO_QUOTA,
-        ...(items[row.o_idx]?.op === 'admit' ? quotasOf(row.o_detail) : {}),
-        ...(row.o_verdict === 'extended' ? { tokens: Number(row.o_detail) } : {}),
-        detail: row.o_detail,
+        ...(items[index]?.op === 'admit' ? quotasOf(detail) : {}),
+        ...(verdict === 'extended' ? { tokens: Number(detail) } : {}),
+        detail,
         reset,
-        ...firstAnswer(row),
+        ...firstAnswer(verdict, code, detail),
       };
     }
     return verdicts;
   };
 }
 
-/** What can't even be written as JSON counts as bad data: `data_exception`. */
-function textOf(items: readonly Item[]): BatchText {
+/** What number this database knows `batch_item` by: each has its own, and a migration gives another. */
+class ItemType {
+  readonly #pool: Pool;
+  #oid: number | null = null;
+
+  constructor(pool: Pool) {
+    this.#pool = pool;
+  }
+
+  async oid(): Promise<number> {
+    this.#oid ??= await this.#ask();
+    return this.#oid;
+  }
+
+  /** The next batch asks again. */
+  forget(): void {
+    this.#oid = null;
+  }
+
+  async #ask(): Promise<number> {
+    try {
+      const { rows } = await this.#pool.query<{ oid: number }>("SELECT 'strongroom.batch_item'::regtype::oid AS oid");
+      return rows[0]?.oid ?? 0;
+    } catch (cause) {
+      throw new CommitFailure('rolled_back', sqlstateOf(cause) ?? '08001', cause);
+    }
+  }
+}
+
+/** What can't even be written counts as bad data: `data_exception`. */
+function batchOf(items: readonly Item[], type: number): Batch {
   try {
-    return batchText(items);
+    return encodeBatch(items, type);
   } catch (cause) {
     throw new CommitFailure('rolled_back', '22000', cause);
   }
 }
 
-async function send(pool: Pool, instance: string, zone: string, batch: BatchText): Promise<readonly Row[]> {
+async function send(pool: Pool, instance: string, zone: string, batch: Batch, type: ItemType): Promise<Answer> {
   let client: PoolClient;
   try {
     client = await pool.connect();
@@ -67,14 +95,15 @@ async function send(pool: Pool, instance: string, zone: string, batch: BatchText
     throw new CommitFailure('rolled_back', sqlstateOf(cause) ?? '08001', cause);
   }
   try {
-    const { rows } = await client.query<Row>({
+    const { rows } = await client.query<{ answer: string }>({
       name: 'commit_batch',
-      text: 'SELECT * FROM strongroom.commit_batch($1, $2, $3::json, $4::json, $5::json)',
+      text: 'SELECT strongroom.commit_batch($1, $2, $3::json, $4::json, $5::strongroom.batch_item[]) AS answer',
       values: [instance, zone, batch.principals, batch.counters, batch.items],
     });
     client.release();
-    return rows;
+    return JSON.parse(rows[0]?.answer ?? '') as Answer;
   } catch (cause) {
+    type.forget();
     // After a client-side timeout the statement may still commit: the connection is thrown away, its fate is unknown.
     const sqlstate = sqlstateOf(cause);
     client.release(sqlstate === null || sqlstate.startsWith('57'));
@@ -95,15 +124,10 @@ function sqlstateOf(thrown: unknown): string | null {
 }
 
 /** What was committed before, its answer lost on the way: the caller hears what he would have heard then. */
-function firstAnswer({ o_verdict, o_code, o_detail }: Row): Partial<Verdict> {
-  if (o_verdict !== 'duplicate' || (o_code !== 'changed' && o_code !== 'refused' && o_code !== 'extended')) return {};
-  const { code, detail } = o_detail as { code: string | null; detail: unknown };
-  return { verdict: o_code, code, detail, ...(o_code === 'extended' ? { tokens: Number(detail) } : {}) };
-}
-
-function positionOf(row: Row): Position | null {
-  if (row.o_seq === null || row.o_at === null || row.o_leaf === null) return null;
-  return { seq: Number(row.o_seq), at: row.o_at, leaf: row.o_leaf.toString('hex') };
+function firstAnswer(verdict: Verdict['verdict'], was: string | null, answer: unknown): Partial<Verdict> {
+  if (verdict !== 'duplicate' || (was !== 'changed' && was !== 'refused' && was !== 'extended')) return {};
+  const { code, detail } = answer as { code: string | null; detail: unknown };
+  return { verdict: was, code, detail, ...(was === 'extended' ? { tokens: Number(detail) } : {}) };
 }
 
 const NO_QUOTA = { quotas: [], breaches: [], tokens: 0 } satisfies Partial<Verdict>;

@@ -13,11 +13,12 @@ export interface RecordText {
   readonly event: string;
 }
 
-/** What is recorded when the database refuses: the bytes before and after the code that the database decides on. */
+/** What is recorded when the database refuses: the record's bytes with another kind, another outcome and the code that it decides on. */
 export interface RefusalText {
   readonly kind: string;
   readonly outcome: string;
-  readonly event: readonly [before: string, after: string];
+  /** Where these stand in the record's `event`, in Unicode characters from 0: the code goes from `code` to `rest`. */
+  readonly places: readonly [kind: number, outcome: number, code: number, rest: number];
 }
 
 export const MAX_EVENT_BYTES = 4096;
@@ -160,78 +161,4 @@ export class CommitFailure extends Error {
   get poisoned(): boolean {
     return this.sqlstate !== null && /^(?:22|23|54|P0)/.test(this.sqlstate);
   }
-}
-
-/** A batch as `commit_batch` in migrations/ takes it, each list as JSON. */
-export interface BatchText {
-  readonly principals: string;
-  readonly counters: string;
-  readonly items: string;
-}
-
-/** Lists each of its rows once and says where it stands. */
-class Interned {
-  readonly #places = new Map<string, number>();
-  readonly #rows: object[] = [];
-
-  place(key: string, row: () => object): number {
-    let place = this.#places.get(key);
-    if (place === undefined) {
-      place = this.#rows.push(row()) - 1;
-      this.#places.set(key, place);
-    }
-    return place;
-  }
-
-  toString(): string {
-    return JSON.stringify(this.#rows);
-  }
-}
-
-/** Principals and counters once each; items refer to them by their place. */
-export function batchText(items: readonly Item[]): BatchText {
-  const principals = new Interned();
-  const counters = new Interned();
-  const taken = ({ counters: party, tokens, least }: Take) => ({
-    counters: party.map((counter) =>
-      counters.place(`${counter.subject} ${counter.roles?.join(' ') ?? ''}`, () => counter),
-    ),
-    tokens,
-    least,
-  });
-  const rows = items.map((item) => {
-    if (item.op === 'extend') return { op: item.op, id: item.id, intent: item.intent, ...taken(item.take) };
-    const row: Record<string, unknown> = {
-      op: item.op === 'change' ? item.name : item.op,
-      id: item.id,
-      ...item.record,
-      refused: item.refusal?.event,
-      refused_kind: item.refusal?.kind,
-      refused_outcome: item.refusal?.outcome,
-    };
-    if (item.op === 'admit') {
-      const { credential, epoch, policyVersion } = item.standing;
-      row['principal'] = principals.place(`${credential.kind} ${credential.ref} ${epoch} ${policyVersion}`, () => ({
-        kind: credential.kind,
-        ref: credential.ref,
-        epoch,
-        policy: policyVersion,
-      }));
-      if (item.take !== null) Object.assign(row, taken(item.take));
-      row['open'] = item.open;
-      if (item.proof) {
-        row['proof'] = item.proof.ref;
-        row['digest'] = item.proof.digest;
-      }
-    } else if (item.op === 'change') {
-      row['change'] = item.change;
-    } else if (item.op !== 'record') {
-      row['intent'] = item.intent;
-      row['used'] = item.used;
-      row['ran'] = item.ran;
-      row['opening'] = item.opening;
-    }
-    return row;
-  });
-  return { principals: `${principals}`, counters: `${counters}`, items: JSON.stringify(rows) };
 }

@@ -1,5 +1,5 @@
 import { MAX_EVENT_BYTES, type RecordText, type RefusalText } from '#admission/admission.ts';
-import { type CanonicalValue, canonicalJson, canonicalMembers } from '#kernel/canonical-json.ts';
+import { type CanonicalValue, canonicalJson, forEachMember } from '#kernel/canonical-json.ts';
 
 export type EventKind = 'intent' | 'outcome' | 'denial' | 'sign-in' | 'change' | 'system' | 'refusals';
 
@@ -50,24 +50,40 @@ export function recordAndRefusal(
   // What both share stands before, between and behind the three members in which they differ.
   const shared: [string, string, string, string] = ['', '', '', ''];
   let place: 0 | 1 | 2 | 3 = 0;
-  for (const [name, text] of canonicalMembers({ ...facts, ...columns, outcome_code: code ?? '' })) {
+  forEachMember({ ...facts, ...columns, outcome_code: code ?? '' }, (name, text) => {
     if (name === 'kind') place = 1;
     else if (name === 'outcome') place = 2;
     else if (name === 'outcome_code') place = 3;
     else shared[place] += `,${text}`;
-  }
+  });
   const [first, second, third, last] = shared;
-  const bytes = (itsKind: string, itsOutcome: string, itsCode: string) =>
-    `{${first.slice(1)},"kind":${canonicalJson(itsKind)}${second},"outcome":${canonicalJson(itsOutcome)}${third}${itsCode}`;
-  const recorded = `${bytes(kind, outcome, code === undefined ? '' : `,"outcome_code":${canonicalJson(code)}`)}${last}}`;
-  const refused = [bytes(refusedKind, refusedOutcome, ',"outcome_code":"'), `"${last}}`] as const;
+  const beforeKind = `{${first.slice(1)},"kind":"`;
+  const beforeOutcome = `"${second},"outcome":"`;
+  const own = code === undefined ? '' : `,"outcome_code":${canonicalJson(code)}`;
+  const recorded = `${beforeKind}${plain(kind)}${beforeOutcome}${plain(outcome)}"${third}${own}${last}}`;
   refuseTooLong(recorded);
-  refuseTooLong(refused[0], CODE_SLOT, refused[1]);
+  refuseTooLong(recorded, refusedKind, refusedOutcome, CODE_SLOT);
+  const kindAt = lengthOf(beforeKind);
+  const outcomeAt = kindAt + kind.length + lengthOf(beforeOutcome);
+  const codeAt = outcomeAt + outcome.length + 1 + lengthOf(third);
   return {
     record: { kind, actor, action, resource, outcome, request, event: recorded },
-    refusal: { kind: refusedKind, outcome: refusedOutcome, event: refused },
+    refusal: {
+      kind: refusedKind,
+      outcome: refusedOutcome,
+      places: [kindAt, outcomeAt, codeAt, codeAt + lengthOf(own)],
+    },
   };
 }
+
+/** What stands between quotes as it is, so that another such word can take its place. */
+function plain(word: string): string {
+  if (!/^[\w.-]+$/.test(word)) throw new TypeError('kind and outcome are plain words');
+  return word;
+}
+
+/** As Postgres counts: a character outside the basic plane is one. */
+const lengthOf = (text: string): number => text.length - (text.match(/[\ud800-\udbff]/g)?.length ?? 0);
 
 function eventBytes({ facts, ...columns }: AuditEvent): string {
   const bytes = canonicalJson({ ...facts, ...columns });

@@ -282,13 +282,13 @@ function splitOf(n: number): number {
   return k;
 }
 
-function leafBytes(record: Uint8Array): Uint8Array {
+export function leafBytes(record: Uint8Array): Uint8Array {
   const bytes = new Uint8Array(1 + record.length);
   bytes.set(record, 1);
   return bytes;
 }
 
-function nodeBytes(left: Uint8Array, right: Uint8Array): Uint8Array {
+export function nodeBytes(left: Uint8Array, right: Uint8Array): Uint8Array {
   const bytes = new Uint8Array(1 + 2 * HASH_BYTES);
   bytes[0] = 1;
   bytes.set(left, 1);

@@ -2,7 +2,7 @@ import type { Item, Verdict } from '#admission/admission.ts';
 import type { Clock } from '#kernel/clock.ts';
 import { newEventId } from '#kernel/id.ts';
 import type { Log } from '#kernel/log.ts';
-import { ANONYMOUS, type AuditEvent, recordText, refusalText, SYSTEM } from './event.ts';
+import { ANONYMOUS, type AuditEvent, recordAndRefusal, recordText, SYSTEM } from './event.ts';
 import type { Recorder } from './recorder.ts';
 import { networkOf, RefusalBudget, type RefusalKey } from './refusal-budget.ts';
 
@@ -27,8 +27,7 @@ export class AuditRecorder implements Recorder, AsyncDisposable {
   }
 
   change(name: string, change: Readonly<Record<string, unknown>>, event: AuditEvent): Promise<Verdict> {
-    const refusal = refusalText(event, 'denied');
-    return this.#deps.submit({ op: 'change', id: newEventId(), record: recordText(event), refusal, name, change });
+    return this.#deps.submit({ op: 'change', id: newEventId(), ...recordAndRefusal(event, 'denied'), name, change });
   }
 
   async record(event: AuditEvent): Promise<void> {

@@ -1,18 +1,14 @@
 import { equalBytes } from '#kernel/bytes.ts';
-import {
-  type AuditPromise,
-  type Checkpoint,
-  formatCheckpoint,
-  promiseSigner,
-  signCheckpoint,
-} from './checkpoint.shared.ts';
+import { type Checkpoint, formatCheckpoint, signCheckpoint } from './checkpoint.shared.ts';
 import { KeyRing, signByBoth } from './key-ring.shared.ts';
+import type { SyncSha256 } from './merkle.shared.ts';
 import { type NoteCrypto, NoteFault, parseNote, type Signer } from './note.shared.ts';
+import { type AuditPromise, MOST_PROMISES, PromiseSigner } from './promise.shared.ts';
 import { type RegisteredKey, rotationsOf } from './signing-keys.ts';
 import type { TreeHead } from './tree.ts';
 
 export interface SigningKeysDeps {
-  readonly crypto: NoteCrypto;
+  readonly crypto: NoteCrypto & { readonly sha256: SyncSha256 };
   readonly origin: string;
   /** As the database keeps them, the one in force last. Believed only as far as they are signed. */
   readonly registered: () => Promise<readonly RegisteredKey[]>;
@@ -20,6 +16,15 @@ export interface SigningKeysDeps {
   readonly local: () => Promise<readonly Signer[]>;
   /** Size of the last checkpoint; 0 without one. */
   readonly lastSigned: () => Promise<number>;
+  /** Runs it when everything that is going on in this turn has been said. */
+  readonly afterTurn: (run: () => void) => void;
+}
+
+/** A promise that waits for its signature. */
+interface Waiting {
+  readonly promise: AuditPromise;
+  readonly resolve: (line: string) => void;
+  readonly reject: (reason: unknown) => void;
 }
 
 /**
@@ -34,7 +39,8 @@ export class SigningKeys {
   #missing = false;
   /** A checkpoint of the key in force is out, so the key before it is done with. */
   #announced = false;
-  #promiser: { readonly signer: Signer; readonly make: ReturnType<typeof promiseSigner> } | null = null;
+  #promiser: { readonly signer: Signer; readonly opened: Promise<PromiseSigner> } | null = null;
+  #waiting: Waiting[] = [];
 
   private constructor(deps: SigningKeysDeps, ring: KeyRing, signer: Signer) {
     this.#deps = deps;
@@ -90,11 +96,28 @@ export class SigningKeys {
     }
   }
 
-  /** By the key that is here. @throws NoteFault */
-  async promise(promise: AuditPromise): Promise<string> {
+  /** By the key that is here, with all that are asked for in the same turn. @throws NoteFault */
+  promise(promise: AuditPromise): Promise<string> {
+    const { promise: line, resolve, reject } = Promise.withResolvers<string>();
+    this.#waiting.push({ promise, resolve, reject });
+    if (this.#waiting.length === 1) this.#deps.afterTurn(() => void this.#makePromises());
+    return line;
+  }
+
+  async #makePromises(): Promise<void> {
     const signer = this.#signer;
-    if (this.#promiser?.signer !== signer) this.#promiser = { signer, make: promiseSigner(this.#deps.crypto, signer) };
-    return (await this.#promiser.make)(promise);
+    if (this.#promiser?.signer !== signer)
+      this.#promiser = { signer, opened: PromiseSigner.open(this.#deps.crypto.sha256, signer) };
+    const { opened } = this.#promiser;
+    while (this.#waiting.length > 0) {
+      const together = this.#waiting.splice(0, MOST_PROMISES);
+      try {
+        const lines = await (await opened).sign(together.map(({ promise }) => promise));
+        for (const [place, { resolve }] of together.entries()) resolve(lines[place] ?? '');
+      } catch (error) {
+        for (const { reject } of together) reject(error);
+      }
+    }
   }
 
   /** By the key in force; by both until the first checkpoint of a new key is out. @throws Error when it is not here */

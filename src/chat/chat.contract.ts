@@ -20,28 +20,68 @@ const ResponseFormat = z.discriminatedUnion('type', [
   }),
 ]);
 
+/** By token id. */
+const LogitBias = z
+  .record(z.string(), z.number().min(-100).max(100))
+  .refine((bias) => Object.keys(bias).every((id) => /^(0|[1-9]\d{0,8})$/.test(id)), 'a name must be the id of a token')
+  .refine((bias) => Object.keys(bias).length <= 300, 'may hold at most 300 tokens');
+
 /** Far above any context, far below where a sum of tokens would stop being an exact integer. */
 const MaxTokens = z.number().int().min(1).max(2_147_483_647);
 
-/** POST /v1/chat/completions: OpenAI's names and limits. Unknown members are ignored, as OpenAI does. */
-export const ChatRequest = z.object({
-  model: z.string().min(1).max(64),
-  messages: z.array(Message).min(1).max(1024),
-  stream: z.boolean().nullish(),
-  stream_options: z.object({ include_usage: z.boolean().optional() }).nullish(),
-  max_tokens: MaxTokens.nullish(),
-  max_completion_tokens: MaxTokens.nullish(),
-  temperature: z.number().min(0).max(2).nullish(),
-  top_p: z.number().gt(0).max(1).nullish(),
-  /** Their names are what policy bounds; the models behind this route do not call any. */
-  tools: z.array(z.record(z.string(), z.unknown())).max(128).nullish(),
-  stop: z.union([z.string().min(1).max(256), z.array(z.string().min(1).max(256)).max(4)]).nullish(),
-  seed: z.number().int().min(0).max(4_294_967_295).nullish(),
-  n: z.literal(1, 'this gateway answers with one choice: n must be 1').nullish(),
-  response_format: ResponseFormat.nullish(),
-  /** `flex` steps back behind those who wait; whatever else it says changes nothing. */
-  service_tier: z.string().max(32).nullish(),
-});
+/** OpenAI's members that change nothing of an answer: taken, and not looked at. */
+const UNREAD = {
+  user: z.unknown().optional(),
+  metadata: z.unknown().optional(),
+  safety_identifier: z.unknown().optional(),
+  prompt_cache_key: z.unknown().optional(),
+  prompt_cache_retention: z.unknown().optional(),
+};
+
+/** Members of which not all that OpenAI has can be had. */
+const FIXED = {
+  modalities: z.tuple([z.literal('text')], 'answers are text: leave it out').nullish(),
+  /** `flex` steps back behind those who wait. */
+  service_tier: z.enum(['auto', 'default', 'flex']).nullish(),
+  store: z.literal(false, 'answers are not kept: leave it out').nullish(),
+  verbosity: z.literal('medium', 'models here take no such setting: leave it out').nullish(),
+};
+
+/** What we do not know would be ignored, and the answer not be the one that was asked for. */
+const Unknown = z.custom<unknown>((value) => value === null, 'this gateway does not do that: leave it out');
+
+const Penalty = z.number().min(-2).max(2).nullish();
+
+/** POST /v1/chat/completions: OpenAI's names and limits. What could change an answer is done, or refused by name. */
+export const ChatRequest = z
+  .object({
+    model: z.string().min(1).max(64),
+    messages: z.array(Message).min(1).max(1024),
+    stream: z.boolean().nullish(),
+    stream_options: z.object({ include_usage: z.boolean().optional() }).nullish(),
+    max_tokens: MaxTokens.nullish(),
+    max_completion_tokens: MaxTokens.nullish(),
+    temperature: z.number().min(0).max(2).nullish(),
+    top_p: z.number().gt(0).max(1).nullish(),
+    /** Their names are what policy bounds; the models behind this route do not call any. */
+    tools: z.array(z.record(z.string(), z.unknown())).max(128).nullish(),
+    stop: z.union([z.string().min(1).max(256), z.array(z.string().min(1).max(256)).max(4)]).nullish(),
+    seed: z.number().int().min(0).max(4_294_967_295).nullish(),
+    n: z.number().int().min(1).max(8).nullish(),
+    logprobs: z.boolean().nullish(),
+    top_logprobs: z.number().int().min(0).max(20).nullish(),
+    logit_bias: LogitBias.nullish(),
+    frequency_penalty: Penalty,
+    presence_penalty: Penalty,
+    response_format: ResponseFormat.nullish(),
+    ...FIXED,
+    ...UNREAD,
+  })
+  .catchall(Unknown)
+  .refine((body) => body.top_logprobs == null || body.logprobs === true, {
+    message: 'needs logprobs: true',
+    path: ['top_logprobs'],
+  });
 export type ChatRequest = z.infer<typeof ChatRequest>;
 
 export const ChatUsage = z.object({
@@ -55,6 +95,17 @@ export type ChatUsage = z.infer<typeof ChatUsage>;
 /** Beside `finish_reason: "length"` where a quota was used up: which one. */
 const StoppedBy = z.object({ quota: z.string(), scope: z.string() });
 
+const LikelyToken = { token: z.string(), logprob: z.number(), bytes: z.array(z.number().int()).readonly().nullable() };
+
+const Logprobs = z.object({
+  content: z
+    .array(z.object({ ...LikelyToken, top_logprobs: z.array(z.object(LikelyToken)).readonly() }))
+    .readonly()
+    .nullable(),
+  refusal: z.null(),
+});
+export type ChatLogprobs = z.infer<typeof Logprobs>;
+
 /** A whole answer, when `stream` is not set. */
 export const ChatCompletion = z.object({
   id: z.string(),
@@ -65,7 +116,7 @@ export const ChatCompletion = z.object({
     z.object({
       index: z.number().int(),
       message: z.object({ role: z.literal('assistant'), content: z.string(), refusal: z.null() }),
-      logprobs: z.null(),
+      logprobs: Logprobs.nullable(),
       finish_reason: z.enum(['stop', 'length']),
     }),
   ),
@@ -81,9 +132,9 @@ export interface ChatChunk {
   readonly created: number;
   readonly model: string;
   readonly choices: readonly {
-    readonly index: 0;
+    readonly index: number;
     readonly delta: { readonly role?: 'assistant'; readonly content?: string };
-    readonly logprobs: null;
+    readonly logprobs: ChatLogprobs | null;
     readonly finish_reason: 'stop' | 'length' | null;
   }[];
   readonly usage?: ChatUsage | null;

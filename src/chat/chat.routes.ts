@@ -1,5 +1,5 @@
 import { Commitment } from '#audit/commitment.ts';
-import type { Engine } from '#engine/engine.ts';
+import type { Engine, GenerationDelta, GenerationRequest, TokenLogprob } from '#engine/engine.ts';
 import type { Priority } from '#engine/priority.ts';
 import { eventFrame } from '#http/reply.ts';
 import { NO_STEP_UP, type Route, route } from '#http/route.ts';
@@ -7,11 +7,13 @@ import type { Clock } from '#kernel/clock.ts';
 import { newKey } from '#kernel/id.ts';
 import type { Principal } from '#kernel/principal.ts';
 import { Problem } from '#kernel/problem.ts';
+import { CreditShares } from '#quota/credit-shares.ts';
 import { promptRefusal } from '#quota/limit.ts';
 import { Reservation } from '#quota/reservation.ts';
-import { type ChatChunk, ChatCompletion, ChatRequest } from './chat.contract.ts';
+import { type ChatChunk, ChatCompletion, type ChatLogprobs, ChatRequest } from './chat.contract.ts';
 import { askOf, generationRequest, tokensToReserve, usageOf } from './chat.ts';
-import { Completion } from './completion.ts';
+import { Choices } from './choices.ts';
+import { Completion, type CompletionDeps } from './completion.ts';
 
 export interface ChatDeps {
   readonly engine: (model: string) => Engine | undefined;
@@ -49,20 +51,44 @@ export function chatRoutes({ engine, clock, priorityOf, bodyLimit }: ChatDeps): 
           ...generationRequest(body, grant, requestId, principal.subject, credit),
           priority: priorityOf(principal, body.service_tier),
         };
-        const completion = new Completion(model, request, signal, {
+        const deps = {
           clock,
           longestPrompt: grant?.context ?? null,
           limit: () => credit.limit,
           commitment: new Commitment(newKey()),
-        });
-        report(() => completion.report());
-        await completion.begin();
+        };
         const head: Head = { id: `chatcmpl-${requestId}`, created: Math.floor(clock.now() / 1000), model: body.model };
-        if (body.stream !== true) return { kind: 'json', body: await whole(head, completion) };
-        return { kind: 'stream', frames: frames(head, completion, body.stream_options?.include_usage === true) };
+        const count = body.n ?? 1;
+        const answer =
+          count === 1 ? new Completion(model, request, signal, deps) : sideBySide(count, model, request, signal, deps);
+        report(() => answer.report());
+        await answer.begin();
+        if (body.stream !== true) return { kind: 'json', body: await whole(head, answer) };
+        const includeUsage = body.stream_options?.include_usage === true;
+        return {
+          kind: 'stream',
+          frames:
+            answer instanceof Completion ? frames(head, answer, includeUsage) : manyFrames(head, answer, includeUsage),
+        };
       },
     }),
   ];
+}
+
+/** Each answer with a seed of its own, where one is given: the same seed would say the same. */
+function sideBySide(
+  count: number,
+  model: Engine,
+  request: GenerationRequest,
+  signal: AbortSignal,
+  deps: CompletionDeps,
+): Choices {
+  const { shares } = new CreditShares(request.credit, count);
+  const choices = shares.map((credit, index) => {
+    const seed = request.seed === undefined ? {} : { seed: (request.seed + index) % 2 ** 32 };
+    return { completion: new Completion(model, { ...request, ...seed, credit }, signal, deps), credit };
+  });
+  return new Choices(choices, model.status().slots, deps.commitment);
 }
 
 interface Head {
@@ -71,53 +97,93 @@ interface Head {
   readonly model: string;
 }
 
-async function whole(head: Head, completion: Completion): Promise<ChatCompletion> {
-  let content = '';
-  for await (const text of completion.text()) content += text;
+async function whole(head: Head, answer: Completion | Choices): Promise<ChatCompletion> {
+  if (answer instanceof Completion) for await (const _ of answer.pieces());
+  else for await (const _ of answer.pieces());
+  const completions = answer instanceof Completion ? [answer] : answer.completions;
   return {
     ...head,
     object: 'chat.completion',
-    choices: [
-      {
-        index: 0,
-        message: { role: 'assistant', content, refusal: null },
-        logprobs: null,
-        finish_reason: completion.finishReason,
-      },
-    ],
-    usage: usageOf(completion.usage),
-    ...completion.stoppedBy,
+    choices: completions.map((completion, index) => ({
+      index,
+      message: { role: 'assistant', content: completion.answer, refusal: null },
+      logprobs: logprobsOf(completion.logprobs),
+      finish_reason: completion.finishReason,
+    })),
+    usage: usageOf(answer.usage),
+    ...answer.stoppedBy,
   };
 }
 
-/** OpenAI's order: the role, the text, the finish reason, and the usage where it was asked for. */
-async function* frames(
-  head: Head,
-  completion: Completion,
-  includeUsage: boolean,
-): AsyncGenerator<string, void, undefined> {
-  const usage = includeUsage ? { usage: null } : {};
-  const chunk = (
-    delta: ChatChunk['choices'][number]['delta'],
-    finish_reason: 'stop' | 'length' | null = null,
-    stopped: Pick<ChatChunk, 'stopped_by'> = {},
-  ): string =>
-    eventFrame({
-      ...head,
+const logprobsOf = (content: readonly TokenLogprob[] | null | undefined): ChatLogprobs | null =>
+  content ? { content, refusal: null } : null;
+
+type Delta = ChatChunk['choices'][number]['delta'];
+
+/** Writes the events of one stream. */
+class ChunkWriter {
+  readonly #head: Head;
+  readonly #includeUsage: boolean;
+
+  constructor(head: Head, includeUsage: boolean) {
+    this.#head = head;
+    this.#includeUsage = includeUsage;
+  }
+
+  first(index: number): string {
+    return this.#chunk(index, { role: 'assistant', content: '' }, null, null, {});
+  }
+
+  piece(index: number, { text, logprobs }: GenerationDelta): string {
+    return this.#chunk(index, { content: text }, logprobsOf(logprobs), null, {});
+  }
+
+  last(index: number, { finishReason, stoppedBy }: Completion): string {
+    return this.#chunk(index, {}, null, finishReason, stoppedBy);
+  }
+
+  #chunk(
+    index: number,
+    delta: Delta,
+    logprobs: ChatLogprobs | null,
+    finish_reason: Completion['finishReason'] | null,
+    stopped: Pick<ChatChunk, 'stopped_by'>,
+  ): string {
+    return eventFrame({
+      ...this.#head,
       object: 'chat.completion.chunk',
-      choices: [{ index: 0, delta, logprobs: null, finish_reason }],
-      ...usage,
+      choices: [{ index, delta, logprobs, finish_reason }],
+      ...(this.#includeUsage ? { usage: null } : {}),
       ...stopped,
     } satisfies ChatChunk);
-  yield chunk({ role: 'assistant', content: '' });
-  for await (const text of completion.text()) yield chunk({ content: text });
-  yield chunk({}, completion.finishReason, completion.stoppedBy);
-  if (includeUsage) {
+  }
+
+  *usage({ usage }: Completion | Choices): Generator<string> {
+    if (!this.#includeUsage) return;
     yield eventFrame({
-      ...head,
+      ...this.#head,
       object: 'chat.completion.chunk',
       choices: [],
-      usage: usageOf(completion.usage),
+      usage: usageOf(usage),
     } satisfies ChatChunk);
   }
+}
+
+/** OpenAI's order: the role, the text, the finish reason, and the usage where it was asked for. */
+async function* frames(head: Head, completion: Completion, includeUsage: boolean): AsyncGenerator<string> {
+  const writer = new ChunkWriter(head, includeUsage);
+  yield writer.first(0);
+  for await (const delta of completion.pieces()) yield writer.piece(0, delta);
+  yield writer.last(0, completion);
+  yield* writer.usage(completion);
+}
+
+/** The same for several answers, whose events come as they are made. */
+async function* manyFrames(head: Head, choices: Choices, includeUsage: boolean): AsyncGenerator<string> {
+  const writer = new ChunkWriter(head, includeUsage);
+  for (const index of choices.completions.keys()) yield writer.first(index);
+  for await (const { index, delta } of choices.pieces()) {
+    yield delta === null ? writer.last(index, choices.completions[index] as Completion) : writer.piece(index, delta);
+  }
+  yield* writer.usage(choices);
 }

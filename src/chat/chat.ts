@@ -25,6 +25,12 @@ export interface ChatBody {
   readonly stop?: string | readonly string[] | null | undefined;
   readonly tools?: readonly Readonly<Record<string, unknown>>[] | null | undefined;
   readonly seed?: number | null | undefined;
+  readonly n?: number | null | undefined;
+  readonly logprobs?: boolean | null | undefined;
+  readonly top_logprobs?: number | null | undefined;
+  readonly logit_bias?: Readonly<Record<string, number>> | null | undefined;
+  readonly frequency_penalty?: number | null | undefined;
+  readonly presence_penalty?: number | null | undefined;
   readonly response_format?:
     | { readonly type: 'text' | 'json_object' }
     | {
@@ -54,8 +60,10 @@ export function tokensToReserve(
 ): Reserve {
   const isUpstream = model?.engine === 'upstream';
   const longest = longestAnswer(maxTokens, model);
-  const prompt = TEMPLATE_TOKENS + (isUpstream ? size : Math.ceil(size / BYTES_PER_TOKEN));
-  const answer = isUpstream && body.stream !== true ? longest : Math.min(SLICE_TOKENS, longest);
+  const choices = body.n ?? 1;
+  const prompt = choices * (TEMPLATE_TOKENS + (isUpstream ? size : Math.ceil(size / BYTES_PER_TOKEN)));
+  const whole = choices * longest;
+  const answer = isUpstream && body.stream !== true ? whole : Math.min(SLICE_TOKENS, whole);
   return { tokens: prompt + answer, least: prompt + Math.min(1, answer) };
 }
 
@@ -113,6 +121,10 @@ export function generationRequest(
     ...(topP === undefined ? {} : { topP }),
     ...(body.seed == null ? {} : { seed: body.seed }),
     ...(stop.length === 0 ? {} : { stop }),
+    ...(body.logprobs === true ? { topLogprobs: body.top_logprobs ?? 0 } : {}),
+    ...(body.logit_bias == null ? {} : { logitBias: body.logit_bias }),
+    ...(body.frequency_penalty ? { frequencyPenalty: body.frequency_penalty } : {}),
+    ...(body.presence_penalty ? { presencePenalty: body.presence_penalty } : {}),
   };
 }
 

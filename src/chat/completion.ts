@@ -1,7 +1,17 @@
 import type { Commitment } from '#audit/commitment.ts';
-import type { Engine, GenerationEvent, GenerationRequest, Making, ModelStatus, Usage } from '#engine/engine.ts';
+import type {
+  Engine,
+  GenerationDelta,
+  GenerationEvent,
+  GenerationRequest,
+  Making,
+  ModelStatus,
+  TokenLogprob,
+  Usage,
+} from '#engine/engine.ts';
 import { canonicalJson } from '#kernel/canonical-json.ts';
 import type { Clock } from '#kernel/clock.ts';
+import type { Report } from '#kernel/gate.ts';
 import { Problem } from '#kernel/problem.ts';
 
 export interface CompletionDeps {
@@ -29,6 +39,7 @@ export class Completion {
   #takenMs: number | null = null;
   #firstTokenMs: number | null = null;
   #answer = '';
+  readonly #logprobs: TokenLogprob[] | null;
   #finished: { readonly reason: 'stop' | 'length'; readonly usage: Usage } | null = null;
 
   constructor(engine: Engine, request: GenerationRequest, signal: AbortSignal, deps: CompletionDeps) {
@@ -40,6 +51,7 @@ export class Completion {
     this.#longestPrompt = deps.longestPrompt;
     this.#limit = deps.limit;
     this.#startedAt = deps.clock.monotonic();
+    this.#logprobs = request.topLogprobs === undefined || request.stream ? null : [];
   }
 
   /** Waits until the model has taken the prompt. @throws Problem while the answer can still be an HTTP status. */
@@ -59,18 +71,34 @@ export class Completion {
   }
 
   /** The pieces of the answer. */
-  async *text(): AsyncGenerator<string, void, undefined> {
+  async *pieces(): AsyncGenerator<GenerationDelta, void, undefined> {
     for await (const event of this.#events) {
       if (event.type === 'delta') {
         this.#firstTokenMs ??= this.#elapsed();
         this.#completionTokens += event.tokens;
         this.#answer += event.text;
-        if (event.text !== '') yield event.text;
+        if (event.logprobs !== undefined) this.#logprobs?.push(...event.logprobs);
+        if (event.text !== '' || event.logprobs?.length) yield event;
       } else if (event.type === 'finished') {
         this.#finished = event;
       }
     }
     if (this.#finished === null) throw new Problem('engine_failed');
+  }
+
+  /** Ends it, if it still runs. */
+  async leave(): Promise<void> {
+    await this.#events.return();
+  }
+
+  /** Of a whole answer, where they were asked for; of a stream they go out with the text and are not kept. */
+  get logprobs(): readonly TokenLogprob[] | null {
+    return this.#logprobs;
+  }
+
+  /** What was said so far. */
+  get answer(): string {
+    return this.#answer;
   }
 
   get finishReason(): 'stop' | 'length' {
@@ -98,7 +126,7 @@ export class Completion {
   }
 
   /** For the outcome record: counts, digests, sampler, timings and commitments; no text. */
-  report() {
+  report(): Report {
     const { promptTokens, completionTokens, cachedTokens } = this.usage;
     const { messages, temperature, topP, seed, maxTokens, stop, stream, responseFormat, priority } = this.#request;
     const [commitment, making] = [this.#commitment, this.#making];
@@ -129,6 +157,7 @@ export class Completion {
         duration_ms: this.#elapsed(),
         prompt_commitment: commitment.to(canonicalJson(messages.map(({ role, content }) => ({ role, content })))),
         answer_commitment: commitment.to(this.#answer),
+        ...unusual(this.#request),
       },
       opening: commitment.opening,
     };
@@ -137,6 +166,16 @@ export class Completion {
   #elapsed(): number {
     return Math.round(this.#clock.monotonic() - this.#startedAt);
   }
+}
+
+/** What few requests say, and only their records. */
+function unusual({ logitBias, frequencyPenalty, presencePenalty, topLogprobs }: GenerationRequest) {
+  return {
+    ...(logitBias === undefined ? {} : { logit_bias: Object.keys(logitBias).length }),
+    ...(frequencyPenalty === undefined ? {} : { frequency_penalty: decimal(frequencyPenalty) }),
+    ...(presencePenalty === undefined ? {} : { presence_penalty: decimal(presencePenalty) }),
+    ...(topLogprobs === undefined ? {} : { top_logprobs: topLogprobs }),
+  };
 }
 
 /** Records hold integers only; a fraction is kept as its decimal text. */

@@ -135,6 +135,12 @@ function contradictions({ tls, database, keys, identity, models }: Config): stri
       (model.chatTemplateFile === undefined) === (model.approvedTemplateSha256 === undefined)
     )
       faults.push(`models.${id}: needs either chatTemplateFile or approvedTemplateSha256`);
+  for (const [id, model] of Object.entries(models ?? {})) {
+    if (!('upstream' in model)) continue;
+    const { url, urls } = model.upstream;
+    if ((url === undefined) === (urls === undefined)) faults.push(`models.${id}.upstream: needs either url or urls`);
+    if (new Set(urls).size < (urls?.length ?? 0)) faults.push(`models.${id}.upstream.urls: names a server twice`);
+  }
   if ((tls.certFile === undefined) !== (tls.keyFile === undefined))
     faults.push('tls: certFile and keyFile belong together');
   if (database.url !== undefined && database.urlFile !== undefined)

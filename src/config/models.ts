@@ -97,18 +97,82 @@ const LocalModel = z.strictObject({
     .max(512)
     .default(128)
     .describe('Prompt tokens that such a step takes in at most.'),
+  systemPrompts: z
+    .array(
+      z.strictObject({
+        file: File.describe('Text of the system prompt; a line break at its end does not belong to it.'),
+        sha256: Digest.describe('Approved digest of the file; another one stops the start.'),
+      }),
+    )
+    .max(4)
+    .default([])
+    .describe(
+      'Approved system prompts. What is computed of them is kept and shared between users, of everything else nothing; each takes the memory of one more conversation.',
+    ),
+});
+
+/** It stands in logs and on pages, so no secret may be in it. */
+const ServerUrl = z
+  .url({ protocol: /^https?$/ })
+  .refine((text) => !/[?#@]/.test(text), 'must have no user, query or fragment');
+const Seconds = (most: number) => z.number().positive().max(most);
+
+const Upstream = z.strictObject({
+  url: ServerUrl.optional().describe('Base address of an OpenAI-compatible server, without /v1.'),
+  urls: z
+    .array(ServerUrl)
+    .min(1)
+    .max(64)
+    .optional()
+    .describe(
+      'In place of url: of several that have the same model. Addresses of the servers themselves, not of a balancer.',
+    ),
+  model: z.string().min(1).describe('Name of the model on those servers.'),
+  apiKeyFile: File.optional().describe(
+    'File that holds the API key for those servers; read again when it changes, at the latest after probeSeconds.',
+  ),
+  caFile: File.optional().describe('PEM certificates that the servers must chain to, and nothing else.'),
+  routing: z
+    .enum(['prefix', 'least_busy'])
+    .default('prefix')
+    .describe(
+      'prefix: a conversation stays on the server that has its beginning cached, unless that is much busier; least_busy: no look at that.',
+    ),
+  cacheSalt: z
+    .boolean()
+    .default(true)
+    .describe(
+      'Sends a cache_salt per user, by which vLLM keeps cached prefixes of users apart: nobody can time what another asked. Others ignore it: set false only for a server that refuses it.',
+    ),
+  structuredOutput: z
+    .boolean()
+    .default(true)
+    .describe('False for servers that do not enforce response_format: then it is refused, not ignored.'),
+  connectSeconds: Seconds(60).default(5).describe('Until a connection stands, TLS included.'),
+  firstByteSeconds: Seconds(3600).default(60).describe('From the question to the first byte of a streamed answer.'),
+  nextByteSeconds: Seconds(3600).default(30).describe('Between bytes of an answer.'),
+  answerSeconds: Seconds(86_400).default(600).describe('From the question to the last byte of any answer.'),
+  probeSeconds: Seconds(3600).default(10).describe('How often each server is looked at, give or take a fifth.'),
+  probePath: z
+    .string()
+    .regex(/^[\w.~-]+(\/[\w.~-]+)*$/)
+    .default('v1/models')
+    .describe('What is fetched for that: below 500, and not 401, is there. `health` on vLLM, `health/ready` here.'),
+  breakerFailures: z
+    .number()
+    .int()
+    .min(1)
+    .max(1000)
+    .default(5)
+    .describe('So many failures in a row, and a server is not asked any more.'),
+  breakerSeconds: Seconds(3600).default(10).describe('For so long; then one question goes there, on trial.'),
 });
 
 const UpstreamModel = z.strictObject({
   ...common,
   contextSize: z.number().int().min(16).optional().describe('Tokens per conversation, where it is known.'),
   parallel: z.number().int().min(1).max(4096).default(256).describe('Requests under way at once.'),
-  upstream: z.strictObject({
-    url: z.url({ protocol: /^https?$/ }).describe('Base address of an OpenAI-compatible server, without /v1.'),
-    model: z.string().min(1).describe('Name of the model on that server.'),
-    apiKeyFile: File.optional().describe('File that holds the API key for that server.'),
-    caFile: File.optional().describe('PEM certificates that the server must chain to.'),
-  }),
+  upstream: Upstream,
 });
 
 export type LocalModelConfig = z.infer<typeof LocalModel>;

@@ -15,10 +15,10 @@ import {
 } from 'node-llama-cpp';
 import { BatchFigures, Driver } from './driver.llama.ts';
 import { openEmbedder } from './embedder.llama.ts';
-import { Generation, type GenerationTools, Refusal } from './generation.llama.ts';
+import { Generation, type GenerationTools } from './generation.llama.ts';
 import { GgufFault } from './gguf-figures.ts';
 import { checkHeader, LoadError, PROGRESS_MS, templateOf, verify } from './model-file.llama.ts';
-import { openPromptRenderer } from './prompt.llama.ts';
+import { openPromptRenderer, type PromptRenderer } from './prompt.llama.ts';
 import {
   type ChildMessage,
   type EmbedMessage,
@@ -27,7 +27,8 @@ import {
   type LoadMessage,
   readParentMessage,
 } from './protocol.contract.ts';
-import { paramOf } from './refusal.ts';
+import { paramOf, Refusal } from './refusal.ts';
+import { type WarmPrefix, warm } from './warm-prefix.llama.ts';
 
 const BEAT_MS = 1000;
 const BATCH_SIZE = 512;
@@ -109,7 +110,7 @@ async function load(message: LoadMessage): Promise<Loaded> {
   }
   const figures = new BatchFigures();
   const context = await model.createContext({
-    sequences: message.parallel,
+    sequences: message.parallel + message.systemPrompts.length,
     contextSize: message.contextSize,
     batchSize: BATCH_SIZE,
     threads: message.threads,
@@ -121,8 +122,10 @@ async function load(message: LoadMessage): Promise<Loaded> {
   });
   const prompts = openPromptRenderer(model, template);
   let outlet = send;
+  const sequences = sequencesOf(context, message.parallel);
   const driver = new Driver({
-    sequences: sequencesOf(context, message.parallel),
+    sequences,
+    warm: await warmAll(message, context, prompts),
     prefillChunk: message.prefillChunk,
     maxBatchSize: message.maxBatchSize,
     maxWaitMs: message.maxWaitMs,
@@ -192,6 +195,17 @@ function sequencesOf(context: LlamaContext, count: number): LlamaContextSequence
   return Array.from({ length: count }, () => context.getSequence());
 }
 
+/** Behind the sequences that answer, so that those stay adjacent. */
+async function warmAll(
+  { systemPrompts }: LoadMessage,
+  context: LlamaContext,
+  prompts: PromptRenderer,
+): Promise<WarmPrefix[]> {
+  const prefixes: WarmPrefix[] = [];
+  for (const text of systemPrompts) prefixes.push(await warm(text, context.getSequence(), prompts));
+  return prefixes;
+}
+
 /** The same few schemas come again and again. */
 function grammarCache(llama: Llama): GenerationTools['grammar'] {
   const known = new Map<string, LlamaGrammar>();
@@ -244,8 +258,8 @@ async function receive(value: unknown): Promise<void> {
     const refused = error instanceof Refusal;
     if (!refused) report(error);
     const text = refused ? error.message : 'The conversation does not fit the chat template of this model.';
-    const code = refused ? error.code : 'invalid_parameter';
-    send({ t: 'failed', id: message.id, code, param: paramOf(message), message: text });
+    const { code, param } = refused ? error : { code: 'invalid_parameter' as const, param: undefined };
+    send({ t: 'failed', id: message.id, code, param: param ?? paramOf(message), message: text });
   }
 }
 

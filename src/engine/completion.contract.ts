@@ -11,12 +11,33 @@ const usage = z.object({
 });
 
 const finish_reason = z.string().nullish();
+const model = z.string().nullish();
+/** What a model thinks aloud, under the names that servers give it: it is counted and not passed on. */
+const reasoning = z.string().nullish();
+const message = z.object({ content: z.string().nullish(), reasoning, reasoning_content: reasoning });
 const completion = z.object({
-  choices: z.array(z.object({ message: z.object({ content: z.string().nullish() }), finish_reason })).min(1),
+  model,
+  choices: z.array(z.object({ message, finish_reason, logprobs: z.unknown().optional() })).min(1),
   usage: usage.nullish(),
+});
+const likelyToken = {
+  token: z.string(),
+  logprob: z.number(),
+  bytes: z
+    .array(z.int().min(0).max(255))
+    .readonly()
+    .nullish()
+    .transform((bytes) => bytes ?? null),
+};
+const logprobs = z.object({
+  content: z
+    .array(z.object({ ...likelyToken, top_logprobs: z.array(z.object(likelyToken)).readonly() }))
+    .readonly()
+    .nullish(),
 });
 /** Of `/v1/completions`, which goes on from a prompt. */
 const textCompletion = z.object({
+  model,
   choices: z.array(z.object({ text: z.string(), finish_reason })).min(1),
   usage: usage.nullish(),
 });
@@ -33,20 +54,36 @@ export interface UpstreamPiece {
   readonly text: string;
   readonly finishReason: string | null;
   readonly usage: UpstreamUsage | null;
+  /** The model that the server says answers. */
+  readonly model: string | null;
+  /** Bytes of text that is not passed on. */
+  readonly unseen: number;
+  /** As it came, to be read where it was asked for. */
+  readonly logprobs?: unknown;
+}
+
+/** Probabilities of a piece's tokens; empty where there are none. @returns null for anything else */
+export function readLogprobs(value: unknown) {
+  const parsed = logprobs.nullish().safeParse(value);
+  return parsed.success ? (parsed.data?.content ?? []) : null;
 }
 
 /** @returns null for anything that is not a chat completion. */
 export function readCompletion(text: string): UpstreamPiece | null {
   const parsed = completion.safeParse(parseJson(text));
   const choice = parsed.data?.choices[0];
-  return choice === undefined ? null : pieceOf(choice.message.content ?? '', choice, parsed.data?.usage);
+  if (parsed.data === undefined || choice === undefined) return null;
+  const { message, finish_reason, logprobs } = choice;
+  const unseen = message.reasoning ?? message.reasoning_content ?? '';
+  return { ...pieceOf(message.content ?? '', finish_reason, parsed.data, unseen), logprobs };
 }
 
 /** @returns null for anything that is not the completion of a prompt. */
 export function readTextCompletion(text: string): UpstreamPiece | null {
   const parsed = textCompletion.safeParse(parseJson(text));
   const choice = parsed.data?.choices[0];
-  return choice === undefined ? null : pieceOf(choice.text, choice, parsed.data?.usage);
+  if (parsed.data === undefined || choice === undefined) return null;
+  return pieceOf(choice.text, choice.finish_reason, parsed.data, '');
 }
 
 /** @returns null for anything that is not a list of vectors. */
@@ -56,9 +93,16 @@ export function readEmbeddings(text: string): z.infer<typeof embeddings> | null 
 
 const pieceOf = (
   text: string,
-  choice: { readonly finish_reason?: string | null | undefined },
-  counted: UpstreamUsage | null | undefined,
-): UpstreamPiece => ({ text, finishReason: choice.finish_reason ?? null, usage: counted ?? null });
+  finishReason: string | null | undefined,
+  whole: { readonly usage?: UpstreamUsage | null | undefined; readonly model?: string | null | undefined },
+  unseen: string,
+): UpstreamPiece => ({
+  text: text.toWellFormed(),
+  finishReason: finishReason ?? null,
+  usage: whole.usage ?? null,
+  model: whole.model ?? null,
+  unseen: Buffer.byteLength(unseen),
+});
 
 /**
  * Checked by hand: this runs once per token. The text stands in `delta.content` or, of a prompt's completion, in `text`.
@@ -66,19 +110,45 @@ const pieceOf = (
  * @returns null for anything that is not a chunk, and for a chunk that reports an error
  */
 export function readChunk(text: string): UpstreamPiece | null {
-  const value = parseJson(text) as { choices?: unknown; usage?: unknown; error?: unknown } | null | undefined;
+  const value = parseJson(text) as Chunk | null | undefined;
   if (typeof value !== 'object' || value === null || Array.isArray(value) || value.error) return null;
-  const choice = (Array.isArray(value.choices) ? value.choices[0] : undefined) as
-    | { delta?: { content?: unknown } | null; text?: unknown; finish_reason?: unknown }
-    | null
-    | undefined;
-  const content = choice?.delta?.content ?? choice?.text ?? '';
+  const choice = (Array.isArray(value.choices) ? value.choices[0] : undefined) as Choice | null | undefined;
+  const delta = choice?.delta;
+  const content = delta?.content ?? choice?.text ?? '';
+  const unseen = delta?.reasoning ?? delta?.reasoning_content ?? '';
   const finishReason = choice?.finish_reason ?? null;
-  if (typeof content !== 'string' || (finishReason !== null && typeof finishReason !== 'string')) return null;
+  if (typeof content !== 'string' || typeof unseen !== 'string') return null;
+  if (finishReason !== null && typeof finishReason !== 'string') return null;
   const reported = value.usage ?? null;
   const counted = reported === null ? null : usage.safeParse(reported);
   if (counted?.success === false) return null;
-  return { text: content, finishReason, usage: counted?.data ?? null };
+  return {
+    // Half of a surrogate pair, escaped in JSON, is no text that could be committed to.
+    text: content.toWellFormed(),
+    finishReason,
+    usage: counted?.data ?? null,
+    model: typeof value.model === 'string' ? value.model : null,
+    unseen: Buffer.byteLength(unseen),
+    logprobs: choice?.logprobs,
+  };
+}
+
+interface Chunk {
+  readonly choices?: unknown;
+  readonly usage?: unknown;
+  readonly model?: unknown;
+  readonly error?: unknown;
+}
+
+interface Choice {
+  readonly delta?: {
+    readonly content?: unknown;
+    readonly reasoning?: unknown;
+    readonly reasoning_content?: unknown;
+  } | null;
+  readonly text?: unknown;
+  readonly finish_reason?: unknown;
+  readonly logprobs?: unknown;
 }
 
 function parseJson(text: string): unknown {

@@ -1,12 +1,16 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { BatchItem, LlamaContextSequence, PrioritizedBatchItem } from 'node-llama-cpp';
-import { type Generation, Refusal } from './generation.llama.ts';
+import type { Generation } from './generation.llama.ts';
 import type { ChildMessage } from './protocol.contract.ts';
-import { promptParam } from './refusal.ts';
+import { promptParam, Refusal } from './refusal.ts';
+import { handOver, type Slot, slotFor } from './slot.llama.ts';
+import type { WarmPrefix } from './warm-prefix.llama.ts';
 
 export interface DriverOptions {
   /** In ascending order of their ids: llama.cpp joins only consecutive, ascending sequences. */
   readonly sequences: readonly LlamaContextSequence[];
+  /** Approved system prompts, computed once. */
+  readonly warm: readonly WarmPrefix[];
   /** Prompt tokens per step while somebody generates. */
   readonly prefillChunk: number;
   /** Sequences per step; with more under way they take turns. */
@@ -21,22 +25,9 @@ export interface DriverOptions {
   readonly report: (error: unknown) => void;
 }
 
-interface Slot {
-  readonly sequence: LlamaContextSequence;
-  /** Whose conversation the state holds; null while it is empty. */
-  subject: string | null;
-  generation: Generation | null;
-  /** Order of arrival. */
-  since: number;
-  /** When it was last part of a step, in turns of all. */
-  stepped: number;
-}
-
 /** A step should not take longer: after an abort the slot must be free within a second, however slow the machine. */
 const STEP_TARGET_MS = 250;
 const LEAST_CHUNK = 16;
-/** A shared beginning shorter than this is not worth a slot that lies apart. */
-const LEAST_PREFIX = 32;
 
 /**
  * Runs all conversations in lock-step: one round takes every sequence one token (or one portion of its prompt) further,
@@ -123,7 +114,7 @@ export class Driver {
 
   async #settleArrivals(): Promise<void> {
     for (let generation = this.#arrived.shift(); generation; generation = this.#arrived.shift()) {
-      const slot = this.#slotFor(generation);
+      const slot = slotFor(this.#slots, generation);
       if (slot === undefined) {
         this.#fail(generation, new Error('more generations than sequences'));
         continue;
@@ -132,27 +123,12 @@ export class Driver {
       slot.since = ++this.#arrivals;
       if (generation.cancelled) continue;
       try {
-        // Another user's state is wiped at the hand-over: neither residue nor timing may tell of it.
-        if (slot.subject !== generation.request.subject) await slot.sequence.clearHistory();
-        slot.subject = generation.request.subject;
+        await handOver(slot, generation, this.#options.warm);
         await generation.begin(slot.sequence);
       } catch (error) {
         await this.#abandon(slot, error);
       }
     }
-  }
-
-  /** The lowest free sequence, so that the busy ones stay adjacent; but where this user's own prefix lies, that one. */
-  #slotFor(generation: Generation): Slot | undefined {
-    const free = this.#slots.filter((slot) => slot.generation === null);
-    let best = free[0];
-    let shared = LEAST_PREFIX - 1;
-    for (const slot of free) {
-      if (slot.subject !== generation.request.subject) continue;
-      const length = generation.sharedWith(slot.sequence.contextTokens);
-      if (length > shared) [best, shared] = [slot, length];
-    }
-    return best;
   }
 
   /** As many as a batch may have, those first that have waited longest; still in the order of the sequences. */
@@ -252,19 +228,22 @@ export class Driver {
 
   #fail(generation: Generation, error: unknown): void {
     if (!(error instanceof Refusal)) this.#options.report(error);
-    const { code, message } =
-      error instanceof Refusal
-        ? error
-        : { code: 'engine_failed' as const, message: 'The engine could not finish this answer.' };
+    const { code, message, param } = error instanceof Refusal ? error : ENGINE_FAILED;
     this.#options.send({
       t: 'failed',
       id: generation.request.id,
       code,
-      param: promptParam(generation.request),
+      param: param ?? promptParam(generation.request),
       message,
     });
   }
 }
+
+const ENGINE_FAILED = {
+  code: 'engine_failed',
+  message: 'The engine could not finish this answer.',
+  param: undefined,
+} as const;
 
 const smooth = (known: number | null, found: number): number => (known === null ? found : known * 0.7 + found * 0.3);
 

@@ -1,7 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { LlamaEmbeddingContext, LlamaModel, Token } from 'node-llama-cpp';
-import { Refusal } from './generation.llama.ts';
 import type { ChildMessage, EmbedMessage, GenerateMessage, LoadMessage } from './protocol.contract.ts';
+import { Refusal } from './refusal.ts';
 import { vectorText } from './vector-text.ts';
 
 export interface EmbedderOptions {

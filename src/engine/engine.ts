@@ -60,6 +60,13 @@ export interface GenerationRequest {
   /** Up to four texts at which the answer ends; the text itself is not part of the answer. */
   readonly stop?: readonly string[];
   readonly responseFormat: ResponseFormat;
+  /** Added to what the model thinks of a token, by its id: -100 (never) to 100 (nothing else). */
+  readonly logitBias?: Readonly<Record<string, number>>;
+  /** -2 to 2: against tokens by how often the answer has them already, and against those that it has at all. */
+  readonly frequencyPenalty?: number;
+  readonly presencePenalty?: number;
+  /** With each token its probability, and so many of the likeliest others, 0 to 20. Absent: no probabilities. */
+  readonly topLogprobs?: number;
   /** Opaque id of the user: KV prefixes are reused within one user only (promise 17). */
   readonly subject: string;
   /** Who goes first where several wait; absent: interactive. */
@@ -87,6 +94,19 @@ export interface Making {
   readonly queuedMs: number;
 }
 
+/** How likely the model itself held a token to be, before sampler, bias and grammar. In OpenAI's names, as it is sent. */
+export interface LikelyToken {
+  readonly token: string;
+  /** Natural logarithm. */
+  readonly logprob: number;
+  /** UTF-8; null where the token is not whole characters. */
+  readonly bytes: readonly number[] | null;
+}
+
+export interface TokenLogprob extends LikelyToken {
+  readonly top_logprobs: readonly LikelyToken[];
+}
+
 /**
  * What a generation yields, in this order: one `started`, any number of `delta`, one `finished`.
  * A generator that returns without `finished` has failed; it then MUST have thrown.
@@ -95,8 +115,16 @@ export type GenerationEvent =
   /** Before the first prefill: the prompt's true length in tokens. Upstreams without a tokenizer send an upper bound. */
   | { readonly type: 'started'; readonly promptTokens: number; readonly making?: Making }
   /** A piece of text, always whole Unicode characters, and how many sampled tokens it stands for (0 or more). */
-  | { readonly type: 'delta'; readonly text: string; readonly tokens: number }
+  | GenerationDelta
   | { readonly type: 'finished'; readonly reason: 'stop' | 'length'; readonly usage: Usage };
+
+export interface GenerationDelta {
+  readonly type: 'delta';
+  readonly text: string;
+  readonly tokens: number;
+  /** Of the tokens whose text this is, where they were asked for. */
+  readonly logprobs?: readonly TokenLogprob[] | undefined;
+}
 
 /** Texts of which each is turned into a vector. They are computed one after another, and belong to one caller. */
 export interface EmbeddingRequest {
@@ -166,6 +194,31 @@ export interface ModelStatus {
   readonly layers: { readonly onGpu: number; readonly of: number } | null;
   /** Bytes of memory that its child was measured to take, the last time it ran; null where it never did. */
   readonly memory: number | null;
+  /** The servers behind an upstream that is in service; what they say of themselves changes under the reader. */
+  readonly upstream?: UpstreamStatus;
+}
+
+export interface UpstreamStatus {
+  readonly replicas: readonly ReplicaStatus[];
+  /** Answers whose usage could not be, and that named another model, since the gateway started. */
+  readonly miscounted: number;
+  readonly misnamed: number;
+}
+
+/** One server behind a model, as this gateway sees it. */
+export interface ReplicaStatus {
+  /** Host and port; never shown to analysts. */
+  readonly name: string;
+  /** Of its circuit breaker: open means that nobody is sent there, half open that one is, on trial. */
+  readonly state: 'closed' | 'open' | 'half_open';
+  /** It asked to be left alone for a while (`Retry-After`). */
+  readonly resting: boolean;
+  /** Questions that it answers now, of ours. */
+  readonly busy: number;
+  /** Since it was put in service: complete answers, failures, and questions that came from another one that failed. */
+  readonly answers: number;
+  readonly failures: number;
+  readonly takenOver: number;
 }
 
 /**
@@ -185,7 +238,10 @@ export interface Engine {
   generate(request: GenerationRequest, signal: AbortSignal): AsyncGenerator<GenerationEvent, void, undefined>;
   embed(request: EmbeddingRequest, signal: AbortSignal): AsyncGenerator<EmbeddingEvent, void, undefined>;
   status(): ModelStatus;
-  /** Brings the model into memory. Resolves when it is ready; rejects with a Problem when it can't be. */
+  /**
+   * Brings the model into memory. Resolves when it is ready; rejects with a Problem when it can't be. An upstream is put
+   * in service: it resolves when its servers were looked at, and its state is what they are from then on.
+   */
   load(): Promise<void>;
   /** Lifts the quarantine of its file, if there is one: an admin wants it tried again. */
   pardon(): void;

@@ -4,9 +4,14 @@ import {
   LlamaGrammarEvaluationState,
   type LlamaModel,
   type Token,
+  type TokenBias,
 } from 'node-llama-cpp';
+import type { TokenLogprob } from './engine.ts';
+import { Likelihood } from './likelihood.llama.ts';
 import type { PromptRenderer } from './prompt.llama.ts';
-import type { ChildMessage, GenerateMessage } from './protocol.contract.ts';
+import type { ChildMessage, DeltaItem, GenerateMessage } from './protocol.contract.ts';
+import { Refusal } from './refusal.ts';
+import { biasOf, samplerOf } from './sampling.llama.ts';
 import { TextStream } from './text-stream.ts';
 
 /** What a generation needs beside its request. */
@@ -23,15 +28,6 @@ export interface GenerationTools {
 /** Whole answers are sent in portions, so that what was computed is known when it breaks off half-way. */
 const PORTION_TOKENS = 64;
 const PORTION_MS = 1000;
-
-/** A request that can't be served as it is; its message is safe for the caller. */
-export class Refusal extends Error {
-  readonly code: 'context_length_exceeded' | 'invalid_parameter';
-  constructor(code: Refusal['code'], message: string) {
-    super(message);
-    this.code = code;
-  }
-}
 
 /** One answer on one sequence: prompt in portions, then token by token. The driver calls `step` once per round. */
 export class Generation {
@@ -52,6 +48,13 @@ export class Generation {
   #credit: number;
   #creditIsFinal = false;
   #isStarved = false;
+  readonly #bias: TokenBias | null;
+  /** The answer so far, where penalties look at it. */
+  readonly #history: Token[] | null;
+  readonly #likelihood: Likelihood | null;
+  /** Told of tokens whose text has not left yet: with the place in the text where each begins. */
+  #likelihoods: { readonly at: number; readonly told: TokenLogprob }[] = [];
+  #shown = 0;
   cancelled = false;
 
   /** @throws Refusal, before anything was computed */
@@ -69,6 +72,9 @@ export class Generation {
       );
     }
     this.#maxTokens = Math.min(request.maxTokens, room);
+    this.#bias = biasOf(request, tools.model);
+    this.#history = request.frequencyPenalty || request.presencePenalty ? [] : null;
+    this.#likelihood = request.topLogprobs === undefined ? null : new Likelihood(tools.model, request.topLogprobs);
     const detokenize = (tokens: readonly number[], before: readonly number[]) =>
       tools.model.detokenize(tokens as Token[], false, before as Token[]);
     this.#text = new TextStream(detokenize, request.stop, this.#prompt);
@@ -101,6 +107,11 @@ export class Generation {
     return length;
   }
 
+  /** Whether this prompt goes on after these tokens. */
+  beginsWith(tokens: readonly Token[]): boolean {
+    return tokens.length < this.#prompt.length && this.sharedWith(tokens) === tokens.length;
+  }
+
   /** Takes a sequence whose state is empty or belongs to the same user. */
   async begin(sequence: LlamaContextSequence): Promise<void> {
     this.#tools.send({ t: 'started', id: this.request.id, promptTokens: this.#prompt.length });
@@ -131,29 +142,34 @@ export class Generation {
     const next = await this.#tokens.next();
     // The generator ends by itself only when its sampler is gone.
     if (next.done) throw new Error('the engine stopped sampling');
+    if (this.#likelihood !== null && !this.#isEnd(next.value)) {
+      const told = await this.#likelihood.of(this.#sequence, next.value);
+      this.#likelihoods.push({ at: this.#text.length, told });
+    }
     return this.#accept(next.value);
   }
 
+  #isEnd(token: Token): boolean {
+    return this.#tools.model.isEogToken(token) || this.#tools.prompts.endTokens.has(token);
+  }
+
   async #sample(sequence: LlamaContextSequence): Promise<AsyncGenerator<Token, void, undefined>> {
-    const { temperature, topP, seed, grammar } = this.request;
+    const { grammar } = this.request;
     const state =
       grammar === null
         ? null
         : new LlamaGrammarEvaluationState({ model: this.#tools.model, grammar: await this.#tools.grammar(grammar) });
     return sequence.evaluate(this.#prompt.slice(this.#evaluated), {
-      temperature,
-      topP,
-      // 0: no limit. The library's default of 40 would be a setting that the caller did not ask for.
-      topK: 0,
-      seed,
+      ...samplerOf(this.request, this.#bias, this.#history ?? [], this.#tools.contextSize),
       yieldEogToken: true,
       ...(state === null ? {} : { grammarEvaluationState: state }),
     });
   }
 
   #accept(token: Token): ChildMessage | null {
-    if (this.#tools.model.isEogToken(token) || this.#tools.prompts.endTokens.has(token)) return this.#end('stop');
+    if (this.#isEnd(token)) return this.#end('stop');
     this.#sampled++;
+    this.#history?.push(token);
     this.#pendingTokens++;
     const piece = this.#text.push(token);
     this.#pendingText += piece.text;
@@ -179,18 +195,26 @@ export class Generation {
   }
 
   /** What may be shown now and was not yet. @param all at the end: also what is waiting for company */
-  takeDelta(all: boolean): [id: number, text: string, tokens: number] | null {
+  takeDelta(all: boolean): DeltaItem | null {
     if (this.#pendingTokens === 0 && this.#pendingText === '') return null;
     if (!all) {
       if (this.#pendingText === '') return null;
       const due = this.#pendingTokens >= PORTION_TOKENS || this.#tools.now() - this.#sentAt >= PORTION_MS;
       if (!this.request.stream && !due) return null;
     }
-    const delta: [number, string, number] = [this.request.id, this.#pendingText, this.#pendingTokens];
+    const delta = [this.request.id, this.#pendingText, this.#pendingTokens] as const;
+    this.#shown += this.#pendingText.length;
     this.#pendingText = '';
     this.#pendingTokens = 0;
     this.#sentAt = this.#tools.now();
-    return delta;
+    return this.#likelihood === null ? delta : [...delta, { logprobs: this.#takeLikelihoods() }];
+  }
+
+  /** Of the tokens whose text is shown; those of a stop text, or of one that may become it, are not. */
+  #takeLikelihoods(): TokenLogprob[] {
+    const told = this.#likelihoods.filter(({ at }) => at < this.#shown);
+    this.#likelihoods = this.#likelihoods.filter(({ at }) => at >= this.#shown);
+    return told.map((one) => one.told);
   }
 
   /** Lets go of the sampler. The sequence's state stays, for this user's next prompt. */

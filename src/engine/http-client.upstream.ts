@@ -1,178 +1,93 @@
-import http from 'node:http';
-import https from 'node:https';
-import { Problem } from '#kernel/problem.ts';
-import type { UpstreamModelSpec } from './model-spec.ts';
+import { Pool } from 'undici';
+import { type Patience, UpstreamAnswer } from './answer.upstream.ts';
+import type { RotatingKey, UpstreamModelSpec } from './model-spec.ts';
 
-export interface UpstreamLimits {
-  /** From the request to the answer's first byte, and between bytes. Milliseconds. */
-  readonly firstByteMs: number;
-  readonly nextByteMs: number;
+export interface UpstreamLimits extends Patience {
+  /** Until a connection stands, TLS included. Milliseconds. */
+  readonly connectMs: number;
   readonly maxQueue: number;
   readonly maxQueueMs: number;
   /** An answer that is not streamed may have so many bytes. */
   readonly maxAnswerBytes: number;
+  /** How often each server is looked at, and how long it may take to answer. */
+  readonly probeMs: number;
+  readonly probeTimeoutMs: number;
+  /** So many failures in a row open a server's circuit, for so long. */
+  readonly failures: number;
+  readonly openMs: number;
 }
 
 export const UPSTREAM_LIMITS: UpstreamLimits = {
-  firstByteMs: 30_000,
+  connectMs: 5_000,
+  firstByteMs: 60_000,
   nextByteMs: 30_000,
+  answerMs: 600_000,
   maxQueue: 64,
   maxQueueMs: 30_000,
   maxAnswerBytes: 16 * 1024 * 1024,
+  probeMs: 10_000,
+  probeTimeoutMs: 5_000,
+  failures: 5,
+  openMs: 10_000,
 };
 
-/** Something went wrong on the way; for the log, with the upstream's status where there was one. */
-export class UpstreamError extends Error {
-  readonly status: number | null;
-  constructor(message: string, status: number | null = null) {
-    super(message);
-    this.status = status;
-  }
-}
+/** A head may not be longer, whatever is in it. */
+const MOST_HEAD_BYTES = 16 * 1024;
 
-const ERROR_BODY_BYTES = 16 * 1024;
-/** Servers say it in many words; this is for telling it apart only, their text is never passed on. */
-const TOO_LONG = /context.?length|context.?size|maximum.{0,20}(context|tokens)|exceed.{0,20}context|too many tokens/i;
-
-/** Keeps connections to one server and speaks just enough HTTP for it. */
+/** Keeps connections to one server. HTTP/1.1 only; no redirect is followed, and no encoded answer is asked for. */
 export class UpstreamClient {
-  readonly #base: URL;
-  readonly #agent: http.Agent;
-  readonly #transport: typeof http | typeof https;
-  readonly #headers: Readonly<Record<string, string>>;
+  /** Host and port, and the path where there is one. Safe to show: an address with a secret in it is not taken. */
+  readonly name: string;
+  readonly #pool: Pool;
+  readonly #base: string;
+  readonly #key: RotatingKey | null;
   readonly #limits: UpstreamLimits;
+  #headersFor: string | null = null;
+  #headers: string[] = [];
 
-  constructor(spec: UpstreamModelSpec, limits: UpstreamLimits) {
-    this.#base = new URL(spec.url.endsWith('/') ? spec.url : `${spec.url}/`);
-    const secure = this.#base.protocol === 'https:';
-    const options = { keepAlive: true, maxFreeSockets: 256, scheduling: 'lifo' } as const;
-    this.#transport = secure ? https : http;
-    this.#agent = secure
-      ? new https.Agent({ ...options, minVersion: 'TLSv1.2', ...(spec.ca ? { ca: spec.ca } : {}) })
-      : new http.Agent(options);
-    this.#headers = spec.apiKey === undefined ? {} : { authorization: `Bearer ${spec.apiKey}` };
+  constructor(url: string, spec: UpstreamModelSpec, limits: UpstreamLimits) {
+    const { origin, host, pathname } = new URL(url);
+    this.#base = pathname.endsWith('/') ? pathname : `${pathname}/`;
+    this.name = `${host}${this.#base.slice(0, -1)}`;
+    this.#key = spec.apiKey ?? null;
     this.#limits = limits;
+    this.#pool = new Pool(origin, {
+      allowH2: false,
+      pipelining: 1,
+      maxHeaderSize: MOST_HEAD_BYTES,
+      // Answers keep their own time.
+      headersTimeout: 0,
+      bodyTimeout: 0,
+      connect: { timeout: limits.connectMs, minVersion: 'TLSv1.2', ...(spec.ca === undefined ? {} : { ca: spec.ca }) },
+    });
   }
 
-  /**
-   * Sends a request and waits for the head of the answer. The answer times out by itself between bytes.
-   *
-   * @throws UpstreamError when there is no answer; `signal.reason` on abort
-   */
-  async request(
-    method: 'GET' | 'POST',
-    path: string,
-    body: string | null,
-    signal: AbortSignal,
-    again = true,
-  ): Promise<UpstreamAnswer> {
-    signal.throwIfAborted();
-    const { promise, resolve, reject } = Promise.withResolvers<UpstreamAnswer>();
-    const content: Record<string, string | number> =
-      body === null ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) };
-    const request = this.#transport.request(new URL(path, this.#base), {
-      method,
-      agent: this.#agent,
-      headers: { accept: 'application/json, text/event-stream', ...this.#headers, ...content },
-    });
-    const first = setTimeout(() => request.destroy(new UpstreamError('no answer in time')), this.#limits.firstByteMs);
-    const abort = () => void request.destroy(new UpstreamError('aborted'));
-    signal.addEventListener('abort', abort, { once: true });
-    request.on('response', (response) => {
-      clearTimeout(first);
-      resolve(new UpstreamAnswer(response, this.#limits));
-    });
-    request.on('error', (error) => {
-      clearTimeout(first);
-      if (signal.aborted) reject(signal.reason);
-      // The server closed an idle connection just as we took it: it has not seen this request.
-      else if (again && request.reusedSocket && isClosed(error)) {
-        resolve(this.request(method, path, body, signal, false));
-      } else reject(error);
-    });
-    // The signal stays connected until the answer is through: destroying the request is what stops the upstream.
-    request.on('close', () => {
-      clearTimeout(first);
-      signal.removeEventListener('abort', abort);
-    });
-    request.end(body ?? undefined);
-    return promise;
+  /** Sends a question. `whole`: its answer is not streamed. */
+  post(path: string, body: string, whole: boolean): UpstreamAnswer {
+    const answer = new UpstreamAnswer(this.#limits, whole);
+    this.#pool.dispatch({ method: 'POST', path: this.#base + path, headers: this.#head(), body }, answer);
+    return answer;
   }
 
+  get(path: string): UpstreamAnswer {
+    const { probeTimeoutMs: most } = this.#limits;
+    const answer = new UpstreamAnswer({ firstByteMs: most, nextByteMs: most, answerMs: most }, false);
+    this.#pool.dispatch({ method: 'GET', path: this.#base + path, headers: this.#head() }, answer);
+    return answer;
+  }
+
+  /** Breaks all connections. */
   close(): void {
-    this.#agent.destroy();
-  }
-}
-
-const isClosed = (error: NodeJS.ErrnoException): boolean => error.code === 'ECONNRESET' || error.code === 'EPIPE';
-
-/** An answer whose head has come. */
-export class UpstreamAnswer {
-  readonly status: number;
-  readonly #response: http.IncomingMessage;
-  readonly #limits: UpstreamLimits;
-
-  constructor(response: http.IncomingMessage, limits: UpstreamLimits) {
-    this.status = response.statusCode ?? 0;
-    this.#response = response;
-    this.#limits = limits;
+    void this.#pool.destroy();
   }
 
-  /**
-   * The answer as it arrives. Pulling is the back-pressure: nothing is read that nobody asked for, and the time that the
-   * reader takes is not held against the server.
-   *
-   * @throws UpstreamError when the server falls silent
-   */
-  async *bytes(): AsyncGenerator<Buffer> {
-    let waiting = true;
-    const timer = setTimeout(() => {
-      if (waiting) this.#response.destroy(new UpstreamError('answer stopped'));
-    }, this.#limits.nextByteMs);
-    try {
-      for await (const chunk of this.#response as AsyncIterable<Buffer>) {
-        waiting = false;
-        yield chunk;
-        waiting = true;
-        timer.refresh();
-      }
-    } finally {
-      clearTimeout(timer);
+  #head(): string[] {
+    const key = this.#key?.current ?? '';
+    if (key !== this.#headersFor) {
+      this.#headersFor = key;
+      this.#headers = ['accept', 'application/json, text/event-stream', 'content-type', 'application/json'];
+      if (key !== '') this.#headers.push('authorization', `Bearer ${key}`);
     }
-  }
-
-  /** The whole answer as text. @throws UpstreamError when it is too long or breaks off */
-  async text(mostBytes = this.#limits.maxAnswerBytes): Promise<string> {
-    const chunks: Buffer[] = [];
-    let length = 0;
-    for await (const chunk of this.bytes()) {
-      length += chunk.length;
-      if (length > mostBytes) throw new UpstreamError('answer is too long');
-      chunks.push(chunk);
-    }
-    return Buffer.concat(chunks).toString('utf8');
-  }
-
-  /** What an error answer means to our caller. The upstream's own words stay here. */
-  async problem(tooLong: () => Problem): Promise<Problem> {
-    const { status } = this;
-    const body = await this.text(ERROR_BODY_BYTES).catch(() => '');
-    this.destroy();
-    const cause = new UpstreamError(`upstream answered ${status}`, status);
-    if (status === 429 || status === 503) {
-      const wait = Number.parseInt(this.#response.headers['retry-after'] ?? '', 10);
-      const retryAfter = Number.isInteger(wait) ? Math.min(Math.max(wait, 1), 300) : 5;
-      return new Problem('overloaded', { message: 'The model is busy. Try again later.', retryAfter }, cause);
-    }
-    if (status === 413 || (status === 400 && TOO_LONG.test(body))) return tooLong();
-    if (status === 400 || status === 422) {
-      return new Problem('invalid_parameter', { message: 'The model server refused the parameters.' }, cause);
-    }
-    return new Problem('engine_failed', { message: 'The model server failed. Try again.' }, cause);
-  }
-
-  /** Ends it on the server too, where it still runs. */
-  destroy(): void {
-    this.#response.destroy();
+    return this.#headers;
   }
 }

@@ -22,3 +22,11 @@ export const unsampled = (build: string | null, queuedMs: number): Making => ({
   seed: null,
   queuedMs: Math.round(queuedMs),
 });
+
+/** What most requests do not say. */
+export const samplingOf = ({ logitBias, frequencyPenalty, presencePenalty, topLogprobs }: GenerationRequest) => ({
+  ...(logitBias === undefined ? {} : { logitBias: { ...logitBias } }),
+  ...(frequencyPenalty === undefined ? {} : { frequencyPenalty }),
+  ...(presencePenalty === undefined ? {} : { presencePenalty }),
+  ...(topLogprobs === undefined ? {} : { topLogprobs }),
+});

@@ -1,5 +1,5 @@
 import type { GgufFacts } from './gguf-header.ts';
-import type { LlamaModelSpec } from './model-spec.ts';
+import { type LlamaModelSpec, sequencesOf } from './model-spec.ts';
 
 /** A child without a model: node, the engine's libraries, their heaps. Measured, rounded up. */
 const CHILD_BYTES = 160 * 1024 * 1024;
@@ -37,7 +37,7 @@ export function estimateMemory(facts: GgufFacts, spec: LlamaModelSpec): MemoryEs
   const keyValueHeads = figures.get('attention.head_count_kv') ?? [heads];
   const headsOf = (layer: number) => keyValueHeads[keyValueHeads.length === 1 ? 0 : layer] ?? 0;
   // Vectors are made in one sequence, and each text in one batch.
-  const positions = spec.contextSize * (spec.embedding ? 1 : spec.parallel);
+  const positions = spec.contextSize * sequencesOf(spec);
   const batch = spec.embedding ? spec.contextSize : BATCH;
   const ofOneHead = positions * (keyWidth + valueWidth) * KV_BYTES[spec.kvType ?? 'f16'];
   const byLayer = Array.from({ length: layers }, (_, layer) => ({

@@ -45,6 +45,8 @@ export interface LlamaModelSpec {
   readonly maxBatchSize?: number;
   /** How long prompts may hold up a step while others are answered; never longer than the step takes without them. */
   readonly maxWaitMs?: number;
+  /** Texts of approved system prompts, at most 4: what is computed of these alone is shared between users. */
+  readonly systemPrompts?: readonly string[];
 }
 
 export const BATCHING = { prefillChunk: 128, maxBatchSize: 32, maxWaitMs: 50 } as const;
@@ -53,11 +55,11 @@ export const BATCHING = { prefillChunk: 128, maxBatchSize: 32, maxWaitMs: 50 } a
 export interface UpstreamModelSpec {
   /** Name in the catalogue. */
   readonly id: string;
-  /** Base address, http or https, without `/v1`: `https://gpu-7.bank.internal:8000`. */
-  readonly url: string;
-  /** Name of the model on that server. */
+  /** Base addresses of the servers that have it, http or https, without `/v1`: `https://gpu-7.bank.internal:8000`. */
+  readonly urls: readonly string[];
+  /** Name of the model on those servers. */
   readonly model: string;
-  readonly apiKey?: string;
+  readonly apiKey?: RotatingKey;
   /** PEM certificates that the server's certificate must chain to; absent: the system's. */
   readonly ca?: string;
   /** Tokens per conversation, where it is known. */
@@ -67,15 +69,30 @@ export interface UpstreamModelSpec {
   readonly parallel?: number;
   /** False where the server does not enforce `response_format`: then it is refused instead of ignored. Default true. */
   readonly structuredOutput?: boolean;
-  /** True for vLLM: sends a `cache_salt` per user, so that prefixes are not shared between users (promise 17). */
+  /** Sends a `cache_salt` per user, which vLLM keeps cached prefixes of users apart by (promise 17). Default false. */
   readonly cacheSalt?: boolean;
+  /** Of several servers: the one that has a conversation's prefix, unless it is much busier, or the least busy. */
+  readonly routing?: 'prefix' | 'least_busy';
+  /** What is fetched to see whether a server is up. Default `v1/models`. */
+  readonly probePath?: string;
   /** It turns texts into vectors, and does nothing else. Default false. */
   readonly embedding?: boolean;
+}
+
+/** A secret that may be replaced while we run. */
+export interface RotatingKey {
+  readonly current: string;
+  /** Looks at once. Resolves with whether it is another one now. Never rejects. */
+  reload(): Promise<boolean>;
 }
 
 /** SHA-256 of the pinned template in hex, as `GET /admin/models` and the record show it. */
 export const templateDigest = ({ chatTemplate, approvedTemplateSha256 }: LlamaModelSpec): string =>
   chatTemplate === null ? (approvedTemplateSha256 ?? '') : sha256Hex(chatTemplate);
+
+/** Contexts that are kept: one for each conversation and for each approved system prompt, or the one that makes vectors. */
+export const sequencesOf = ({ embedding, parallel, systemPrompts }: LlamaModelSpec): number =>
+  embedding ? 1 : parallel + (systemPrompts?.length ?? 0);
 
 /**
  * What the engine could not survive, found in the figures: a huge context ends in the kernel's out-of-memory killer,
@@ -91,7 +108,8 @@ export function specFaults(spec: LlamaModelSpec): string[] {
   integer('parallel', spec.parallel, 1, 64);
   integer('maxOutputTokens', spec.maxOutputTokens, 1, spec.contextSize);
   integer('threads', spec.threads, 1, 512);
-  if (spec.contextSize * spec.parallel > 16_777_216) faults.push('contextSize times parallel must be at most 16777216');
+  if (spec.contextSize * sequencesOf(spec) > 16_777_216)
+    faults.push('contextSize times parallel must be at most 16777216');
   if (!/^[0-9a-f]{64}$/.test(spec.sha256)) faults.push('sha256 must be 64 lower-case hex digits');
   if (spec.embedding) integer('contextSize of a model for vectors', spec.contextSize, 16, 32_768);
   else if (spec.chatTemplate === null && spec.approvedTemplateSha256 === undefined)

@@ -10,7 +10,7 @@ import type {
 import { type CreditNews, GenerationTable, type WorkEvent } from './generation-table.ts';
 import { grammarFor } from './json-grammar.ts';
 import { ChildLives } from './lives.llama.ts';
-import { makingOf, unsampled } from './making.ts';
+import { makingOf, samplingOf, unsampled } from './making.ts';
 import { type LlamaModelSpec, specFaults, templateDigest } from './model-spec.ts';
 import type { LlamaDeps, LlamaEngine, LlamaMeasurements } from './port.llama.ts';
 import { LLAMA_LIMITS, type LlamaLimits } from './process.llama.ts';
@@ -165,6 +165,7 @@ class ChildEngine implements LlamaEngine {
         seed: making.seed,
         stop: [...stop],
         grammar,
+        ...samplingOf(request),
         stream: request.stream,
         credit: request.credit.total,
       }),
@@ -234,7 +235,12 @@ class ChildEngine implements LlamaEngine {
     const now = this.#now();
     switch (message.t) {
       case 'deltas':
-        for (const [id, text, tokens] of message.items) running.deliver(id, { type: 'delta', text, tokens }, now);
+        for (const [id, text, tokens, detail] of message.items)
+          running.deliver(
+            id,
+            detail ? { type: 'delta', text, tokens, ...detail } : { type: 'delta', text, tokens },
+            now,
+          );
         return;
       case 'started':
         running.begin(message.id, message, this.#spec.contextSize, now);

@@ -1,13 +1,10 @@
 import type { Clock } from '#kernel/clock.ts';
 import type { Log } from '#kernel/log.ts';
 import type { Engine } from './engine.ts';
+import type { EngineEvent } from './engine-event.ts';
 import type { FileMemory } from './file-memory.ts';
 import type { LlamaLimits } from './process.llama.ts';
 import type { Sandbox } from './sandbox.system.ts';
-
-export type EngineEvent =
-  | { readonly type: 'crashed'; readonly model: string; readonly how: string; readonly deaths: number }
-  | { readonly type: 'quarantined'; readonly model: string; readonly digest: string; readonly how: string };
 
 export interface LlamaDeps {
   readonly log: Log;

@@ -248,6 +248,7 @@ function loadMessage({ spec, probe, sandbox, gpuLayers }: ProcessOptions, verifi
     prefillChunk: spec.prefillChunk ?? BATCHING.prefillChunk,
     maxBatchSize: spec.maxBatchSize ?? BATCHING.maxBatchSize,
     maxWaitMs: spec.maxWaitMs ?? BATCHING.maxWaitMs,
+    systemPrompts: probe ? [] : [...(spec.systemPrompts ?? [])],
     kvType: spec.kvType ?? 'f16',
     flashAttention: spec.flashAttention ?? 'auto',
   };

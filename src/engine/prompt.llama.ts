@@ -7,6 +7,8 @@ export interface PromptRenderer {
   tokenize(text: string): Token[];
   /** User text never becomes a control token, whatever it spells (role injection). @throws Error from the template. */
   render(messages: readonly ChatMessage[]): Token[];
+  /** What every conversation with this system prompt begins with, whatever is asked. */
+  prefixOf(systemPrompt: string): readonly Token[];
   /** Besides the model's own end tokens: control tokens that end a turn in this template. */
   readonly endTokens: ReadonlySet<Token>;
 }
@@ -39,10 +41,24 @@ export function openPromptRenderer(model: LlamaModel, chatTemplate: string): Pro
     if (first !== undefined && model.isSpecialToken(first)) endTokens.add(first);
   }
 
+  const render = (messages: readonly ChatMessage[]) => begun(state(messages).contextText.tokenize(model.tokenizer));
+
   return {
     endTokens,
     tokenize: (text) => begun(model.tokenize(text, false)),
-    render: (messages) => begun(state(messages).contextText.tokenize(model.tokenizer)),
+    render,
+    prefixOf(systemPrompt) {
+      const [one = [], other = []] = ['x', '?'].map((content) =>
+        render([
+          { role: 'system', content: systemPrompt },
+          { role: 'user', content },
+        ]),
+      );
+      return one.slice(
+        0,
+        one.findIndex((token, at) => token !== other[at]),
+      );
+    },
   };
 }
 

@@ -38,6 +38,8 @@ const loadMessage = z.strictObject({
   /** Conversations per step, and how long prompts may hold it up while others are generating. */
   maxBatchSize: z.int().min(1).max(64),
   maxWaitMs: z.int().nonnegative(),
+  /** Approved ones, computed once; strangers share their state. */
+  systemPrompts: z.array(z.string().min(1)).max(4),
   kvType: z.enum(['f16', 'q8_0', 'q4_0']),
   flashAttention: z.union([z.boolean(), z.literal('auto')]),
 });
@@ -56,6 +58,10 @@ const generate = z.strictObject({
   stop: z.array(z.string().min(1)),
   /** GBNF made by `json-grammar.ts`; never a client's own. */
   grammar: z.string().nullable(),
+  logitBias: z.record(z.string().regex(/^\d{1,10}$/), z.number().min(-100).max(100)).optional(),
+  frequencyPenalty: z.number().min(-2).max(2).optional(),
+  presencePenalty: z.number().min(-2).max(2).optional(),
+  topLogprobs: z.int().min(0).max(20).optional(),
   stream: z.boolean(),
   /** Tokens of prompt and answer that are paid for; the child waits where it would go beyond. */
   credit: count,
@@ -129,17 +135,33 @@ const childMessage = z.discriminatedUnion('t', [
     id,
     code: z.enum(['context_length_exceeded', 'invalid_parameter', 'engine_failed']),
     /** What of the request is at fault, where it is at fault. */
-    param: z.enum(['messages', 'prompt', 'input']),
+    param: z.string().max(200),
     message: z.string().max(2000),
   }),
   /** Once a second, so that a blocked child is noticed; figures since the load. */
   z.strictObject({ t: z.literal('beat'), steps: count, batches: count, sequences: count, largestBatch: count }),
 ]);
 
-/** The token path: all that one step yielded, one message. `[id, text, tokens]` each. */
+const likelyToken = {
+  token: z.string(),
+  logprob: z.number(),
+  bytes: z.array(z.int().min(0).max(255)).readonly().nullable(),
+};
+/** What comes with a text where it was asked for. */
+const deltaDetail = z.strictObject({
+  logprobs: z
+    .array(z.strictObject({ ...likelyToken, top_logprobs: z.array(z.strictObject(likelyToken)).max(20).readonly() }))
+    .readonly()
+    .optional(),
+});
+type DeltaDetail = z.infer<typeof deltaDetail>;
+
+export type DeltaItem = readonly [id: number, text: string, tokens: number, detail?: DeltaDetail];
+
+/** The token path: all that one step yielded, one message. */
 export interface DeltasMessage {
   readonly t: 'deltas';
-  readonly items: readonly (readonly [id: number, text: string, tokens: number])[];
+  readonly items: readonly DeltaItem[];
 }
 
 export type LoadMessage = z.infer<typeof loadMessage>;
@@ -171,7 +193,7 @@ function isDeltas(value: unknown): value is DeltasMessage {
 function isDelta(item: unknown): boolean {
   return (
     Array.isArray(item) &&
-    item.length === 3 &&
+    (item.length === 3 || (item.length === 4 && deltaDetail.safeParse(item[3]).success)) &&
     Number.isSafeInteger(item[0]) &&
     typeof item[1] === 'string' &&
     Number.isSafeInteger(item[2]) &&

@@ -1,6 +1,18 @@
 import { Problem } from '#kernel/problem.ts';
 import type { EmbeddingRequest, GenerationRequest } from './engine.ts';
 
+/** A request that can't be served as it is; its message is safe for the caller. */
+export class Refusal extends Error {
+  readonly code: 'context_length_exceeded' | 'invalid_parameter';
+  readonly param: string | undefined;
+  /** `param`: the request parameter at fault; absent: the messages. */
+  constructor(code: Refusal['code'], message: string, param?: string) {
+    super(message);
+    this.code = code;
+    this.param = param;
+  }
+}
+
 /** The model is in the catalogue but not in memory; loading it is not the caller's business. */
 export const notLoaded = (): Problem =>
   new Problem('model_not_loaded', { message: 'The model is not loaded.', retryAfter: 5 });
@@ -10,7 +22,7 @@ export const engineFailed = (message: string, cause?: unknown): Problem =>
   new Problem('engine_failed', { message }, cause);
 
 /** No tokenizer makes more of its text than this on average; only endless runs of blanks come near. */
-const MOST_BYTES_PER_TOKEN = 64;
+export const MOST_BYTES_PER_TOKEN = 64;
 
 /** Where the caller's words stand in his request. */
 export const promptParam = ({ prompt }: { readonly prompt?: string | undefined }): 'prompt' | 'messages' =>

@@ -195,7 +195,7 @@ async function tryOne(
   child.once('close', () => settle({ level, reach: null, fault: firstLine(words) }));
   // What the shell and the kernel add of themselves is no leak.
   const known = [...Object.keys(environment), 'NODE_CHANNEL_FD', 'NODE_CHANNEL_SERIALIZATION_MODE', 'PWD', '_'];
-  child.send({ ...bait, known: [...known, 'OLDPWD', 'SHLVL'] }, () => {});
+  child.send({ ...bait, known: [...known, 'OLDPWD', 'SHLVL', '__CF_USER_TEXT_ENCODING'] }, () => {});
   const trial = await promise;
   clearTimeout(timer);
   child.kill('SIGKILL');

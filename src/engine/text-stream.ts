@@ -107,6 +107,8 @@ export class StopFilter {
 export class TextStream {
   readonly #joiner: CharacterJoiner;
   readonly #filter: StopFilter;
+  /** UTF-16 units so far, those held back included. */
+  length = 0;
 
   constructor(detokenize: Detokenize, stops: readonly string[], before: readonly number[] = []) {
     this.#joiner = new CharacterJoiner(detokenize, before);
@@ -115,6 +117,7 @@ export class TextStream {
 
   push(token: number): TextPiece {
     const text = this.#joiner.push(token);
+    this.length += text.length;
     return text === '' ? { text, stopped: false } : this.#filter.push(text);
   }
 

@@ -2,7 +2,8 @@
  * Runs in a sandbox that is tried, and tells what it can do from inside. It tries with what the system allows, not with
  * what Node's permission model would: a hole is what native code could use. Answers one message and ends.
  */
-import { readdir, readFile, readlink, writeFile } from 'node:fs/promises';
+import { fstatSync } from 'node:fs';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 
 /** What the parent says: where the holes would be. */
@@ -44,13 +45,25 @@ function signals(pid: number): boolean {
 const OURS: ReadonlySet<string> = new Set(['2', '3']);
 
 async function sockets(): Promise<number> {
-  const names = (await readdir('/proc/self/fd')).filter((name) => !OURS.has(name));
-  const links = await Promise.all(names.map((name) => readlink(`/proc/self/fd/${name}`).catch(() => '')));
-  return links.filter((link) => link.startsWith('socket:')).length;
+  const names = (await readdir(process.platform === 'linux' ? '/proc/self/fd' : '/dev/fd')).filter(
+    (name) => !OURS.has(name),
+  );
+  return names.filter((name) => isSocket(Number(name))).length;
 }
 
-/** As it was handed over, whatever JavaScript shows of it. */
+function isSocket(descriptor: number): boolean {
+  try {
+    return fstatSync(descriptor).isSocket();
+  } catch {
+    // The one that listed the folder.
+    return false;
+  }
+}
+
+/** As it was handed over, whatever JavaScript shows of it; where the system does not tell, what JavaScript shows. */
 async function variables(): Promise<string[]> {
+  // biome-ignore lint/style/noProcessEnv: nothing is read from it; its names are what is looked at
+  if (process.platform !== 'linux') return Object.keys(process.env);
   const text = await readFile('/proc/self/environ', 'utf8');
   return text.split('\0').flatMap((line) => (line === '' ? [] : [line.slice(0, line.indexOf('='))]));
 }

@@ -1,6 +1,6 @@
+import { UpstreamError } from './answer.upstream.ts';
 import { readEmbeddings } from './completion.contract.ts';
 import type { EmbeddingRequest } from './engine.ts';
-import { UpstreamError } from './http-client.upstream.ts';
 import type { UpstreamModelSpec } from './model-spec.ts';
 import type { ReportedUsage } from './upstream-count.ts';
 

@@ -1,9 +1,9 @@
 import { sha256Hex } from '#kernel/id.ts';
+import { type UpstreamAnswer, UpstreamError } from './answer.upstream.ts';
 import { readChunk, readCompletion, readTextCompletion, type UpstreamPiece } from './completion.contract.ts';
 import type { GenerationRequest } from './engine.ts';
-import { UpstreamError } from './http-client.upstream.ts';
 import type { UpstreamModelSpec } from './model-spec.ts';
-import { SseParser } from './sse-parser.ts';
+import { SseParser } from './sse-parser.upstream.ts';
 
 /** One question in OpenAI's words: where it goes, and what it says. */
 export interface UpstreamCall {
@@ -27,6 +27,10 @@ export function generationCall(spec: UpstreamModelSpec, request: GenerationReque
     seed: request.seed,
     stop: request.stop?.length ? request.stop : undefined,
     response_format: formatOf(request),
+    logit_bias: request.logitBias,
+    frequency_penalty: request.frequencyPenalty,
+    presence_penalty: request.presencePenalty,
+    ...(request.topLogprobs === undefined ? {} : { logprobs: true, top_logprobs: request.topLogprobs }),
     stream: request.stream,
     stream_options: request.stream ? { include_usage: true } : undefined,
     cache_salt: spec.cacheSalt ? sha256Hex(request.subject) : undefined,
@@ -43,25 +47,62 @@ function formatOf(request: GenerationRequest): unknown {
   return { type: 'json_schema', json_schema: { name: format.name, schema: format.schema, strict: true } };
 }
 
-/** The pieces of a streamed answer. @throws UpstreamError for what is no answer */
-export async function* streamedPieces(bytes: AsyncIterable<Buffer>): AsyncGenerator<UpstreamPiece> {
-  const parser = new SseParser();
-  let done = false;
-  for await (const part of bytes) {
-    for (const event of parser.push(part)) {
-      // Read on to the end of the answer: only then can the connection be used again.
-      done ||= event === '[DONE]';
-      if (done) continue;
-      const piece = readChunk(event);
-      if (piece === null) throw new UpstreamError('malformed chunk');
-      yield piece;
-    }
-  }
+/** Whether a head announces what was asked for. @throws UpstreamError */
+export function checkHead({ headers }: UpstreamAnswer, stream: boolean): void {
+  const encoding = headers['content-encoding'] ?? 'identity';
+  // None was asked for, and a small one can unfold to any size.
+  if (encoding !== 'identity') throw new UpstreamError('encoded answer');
+  const type = headers['content-type'] ?? '';
+  const expected = stream ? 'text/event-stream' : 'application/json';
+  if (!type.toLowerCase().startsWith(expected)) throw new UpstreamError(`answer is not ${expected}`);
 }
 
-/** An answer that came whole. @throws UpstreamError for what is none */
-export function wholePiece({ read }: UpstreamCall, text: string): UpstreamPiece {
-  const piece = read(text);
-  if (piece === null) throw new UpstreamError('malformed answer');
-  return piece;
+/** Reasons that say that there is no answer. */
+const FAILED: ReadonlySet<string> = new Set(['abort', 'error']);
+
+/** Reads an answer, whole or piece by piece, and holds it to its form: text, one reason why it ends, usage. */
+export class AnswerReader {
+  readonly #parser = new SseParser();
+  #finishReason: string | null = null;
+  #isDone = false;
+
+  /** Why it ended; null while it has not. */
+  get finishReason(): string | null {
+    return this.#finishReason;
+  }
+
+  /** Nothing more belongs to it. */
+  get isDone(): boolean {
+    return this.#isDone;
+  }
+
+  /** @throws UpstreamError, RangeError or TypeError for what is no answer */
+  pieces(bytes: Buffer): UpstreamPiece[] {
+    const pieces: UpstreamPiece[] = [];
+    for (const event of this.#parser.push(bytes)) {
+      this.#isDone ||= event === '[DONE]';
+      if (this.#isDone) break;
+      const piece = readChunk(event);
+      if (piece === null) throw new UpstreamError('malformed chunk');
+      pieces.push(this.#held(piece));
+    }
+    return pieces;
+  }
+
+  /** @throws UpstreamError for what is no answer */
+  whole({ read }: UpstreamCall, text: string): UpstreamPiece {
+    const piece = read(text);
+    if (piece === null) throw new UpstreamError('malformed answer');
+    this.#isDone = true;
+    return this.#held(piece);
+  }
+
+  #held(piece: UpstreamPiece): UpstreamPiece {
+    const { text, finishReason } = piece;
+    if (this.#finishReason !== null && (text !== '' || finishReason !== null))
+      throw new UpstreamError('answer goes on after its end');
+    if (finishReason !== null && FAILED.has(finishReason)) throw new UpstreamError('the server gave up');
+    this.#finishReason ??= finishReason;
+    return piece;
+  }
 }

@@ -33,7 +33,9 @@ function canonicalComposite(
 ): string {
   if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`;
   let text = '';
-  for (const [, member] of canonicalMembers(value as CanonicalObject)) text += text === '' ? member : `,${member}`;
+  forEachMember(value as CanonicalObject, (_, member) => {
+    text += text === '' ? member : `,${member}`;
+  });
   return `{${text}}`;
 }
 
@@ -42,13 +44,23 @@ interface CanonicalObject {
 }
 
 /** The members of an object in canonical order: the name, and the whole member `"name":value` as canonical JSON. */
-export function canonicalMembers(object: CanonicalObject): [name: string, text: string][] {
-  const members: [string, string][] = [];
+export function forEachMember(object: CanonicalObject, tell: (name: string, text: string) => void): void {
   for (const name of Object.keys(object).sort()) {
     const value = object[name];
-    if (value !== undefined) members.push([name, `${canonicalString(name)}:${canonicalJson(value)}`]);
+    if (value !== undefined) tell(name, spelled(name) + canonicalJson(value));
   }
-  return members;
+}
+
+/** `"name":` by name. The same few dozen stand in every event. */
+const NAMES = new Map<string, string>();
+const MOST_NAMES = 1000;
+
+function spelled(name: string): string {
+  const known = NAMES.get(name);
+  if (known !== undefined) return known;
+  const text = `${canonicalString(name)}:`;
+  if (NAMES.size < MOST_NAMES && name.length < 64) NAMES.set(name, text);
+  return text;
 }
 
 /** Text that stands in JSON as it is: printable ASCII without quotes and backslashes. Nearly all that we record. */

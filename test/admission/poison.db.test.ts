@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
 import type { AdmitItem, Item } from '#admission/admission.ts';
-import { recordText, refusalText } from '#audit/event.ts';
+import { recordAndRefusal, recordText, refusalText } from '#audit/event.ts';
 import { type Estate, openEstate } from '../fakes/ledger-estate.ts';
-import { admit, change, intentEvent, note } from '../fakes/ledger-items.ts';
+import { admit, change, intentEvent, note, refusedBytes } from '../fakes/ledger-items.ts';
 import { type TestCluster, testCluster } from '../harness/postgres.ts';
 
 /** Does not compress: longer than an index row may be, shorter than the bytes of an event. */
@@ -130,12 +130,16 @@ describe('the bytes of an event', () => {
   });
 
   it('of a refusal are cut around the code, also where a fact looks like it', () => {
-    const facts = { a: '"outcome_code":"{code}"', text: '{code}' };
-    const { event } = refusalText(intentEvent(who, 'req', facts), 'denied', 'denial');
-    const filled = JSON.parse(event.join('revoked'));
-    assert.deepEqual(
-      [filled.outcome_code, filled.kind, filled.a, filled.text],
-      ['revoked', 'denial', facts.a, '{code}'],
-    );
+    const facts = { a: '"outcome_code":"{code}"', b: ',"kind":"intent"😀', outcome_a: '😀', text: '{code}' };
+    for (const own of [{}, { outcome_code: 'spent' }]) {
+      const event = { ...intentEvent(who, 'req', facts), ...own };
+      const item = recordAndRefusal(event, 'denied', 'denial');
+      assert.equal(item.record.event, recordText(event).event);
+      assert.equal(
+        refusedBytes(item, 'revoked'),
+        recordText({ ...event, kind: 'denial', outcome: 'denied', outcome_code: 'revoked' }).event,
+      );
+    }
+    assert.throws(() => recordAndRefusal({ ...intentEvent(who, 'req'), outcome: 'a"b' }, 'denied'), TypeError);
   });
 });

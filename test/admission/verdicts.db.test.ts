@@ -4,7 +4,7 @@ import { after, before, describe, it } from 'node:test';
 import type { Item, Verdict } from '#admission/admission.ts';
 import { canonicalJson } from '#kernel/canonical-json.ts';
 import { type Estate, openEstate } from '../fakes/ledger-estate.ts';
-import { admit, change, note, settle } from '../fakes/ledger-items.ts';
+import { admit, change, note, refusedBytes, settle } from '../fakes/ledger-items.ts';
 import { type TestCluster, testCluster } from '../harness/postgres.ts';
 
 interface EntryRow {
@@ -129,11 +129,14 @@ describe('commit_batch', () => {
     await using estate = await openEstate(cluster, { requests: 1 });
     const { commit } = estate.gateway('gw_1');
     const kept = admit(estate.who);
-    await commit([kept, admit(estate.who), admit({ ...estate.who, session: 'gone' })]);
+    const facts = { a: '😀', n: ',"outcome":"admitted"', outcome_a: 'é😀', z: '😀' };
+    const refused = admit(estate.who, { facts });
+    await commit([kept, refused, admit({ ...estate.who, session: 'gone' })]);
     await commit([settle(kept), settle(kept)]);
     await commit([note(), change('key.revoke', { id: 'none', account: 'none' })]);
     const rows = await estate.rows<EntryRow>(LOG);
     assert.equal(rows.length, 7);
+    assert.ok(rows[1]?.record.includes(`"event":${refusedBytes(refused, 'requests_day:user')},`));
     const codes: unknown[] = [];
     for (const row of rows) {
       const { event } = JSON.parse(row.record);

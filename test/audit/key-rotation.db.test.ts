@@ -49,6 +49,7 @@ describe('another key for the log', () => {
   async function gatewayWith(instance: string, local: Signer[]): Promise<TestTree & { readonly keys: SigningKeys }> {
     const gateway = estate.gateway(instance);
     const held = await SigningKeys.open({
+      afterTurn: queueMicrotask,
       crypto: nodeCrypto,
       origin: NAME,
       registered: () => registeredKeys(gateway.pool),
@@ -153,9 +154,10 @@ describe('another key for the log', () => {
     assert.equal((await rotate(keys[1], keys[2])).code, 'unfinished');
     const { pool } = estate.gateway('plain');
     await assert.rejects(
-      pool.query(`SELECT * FROM strongroom.commit_batch('x', 'UTC', '[]', '[]', $1)`, [
-        JSON.stringify([{ op: 'signing_key.rotate', id: crypto.randomUUID(), change: {} }]),
-      ]),
+      pool.query(
+        `SELECT strongroom.commit_batch('x', 'UTC', '[]', '[]', ARRAY[json_populate_record(NULL::strongroom.batch_item, $1)])`,
+        [JSON.stringify({ op: 'signing_key.rotate', id: crypto.randomUUID(), change: {} })],
+      ),
       { code: '42501', message: /strongroom_keeper/ },
     );
   });

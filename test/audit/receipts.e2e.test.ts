@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { openCheckpoint, openPromise } from '#audit/checkpoint.shared.ts';
+import { openCheckpoint } from '#audit/checkpoint.shared.ts';
 import { verifyConsistency, verifyInclusion } from '#audit/merkle.shared.ts';
 import { parseVerifierKey } from '#audit/note.shared.ts';
 import { nodeCrypto } from '#audit/note-crypto.node.ts';
+import { openPromise } from '#audit/promise.shared.ts';
 import { verifyReceipt } from '#audit/receipt.shared.ts';
 import { fromBase64, toHex } from '#kernel/bytes.ts';
 import { DEMO_TEXT } from '../engine/demo.ts';
@@ -61,6 +62,19 @@ describe('promises, receipts and proofs over the whole gateway', () => {
       assert.notEqual(forged, said);
       await assert.rejects(openPromise(nodeCrypto, forged, await key()), /promise/);
     }
+  });
+
+  it('so do many at once, under one signature', async () => {
+    const answers = await Promise.all(Array.from({ length: 24 }, () => ask()));
+    const lines = answers.map(({ headers }) => String(headers['x-audit-promise']));
+    const seqs = await Promise.all(lines.map(async (line) => (await openPromise(nodeCrypto, line, await key())).seq));
+    const outcomes = await Promise.all(answers.map((answer) => test.outcome(requestOf(answer))));
+    assert.deepEqual(
+      seqs,
+      outcomes.map(({ seq }) => seq),
+    );
+    const signatures = new Set(lines.map((line) => line.split(' ')[5]));
+    assert.ok(signatures.size < lines.length, `${signatures.size} signatures for ${lines.length} promises`);
   });
 
   it('a stream carries the promise of its intent in the header, of its outcome before [DONE]', async () => {

@@ -9,6 +9,7 @@ import type { RefusalKey } from '#audit/refusal-budget.ts';
 import { silentLog } from '#kernel/log.ts';
 import { Problem } from '#kernel/problem.ts';
 import { fakeClock, turns, wanted } from '../fakes/ledger-commit.ts';
+import { refusedBytes } from '../fakes/ledger-items.ts';
 
 const event: AuditEvent = {
   kind: 'denial',
@@ -95,18 +96,17 @@ describe('the recorder', () => {
   });
 
   it('gives a change the bytes of its own refusal', async () => {
-    const { items, recorder } = open();
-    await recorder.change(
-      'key.revoke',
-      { id: 'k' },
-      { ...event, kind: 'change', outcome: 'completed', outcome_code: 'x' },
-    );
-    const [item] = items;
-    assert.ok(item?.op === 'change' && item.refusal);
-    assert.deepEqual([item.name, item.change], ['key.revoke', { id: 'k' }]);
-    assert.deepEqual(JSON.parse(item.refusal.event.join('not_found')).outcome_code, 'not_found');
-    assert.equal(item.refusal.outcome, 'denied');
-    await recorder[Symbol.asyncDispose]();
+    for (const kind of ['change', 'sign-in'] as const) {
+      const { items, recorder } = open();
+      await recorder.change('key.revoke', { id: 'k' }, { ...event, kind, outcome: 'completed', outcome_code: 'x' });
+      const [item] = items;
+      assert.ok(item?.op === 'change' && item.refusal);
+      assert.deepEqual([item.name, item.change], ['key.revoke', { id: 'k' }]);
+      const refused = JSON.parse(refusedBytes(item, 'not_found'));
+      assert.deepEqual([refused.outcome, refused.outcome_code, refused.kind], ['denied', 'not_found', kind]);
+      assert.equal(item.refusal.outcome, 'denied');
+      await recorder[Symbol.asyncDispose]();
+    }
   });
 });
 

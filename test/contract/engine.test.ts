@@ -24,9 +24,9 @@ engineContract('upstream', async () => {
   const short = await startFakeUpstream({ contextSize: 1024 });
   const loop = await startFakeUpstream({ loop: true });
   const deps = { log: silentLog, clock: systemClock };
-  const spec = { id: 'up', url: short.url, model: 'm', contextSize: 1024, maxOutputTokens: 256, parallel: 2 };
+  const spec = { id: 'up', urls: [short.url], model: 'm', contextSize: 1024, maxOutputTokens: 256, parallel: 2 };
   const engine = openUpstreamModel(spec, deps);
-  const endless = openUpstreamModel({ ...spec, url: loop.url, maxOutputTokens: 1_000_000, parallel: 1 }, deps);
+  const endless = openUpstreamModel({ ...spec, urls: [loop.url], maxOutputTokens: 1_000_000, parallel: 1 }, deps);
   return {
     engine,
     endless,

@@ -1,129 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { LlamaContextSequence, LlamaModel, Token } from 'node-llama-cpp';
-import { Driver, type DriverOptions } from '#engine/driver.llama.ts';
-import { Generation, type GenerationTools } from '#engine/generation.llama.ts';
-import type { ChildMessage, GenerateMessage } from '#engine/protocol.contract.ts';
+import { CHUNK, openDriver as open } from '../fakes/driver-desk.ts';
 import { until } from './demo.ts';
-
-/** What a sequence of llama.cpp does to its state, and a note of every token that had to be computed. */
-class FakeSequence {
-  contextTokens: number[] = [];
-  evaluated: number[] = [];
-  /** Told of every portion, while it is computed. */
-  onPortion: () => void = () => undefined;
-  /** Told how many tokens were computed, of a prompt or of an answer. */
-  onWork: (prompt: number, answer: number) => void = () => undefined;
-  get nextTokenIndex(): number {
-    return this.contextTokens.length;
-  }
-  async clearHistory(): Promise<void> {
-    this.contextTokens = [];
-  }
-  async adaptStateToTokens(tokens: readonly number[]): Promise<void> {
-    let shared = 0;
-    while (shared < tokens.length && this.contextTokens[shared] === tokens[shared]) shared++;
-    this.contextTokens.length = shared;
-  }
-  async evaluateWithoutGeneratingNewTokens(tokens: readonly number[]): Promise<void> {
-    this.#take(tokens);
-  }
-  async *evaluate(tokens: readonly number[]): AsyncGenerator<number> {
-    this.#take(tokens);
-    for (;;) {
-      yield 1;
-      this.onWork(0, 1);
-      this.contextTokens.push(1);
-    }
-  }
-  #take(tokens: readonly number[]): void {
-    this.onPortion();
-    this.onWork(tokens.length, 0);
-    this.evaluated.push(...tokens);
-    this.contextTokens.push(...tokens);
-  }
-}
-
-const CHUNK = 128;
-
-/** Milliseconds on a clock that goes on by what is computed, and by nothing else: 0 lets it stand still. */
-interface Costs {
-  readonly promptToken: number;
-  readonly answerToken: number;
-}
-
-function open(
-  sequences: number,
-  change: Partial<DriverOptions> = {},
-  costs: Costs = { promptToken: 0, answerToken: 0 },
-) {
-  const slots = Array.from({ length: sequences }, () => new FakeSequence());
-  let time = 0;
-  for (const slot of slots)
-    slot.onWork = (prompt, answer) => {
-      time += prompt * costs.promptToken + answer * costs.answerToken;
-    };
-  const sent: ChildMessage[] = [];
-  const at: number[] = [];
-  const rounds: number[][] = [];
-  const send = (message: ChildMessage) => {
-    sent.push(message);
-    at.push(time);
-    if (message.t === 'deltas') rounds.push(slots.map(({ evaluated }) => evaluated.length));
-  };
-  const driver = new Driver({
-    sequences: slots as unknown as LlamaContextSequence[],
-    prefillChunk: CHUNK,
-    maxBatchSize: 32,
-    maxWaitMs: 50,
-    batchSize: 512,
-    send,
-    now: () => time,
-    report: (error) => assert.fail(String(error)),
-    ...change,
-  });
-  const tools = {
-    model: {
-      detokenize: (tokens: number[]) => 'x'.repeat(tokens.length),
-      isEogToken: () => false,
-    } as unknown as LlamaModel,
-    prompts: {
-      // A token a character, so that a test can say which.
-      render: (messages: readonly { content: string }[]) =>
-        Array.from(messages.map(({ content }) => content).join(''), (c) => c.codePointAt(0)) as Token[],
-      tokenize: () => assert.fail('no prompt without template'),
-      endTokens: new Set<Token>(),
-    },
-    contextSize: 8192,
-    grammar: () => assert.fail('no grammar'),
-    send,
-    now: () => time,
-  } satisfies GenerationTools;
-  let last = 0;
-  const ask = (content: string, change: Partial<GenerateMessage> = {}): number => {
-    const request: GenerateMessage = {
-      ...{ t: 'generate', id: ++last, subject: 'usr_a', messages: [{ role: 'user', content }], maxTokens: 4 },
-      ...{ temperature: 0, topP: 1, seed: 0, stop: [], grammar: null, stream: true, credit: 8192 },
-      ...change,
-    };
-    driver.add(new Generation(request, tools));
-    return request.id;
-  };
-  const end = async (id: number) => {
-    const found = () => sent.find((message) => message.t === 'finished' && message.id === id);
-    await until(() => found() !== undefined);
-    const message = found();
-    if (message?.t !== 'finished') throw new Error('unreachable');
-    return message.usage;
-  };
-  /** When each message came in which one of these had text, on the counted clock. */
-  const times = (id: number) =>
-    at.filter((_, index) => {
-      const message = sent[index];
-      return message?.t === 'deltas' && message.items.some(([one]) => one === id);
-    });
-  return { driver, slots, sent, rounds, ask, end, times };
-}
 
 describe('the lock-step driver', () => {
   it('while a prompt of 4,000 tokens comes in, who generates gets his token every round, and no round is longer than a portion', async () => {
@@ -213,44 +91,29 @@ describe('the lock-step driver', () => {
   });
 });
 
-describe('promise 17: what is computed for one user never depends on another', () => {
-  const secret = 'The merger with the other bank is announced on Monday; the price is 4.2 billion.';
+describe('where a conversation lies', () => {
+  const words = 'A conversation that is worth to be found again, since it is long enough for that.';
 
-  it('the same prompt costs a stranger every token, and its author only the last', async () => {
-    const { slots, ask, end } = open(1);
-    const [slot] = slots;
-    assert.ok(slot);
-    const cost = async (subject: string) => {
-      const before = slot.evaluated.length;
-      const usage = await end(ask(secret, { subject }));
-      return { computed: slot.evaluated.length - before, cached: usage.cachedTokens };
-    };
-    assert.deepEqual(await cost('usr_author'), { computed: secret.length, cached: 0 });
-    assert.deepEqual(await cost('usr_author'), { computed: 1, cached: secret.length - 1 });
-    assert.deepEqual(await cost('usr_stranger'), { computed: secret.length, cached: 0 });
-    // And the stranger's visit has wiped what was there.
-    assert.deepEqual(await cost('usr_author'), { computed: secret.length, cached: 0 });
-  });
-
-  it('whatever prefix a stranger guesses, right or wrong, he pays the same', async () => {
-    for (let length = 1; length <= secret.length; length += 7) {
-      const { slots, ask, end } = open(1);
-      await end(ask(secret, { subject: 'usr_author' }));
-      const before = slots[0]?.evaluated.length ?? 0;
-      const guess = secret.slice(0, length).padEnd(secret.length, '?');
-      await end(ask(guess, { subject: 'usr_stranger' }));
-      assert.equal((slots[0]?.evaluated.length ?? 0) - before, secret.length);
-    }
-  });
-
-  it('a conversation goes on where it lies, also when another user has a free place of his own', async () => {
+  it('it rests as long as there is another place, and goes on where it lies', async () => {
     const { slots, ask, end } = open(3);
-    await end(ask(`${secret} a`, { subject: 'usr_a' }));
-    await Promise.all([
-      end(ask('x'.repeat(100), { subject: 'usr_b' })),
-      end(ask('y'.repeat(100), { subject: 'usr_c' })),
-    ]);
-    const held = slots.map(({ contextTokens }) => contextTokens.length);
-    assert.ok(held.some((length) => length >= secret.length));
+    await end(ask(words, { subject: 'usr_a' }));
+    for (const name of ['b', 'c']) await end(ask(words, { subject: `usr_${name}` }));
+    const { cachedTokens } = await end(ask(`${words} And?`, { subject: 'usr_a' }));
+    assert.equal(cachedTokens, words.length);
+    // Then the one goes that was left longest ago.
+    await end(ask(words, { subject: 'usr_d' }));
+    assert.equal((await end(ask(words, { subject: 'usr_a' }))).cachedTokens, words.length - 1);
+    assert.equal((await end(ask(words, { subject: 'usr_b' }))).cachedTokens, 0);
+    assert.equal(slots.length, 3);
+  });
+
+  it('who comes while others are answered sits beside them, in the lowest place', async () => {
+    const { slots, ask, end } = open(8);
+    const ids = ['a', 'b', 'c', 'd'].map((name) => ask(name.repeat(10), { subject: `usr_${name}`, maxTokens: 50 }));
+    for (const id of ids) await end(id);
+    assert.deepEqual(
+      slots.map(({ evaluated }) => evaluated.length > 0),
+      [true, true, true, true, false, false, false, false],
+    );
   });
 });

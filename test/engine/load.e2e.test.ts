@@ -3,8 +3,10 @@ import { appendFile, copyFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { environmentFor, findPlaces, sandboxAt } from '#engine/sandbox.system.ts';
+import { modelPath } from '#engine/sandbox.ts';
 import { Problem } from '#kernel/problem.ts';
-import { answer, DEMO_FILE, demoSpec, openLlama, sha256 } from './demo.ts';
+import { answer, DEMO_FILE, DEMO_TEXT, demoSpec, openLlama, sha256 } from './demo.ts';
 
 const failure = (code: Problem['code'], message: RegExp) => (error: unknown) => {
   assert.ok(error instanceof Problem, String(error));
@@ -49,6 +51,28 @@ describe('what is not loaded', () => {
     const bytes = Buffer.from('GGUF but not really');
     await writeFile(file, bytes);
     await refused({ file, sha256: sha256(bytes) }, /malformed/);
+  });
+
+  it('but one whose open file is named as other systems do is', async () => {
+    const sandbox = sandboxAt(
+      { level: 'process', network: 'open', faults: [] },
+      { ...findPlaces(process.env), model: modelPath('darwin') },
+      environmentFor(process.env),
+    );
+    assert.equal(sandbox.model, '/dev/fd/4');
+    const engine = openLlama(await demoSpec(), { sandbox });
+    try {
+      await engine.load();
+      assert.equal((await answer(engine)).text, DEMO_TEXT);
+    } finally {
+      await engine.close();
+    }
+    const file = join(folder, 'exchanged.gguf');
+    await copyFile(DEMO_FILE, file);
+    await appendFile(file, 'x');
+    const other = openLlama(await demoSpec({ file }), { sandbox });
+    await assert.rejects(other.load(), failure('engine_failed', /SHA-256/));
+    await other.close();
   });
 
   it('a model on which llama.cpp would abort the process', async () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { SseParser } from '#engine/sse-parser.ts';
+import { SseParser } from '#engine/sse-parser.upstream.ts';
 
 const parse = (stream: string, size = Number.POSITIVE_INFINITY): string[] => {
   const parser = new SseParser();
@@ -44,11 +44,33 @@ describe('SseParser', () => {
     assert.deepEqual(parse('data: a\n\ndata: b\n'), ['a']);
   });
 
-  it('refuses a line beyond all measure', () => {
+  it('takes a byte order mark for none, and lines shorter than a field for nothing', () => {
+    assert.deepEqual(parse('\ufeffdata: a\n\nid\nx\n\ndata\u003a b\n\n', 1), ['a', 'b']);
+  });
+
+  it('refuses bytes that are no text', () => {
+    assert.throws(() => new SseParser().push(Buffer.from('data: \xff\xfe\n\n', 'latin1')), TypeError);
+  });
+
+  for (const [what, chunk] of [
+    ['a line', 'x'.repeat(1 << 18)],
+    ['an event of many lines', 'data: y\n'.repeat(1 << 15)],
+    ['an event of empty lines', 'data\n'.repeat(1 << 15)],
+  ] as const) {
+    it(`refuses ${what} beyond all measure, and keeps no more than that`, () => {
+      const parser = new SseParser();
+      let sent = 0;
+      assert.throws(() => {
+        for (; ; sent++) parser.push(Buffer.from(chunk));
+      }, RangeError);
+      assert.ok(sent <= 33, `${sent} times`);
+    });
+  }
+
+  it('lets any number of comments and of whole events pass', () => {
     const parser = new SseParser();
-    const chunk = Buffer.alloc(1 << 20, 'x');
-    assert.throws(() => {
-      for (let i = 0; i < 5; i++) parser.push(chunk);
-    }, RangeError);
+    for (let i = 0; i < 100; i++) parser.push(Buffer.from(': still there\n'.repeat(2000)));
+    const event = Buffer.from(`data: ${'z'.repeat(100_000)}\n\n`);
+    for (let i = 0; i < 20; i++) assert.equal(parser.push(event).length, 1);
   });
 });

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import type { Engine } from '#engine/engine.ts';
-import { openUpstreamModel, type UpstreamDeps } from '#engine/model.upstream.ts';
+import { openUpstreamModel } from '#engine/model.upstream.ts';
 import type { UpstreamModelSpec } from '#engine/model-spec.ts';
+import type { UpstreamDeps } from '#engine/service.upstream.ts';
 import { systemClock } from '#kernel/clock.ts';
 import { silentLog } from '#kernel/log.ts';
 import { Problem } from '#kernel/problem.ts';
@@ -16,12 +17,12 @@ describe('a model on another server', () => {
   let engine: Engine;
   const open = (change: Partial<UpstreamModelSpec> = {}, deps: Partial<UpstreamDeps> = {}) =>
     openUpstreamModel(
-      { id: 'up', url: fake.url, model: 'big', maxOutputTokens: 100, ...change },
+      { id: 'up', urls: [fake.url], model: 'big', maxOutputTokens: 100, ...change },
       { log: silentLog, clock: systemClock, ...deps },
     );
   before(async () => {
     fake = await startFakeUpstream();
-    engine = open({ apiKey: 'k-secret' });
+    engine = open({ apiKey: { current: 'k-secret', reload: async () => false } });
     await engine.load();
   });
   after(async () => {
@@ -127,21 +128,35 @@ describe('a model on another server', () => {
     [503, 'overloaded'],
   ] as const) {
     it(`turns status ${status} into ${code} without the server's words, before started`, async () => {
-      fake.set({
-        failure: { status, body: '{"error":{"message":"upstream-secret"}}', headers: { 'retry-after': '7' } },
-      });
-      await assert.rejects(engine.generate(request(), NEVER).next(), fails(code));
+      // One of its own: a server that asks for a pause is left alone, and so is one that fails again and again.
+      const asked = open();
+      await asked.load();
+      fake.set({ failure: { status, body: '{"error":{"message":"upstream-secret"}}' } });
+      await assert.rejects(asked.generate(request(), NEVER).next(), fails(code));
       fake.set({});
+      await asked.close();
     });
   }
 
-  it('passes on when to try again', async () => {
-    fake.set({ failure: { status: 429, body: '', headers: { 'retry-after': '7' } } });
-    await assert.rejects(
-      answer(engine),
-      (error: unknown) => fails('overloaded')(error) && (error as Problem).detail.retryAfter === 7,
-    );
-    fake.set({});
+  it('passes on when to try again, and asks nothing before that', async () => {
+    let now = 0;
+    const clock = { now: () => 1_800_000_000_000 + 1000 * Math.floor(now / 1000), monotonic: () => now };
+    const asked = open({}, { clock });
+    await asked.load();
+    const in7 = (error: unknown) => fails('overloaded')(error) && (error as Problem).detail.retryAfter === 7;
+    for (const form of ['seconds', 'date']) {
+      const after = form === 'date' ? new Date(clock.now() + 7000).toUTCString() : '7';
+      fake.set({ failure: { status: 429, body: '', headers: { 'retry-after': after } } });
+      await assert.rejects(answer(asked), in7);
+      fake.set({});
+      const before = fake.seen.length;
+      now += 6000;
+      await assert.rejects(answer(asked), (error: unknown) => (error as Problem).detail.retryAfter === 1);
+      assert.equal(fake.seen.length, before);
+      now += 1000;
+      assert.equal((await answer(asked)).text, TEXT);
+    }
+    await asked.close();
   });
 
   it('fails when the stream breaks off, is malformed or reports an error', async () => {
@@ -163,9 +178,13 @@ describe('a model on another server', () => {
     await assert.rejects(answer(impatient), fails('engine_failed'));
     await impatient.close();
     fake.set({});
-    const nobody = open({ url: 'http://127.0.0.1:1' });
-    await assert.rejects(nobody.load(), fails('engine_failed'));
+    const nobody = open({ urls: ['http://127.0.0.1:1'] });
+    await nobody.load();
     assert.equal(nobody.status().state, 'failed');
+    await assert.rejects(
+      answer(nobody),
+      (error: unknown) => fails('engine_failed')(error) && (error as Problem).detail.retryAfter === 10,
+    );
     await nobody.close();
   });
 

@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto';
+import { randomUUIDv7 } from 'node:crypto';
 import type {
   AdmitItem,
   ChangeItem,
@@ -42,6 +42,17 @@ export const takeOf = (who: Who, tokens: number, ...shared: readonly string[]): 
   least: tokens,
 });
 
+/** The bytes that the database makes where it refuses, spelled here in another way: by characters. */
+export function refusedBytes({ record, refusal }: Pick<AdmitItem, 'record' | 'refusal'>, code: string): string {
+  if (refusal === null) throw new Error('nothing would be recorded');
+  const [kind, outcome, from, rest] = refusal.places;
+  const characters = [...record.event];
+  characters.splice(from, rest - from, `,"outcome_code":"${code}"`);
+  characters.splice(outcome, record.outcome.length, refusal.outcome);
+  characters.splice(kind, record.kind.length, refusal.kind);
+  return characters.join('');
+}
+
 export interface AdmitOptions {
   readonly id?: string;
   readonly epoch?: number;
@@ -59,10 +70,10 @@ export interface AdmitOptions {
 }
 
 export function admit(who: Who, options: AdmitOptions = {}): AdmitItem {
-  const event = intentEvent(who, options.request ?? `req_${randomUUID()}`, options.facts);
+  const event = intentEvent(who, options.request ?? `req_${randomUUIDv7()}`, options.facts);
   return {
     op: 'admit',
-    id: options.id ?? randomUUID(),
+    id: options.id ?? randomUUIDv7(),
     record: { ...recordText(event), ...options.record },
     refusal: options.refusal === false ? null : refusalText(event, 'denied', 'denial'),
     standing: {
@@ -94,7 +105,7 @@ export function settle(
   };
   return {
     op: options.op ?? 'settle',
-    id: options.id ?? randomUUID(),
+    id: options.id ?? randomUUIDv7(),
     record: recordText(event),
     refusal: options.op === undefined ? refusalText(event, 'late_outcome') : null,
     intent: intent.id,
@@ -107,7 +118,7 @@ export function settle(
 /** Asks for more tokens, or gives some back, for an intent whose counters are those of its admission. */
 export const extend = (intent: AdmitItem, tokens: number, least = Math.min(tokens, 1)): ExtendItem => ({
   op: 'extend',
-  id: randomUUID(),
+  id: randomUUIDv7(),
   intent: intent.id,
   take: { counters: intent.take?.counters ?? [], tokens, least },
 });
@@ -122,7 +133,7 @@ export function note(action = 'note', facts: AuditEvent['facts'] = {}): RecordIt
     request: null,
     facts,
   };
-  return { op: 'record', id: randomUUID(), record: recordText(event), refusal: null };
+  return { op: 'record', id: randomUUIDv7(), record: recordText(event), refusal: null };
 }
 
 export function change(name: string, change: Readonly<Record<string, unknown>>, actor = 'system'): ChangeItem {
@@ -136,7 +147,7 @@ export function change(name: string, change: Readonly<Record<string, unknown>>, 
   };
   return {
     op: 'change',
-    id: randomUUID(),
+    id: randomUUIDv7(),
     record: recordText(event),
     refusal: refusalText(event, 'denied'),
     name,

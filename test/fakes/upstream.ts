@@ -16,6 +16,8 @@ export interface FakeUpstreamOptions {
   /** False: sends no usage. */
   readonly usage?: boolean;
   readonly finishReason?: string;
+  /** False: leaves out the probabilities that were asked for. */
+  readonly logprobs?: boolean;
   /** Tokens of prompt and answer together, at four bytes a token; longer prompts get an error 400. */
   readonly contextSize?: number;
   /** Answers every completion with this instead. */
@@ -136,7 +138,7 @@ async function answer(
     if (options.loop) return; // never comes to an end
     const content = pieces.slice(0, most).join('');
     const said = raw ? { text: content } : { message: { role: 'assistant', content } };
-    const whole = { choices: [{ index: 0, ...said, finish_reason: reason }] };
+    const whole = { choices: [{ index: 0, ...said, ...told(options, body, pieces), finish_reason: reason }] };
     json(response, 200, options.usage === false ? whole : { ...whole, usage });
     return;
   }
@@ -147,8 +149,9 @@ async function answer(
       return;
     }
     if (i === options.silentAfter) return;
-    const content = pieces[i % pieces.length];
-    await write(options, response, { choices: [{ index: 0, ...(raw ? { text: content } : { delta: { content } }) }] });
+    const content = pieces[i % pieces.length] ?? '';
+    const said = raw ? { text: content } : { delta: { content } };
+    await write(options, response, { choices: [{ index: 0, ...said, ...told(options, body, [content]) }] });
     if (options.pauseMs !== undefined) await new Promise((resolve) => setTimeout(resolve, options.pauseMs));
   }
   if (response.destroyed) return;
@@ -158,6 +161,14 @@ async function answer(
   if (options.usage !== false) await write(options, response, { choices: [], usage });
   await write(options, response, '[DONE]');
   response.end();
+}
+
+/** Made-up probabilities, where they are asked for. */
+function told(options: FakeUpstreamOptions, body: Record<string, unknown>, pieces: readonly string[]) {
+  if (body['logprobs'] !== true || options.logprobs === false) return {};
+  const likely = (token: string) => ({ token, logprob: -0.5, bytes: [...Buffer.from(token)] });
+  const top_logprobs = Array.from({ length: Number(body['top_logprobs']) }, (_, i) => likely(`other ${i}`));
+  return { logprobs: { content: pieces.map((token) => ({ ...likely(token), top_logprobs })), refusal: null } };
 }
 
 /** A vector of three for each text, of length 5 or more: its bytes, its place and 4. In reverse order. */

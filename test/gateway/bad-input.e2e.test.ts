@@ -56,7 +56,7 @@ describe('bad input is refused in the documented shape', () => {
 
     it('32 levels are not too many', async () => {
       const deep = `${'['.repeat(31)}${']'.repeat(31)}`;
-      assert.equal((await raw(`{"extra":${deep},${JSON.stringify(ASK).slice(1)}`)).status, 200);
+      assert.equal((await raw(`{"metadata":${deep},${JSON.stringify(ASK).slice(1)}`)).status, 200);
     });
     it('brackets in text are text', async () => {
       assert.equal((await ask({ user: `\\"${'['.repeat(100)}` })).status, 200);
@@ -88,7 +88,7 @@ describe('bad input is refused in the documented shape', () => {
       it(`${name}: 422`, async () => assertRefused(await ask(change), 422, 'schema_invalid', param));
 
     const outside: [string, object, string][] = [
-      ['n=2', { n: 2 }, 'n'],
+      ['n=9', { n: 9 }, 'n'],
       ['temperature=3', { temperature: 3 }, 'temperature'],
       ['top_p=0', { top_p: 0 }, 'top_p'],
       ['max_tokens=0', { max_tokens: 0 }, 'max_tokens'],

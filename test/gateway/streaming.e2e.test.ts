@@ -181,7 +181,8 @@ describe('answers under way', () => {
   it('a slow reader gets everything', async () => {
     const pieces = Array.from({ length: 4000 }, (_, n) => `${n}:${'x'.repeat(4000)} `);
     upstream.set({ pieces });
-    const answer = await open('slow', { max_tokens: 5000 });
+    // As many tokens as so long a text can be.
+    const answer = await open('slow', { max_tokens: 260_000 });
     // Nothing is read until the buffers of both sides are full and the model's server has to wait.
     await once(answer.message, 'readable');
     await eventually(() => upstream.isHeldUp);

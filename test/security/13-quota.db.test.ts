@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import type { Item, Verdict } from '#admission/admission.ts';
+import { CommitFailure, type Item, type Verdict } from '#admission/admission.ts';
 import { silentLog } from '#kernel/log.ts';
 import { openPool } from '#postgres/pool.ts';
 import { QUOTA_KINDS } from '#quota/limit.ts';
@@ -98,12 +98,15 @@ describe('promise 13: quotas are exact', () => {
     }
     await using estate = await openEstate(cluster);
     const { commit } = estate.gateway('gw_1');
+    const counters = [userCounter(estate.who)];
+    await assert.rejects(
+      commit([admit(estate.who, { take: { counters, tokens: Number.NaN, least: 1 } })]),
+      CommitFailure,
+    );
     for (const take of [
       { tokens: -5, least: -5 },
-      { tokens: Number.NaN, least: 1 },
       { tokens: 1, least: 2 },
     ]) {
-      const counters = [userCounter(estate.who)];
       const [verdict] = await commit([admit(estate.who, { take: { counters, ...take } })]);
       assert.equal(verdict?.verdict, 'quota');
     }

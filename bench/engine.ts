@@ -1,0 +1,178 @@
+import { availableParallelism } from 'node:os';
+import { parseArgs } from 'node:util';
+import { MODELS, type ModelName, type Question, type Shape, type Sides, startSides } from './engine-sides.ts';
+import type { StreamedAnswer } from './event-stream.ts';
+import { PROMPT_WORDS, Prompts } from './prompts.ts';
+import { circumstances, spreadOf, writeResult } from './report.ts';
+import { withScratch } from './scratch.ts';
+import { compare, comparisonTable, type Figure, type Round } from './side-figures.ts';
+import { bookFaults } from './strongroom.ts';
+
+const LEAST_ROUNDS = 5;
+const ALL_STREAMS = [1, 8, 32] as const;
+/** So many answers in a row of one stream, so that its time is not all noise. */
+const IN_A_ROW: Readonly<Record<number, number>> = { 1: 4, 8: 1, 32: 1 };
+const DECODED: Readonly<Record<number, number>> = { 1: 48, 8: 32, 32: 16 };
+/** What is asked of one user's conversations that begin with the same 240 tokens or so. */
+const SHARED = { streams: 8, words: { made: 100, demo: 220 }, maxTokens: 8 } as const;
+
+const say = (line: string): boolean => process.stdout.write(`${line}\n`);
+
+interface Plan {
+  readonly rounds: number;
+  readonly streams: readonly number[];
+  readonly shape: Shape;
+}
+
+/**
+ * Models through the whole gateway against llama.cpp's own server of the same release (goals.md, `engine`). @throws Error when
+ * an answer is not whole or the books do not match the answers
+ */
+export async function runEngine(args: readonly string[]): Promise<void> {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      rounds: { type: 'string', default: '5' },
+      gpu: { type: 'boolean', default: false },
+      streams: { type: 'string', default: ALL_STREAMS.join() },
+      models: { type: 'string', default: MODELS.join() },
+      threads: { type: 'string', default: String(availableParallelism()) },
+    },
+  });
+  const streams = values.streams.split(',').map(Number);
+  const models = MODELS.filter((name) => values.models.split(',').includes(name));
+  const shape = {
+    contextSize: 512,
+    parallel: Math.max(SHARED.streams, ...streams),
+    threads: Number(values.threads),
+    gpu: values.gpu,
+    models,
+  };
+  await withScratch((stack, folder) => measure({ rounds: Number(values.rounds), streams, shape }, stack, folder));
+}
+
+async function measure(plan: Plan, stack: AsyncDisposableStack, folder: string): Promise<void> {
+  const { rounds, streams, shape } = plan;
+  const sides = await startSides(stack, folder, shape, say);
+  const before = await sides.strongroom.kept();
+  const prompts = new Prompts();
+  const asked: StreamedAnswer[] = [];
+  const taken: Round[] = [];
+  for (let round = 0; round <= rounds; round++) {
+    const result = await takeRound(sides, plan, prompts, round, asked);
+    if (round > 0) taken.push(result);
+    say(round === 0 ? 'warmed up' : `round ${round} of ${rounds}`);
+  }
+  const tokens = asked.reduce((sum, { promptTokens, completionTokens }) => sum + promptTokens + completionTokens, 0);
+  const faults = bookFaults(before, await sides.strongroom.kept(), asked.length, tokens);
+  if (faults.length > 0) throw new Error(`these figures do not count:\n  ${faults.join('\n  ')}`);
+
+  const rows = compare(taken);
+  say(`\n${comparisonTable(rows)}\n`);
+  for (const [name, why] of Object.entries(sides.absent)) say(`${name} absent: ${why}`);
+  say(`goal: 0.95 of llama-server; ${asked.length} answers of ours, all whole, and the books match`);
+  const isWhole = streams.join() === ALL_STREAMS.join() && shape.models.length === MODELS.length;
+  if (rounds < LEAST_ROUNDS || !isWhole) return;
+  const path = await writeResult(shape.gpu ? 'engine-gpu' : 'engine', {
+    ...circumstances(sides.packages),
+    system: sides.system,
+    plan: { rounds, streams, decoded: DECODED, shared: SHARED, ...shape },
+    absent: sides.absent,
+    reach: 0.95,
+    rows,
+  });
+  say(`written to ${path}`);
+}
+
+/** The same questions to both, each time with another one first. In the warm-up each model is asked once. */
+async function takeRound(
+  sides: Sides,
+  { streams: counts, shape }: Plan,
+  prompts: Prompts,
+  round: number,
+  asked: StreamedAnswer[],
+): Promise<Round> {
+  const both = [sides.ours, ...(sides.theirs === null ? [] : [sides.theirs])];
+  const order = round % 2 === 0 ? both : both.toReversed();
+  const figures = { strongroom: [] as Figure[], 'llama-server': [] as Figure[] };
+  const measure = async (model: ModelName, what: string, waves: readonly (readonly Question[])[], of: Reader) => {
+    const promptTokens = new Set<string>();
+    for (const side of order) {
+      const answers: (readonly StreamedAnswer[])[] = [];
+      for (const wave of waves) answers.push(await side.ask(model, wave));
+      if (side === sides.ours) asked.push(...answers.flat());
+      promptTokens.add(
+        answers
+          .flat()
+          .map((answer) => answer.promptTokens)
+          .join(),
+      );
+      figures[side.name].push(
+        ...of(answers).map((figure) => ({ ...figure, what: `${model.padEnd(5)} ${figure.what} ${what}` })),
+      );
+    }
+    // Another count would be another template or another tokenizer: not the same work.
+    if (promptTokens.size > 1)
+      throw new Error(`these figures do not count: prompts of ${[...promptTokens].join(' and ')}`);
+  };
+  for (const model of shape.models) {
+    for (const streams of round === 0 ? [SHARED.streams] : counts) {
+      const name = `${String(streams).padStart(2)} streams`;
+      const waves = (words: number, maxTokens: number): Question[][] =>
+        Array.from({ length: IN_A_ROW[streams] ?? 1 }, () =>
+          Array.from({ length: streams }, () => question(prompts.next(words), maxTokens)),
+        );
+      await measure(model, name, waves(PROMPT_WORDS[model], 1), prefillFigures);
+      await measure(model, name, waves(8, DECODED[streams] ?? 0), decodeFigures);
+    }
+    if (round === 0) continue;
+    const beginning = prompts.next(SHARED.words[model]);
+    const alike = Array.from({ length: SHARED.streams }, () => ({
+      messages: [
+        { role: 'system' as const, content: beginning },
+        { role: 'user' as const, content: prompts.next(8) },
+      ],
+      maxTokens: SHARED.maxTokens,
+    }));
+    await measure(model, `${SHARED.streams} alike`, [alike], sharedFigures);
+  }
+  return { ours: figures.strongroom, theirs: sides.theirs === null ? null : figures['llama-server'] };
+}
+
+const question = (content: string, maxTokens: number): Question => ({
+  messages: [{ role: 'user', content }],
+  maxTokens,
+});
+
+type Reader = (waves: readonly (readonly StreamedAnswer[])[]) => readonly Figure[];
+
+const first = ({ textAt }: StreamedAnswer): number => textAt[0] ?? Number.NaN;
+const total = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0);
+const least = (answers: readonly StreamedAnswer[], of: (answer: StreamedAnswer) => number): number =>
+  Math.min(...answers.map(of));
+const most = (answers: readonly StreamedAnswer[], of: (answer: StreamedAnswer) => number): number =>
+  Math.max(...answers.map(of));
+
+/** Prompt tokens from the first question to the last first token, and how long each waited for its own. */
+const prefillFigures: Reader = (waves) => {
+  const tokens = total(waves.flat().map(({ promptTokens }) => promptTokens));
+  const time = total(waves.map((wave) => most(wave, first) - least(wave, ({ askedAt }) => askedAt)));
+  const waited = waves.flat().map((answer) => first(answer) - answer.askedAt);
+  return [
+    { what: 'prefill tokens/s', isSpeed: true, value: (tokens / time) * 1000 },
+    { what: 'first token ms', isSpeed: false, value: spreadOf(waited).median },
+  ];
+};
+
+/** Tokens after the first ones, from the first of all to the last of all. */
+const decodeFigures: Reader = (waves) => {
+  const tokens = total(waves.flat().map(({ completionTokens }) => completionTokens - 1));
+  const time = total(waves.map((wave) => most(wave, ({ textAt }) => textAt.at(-1) ?? Number.NaN) - least(wave, first)));
+  return [{ what: 'decode tokens/s', isSpeed: true, value: (tokens / time) * 1000 }];
+};
+
+/** From the first question to the end of the last answer. */
+const sharedFigures: Reader = (waves) => {
+  const time = total(waves.map((wave) => most(wave, ({ endedAt }) => endedAt) - least(wave, ({ askedAt }) => askedAt)));
+  return [{ what: 'whole ms', isSpeed: false, value: time }];
+};

@@ -1,0 +1,136 @@
+import { execFile } from 'node:child_process';
+import { access, copyFile, cp, mkdir, mkdtemp, readdir, readFile, rename, rm, symlink } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { Child, comesUp, freePort } from './child.ts';
+import type { Absent } from './rivals.ts';
+
+const run = promisify(execFile);
+/** Built once for each release; git does not see it. */
+const CACHE = join(import.meta.dirname, '.cache');
+const BUILT = ['llama-server', 'libllama-server-impl.so', 'libmtmd.so'] as const;
+
+/** What is measured on both sides. */
+export interface EngineLoad {
+  readonly file: string;
+  readonly chatTemplateFile: string;
+  /** Tokens of each conversation. */
+  readonly contextSize: number;
+  readonly parallel: number;
+  readonly threads: number;
+  readonly gpu: boolean;
+}
+
+export interface LlamaServer {
+  readonly port: number;
+  readonly pid: number;
+  readonly release: string;
+  /** What it says of the processor and the libraries in use. */
+  readonly system: string;
+}
+
+/** A server program, and the libraries that node-llama-cpp computes with. */
+interface Program {
+  readonly folder: string;
+  readonly libraries: string;
+  readonly release: string;
+}
+
+/** Compiles llama.cpp's server where that has not been done; some minutes. */
+export async function findLlamaServer(gpu: boolean, say: (line: string) => void): Promise<Program | Absent> {
+  const platform = `${process.platform === 'darwin' ? 'mac' : process.platform}-${process.arch}${gpu ? '-cuda' : ''}`;
+  // Neither package exports its files.
+  const packages = join(import.meta.dirname, '..', 'node_modules');
+  const sources = join(packages, 'node-llama-cpp', 'llama');
+  const libraries = join(packages, '@node-llama-cpp', platform, 'bins', platform);
+  if (!(await isThere(libraries)) || !(await isThere(join(sources, 'gitRelease.bundle'))))
+    return { absent: `node-llama-cpp has no package for ${platform} here` };
+  const { tag } = JSON.parse(await readFile(join(sources, 'llama.cpp.info.json'), 'utf8')) as { readonly tag: string };
+  const folder = join(CACHE, `llama-server-${tag}-${platform}`);
+  const program = { folder, libraries, release: tag };
+  if (await isThere(join(folder, BUILT[0]))) return program;
+  for (const tool of ['cmake', 'c++', 'git']) {
+    const found = await run(tool, ['--version']).then(
+      () => true,
+      () => false,
+    );
+    if (!found) return { absent: `${tool} is not installed; bench/install-build-tools.sh installs it` };
+  }
+  say(`compiling llama-server ${tag} from node-llama-cpp's sources: some minutes, once`);
+  try {
+    await build(program, join(sources, 'gitRelease.bundle'), gpu ? `cuda.${tag}` : tag);
+  } catch (error) {
+    return { absent: `llama-server does not compile here: ${(error as Error).message.slice(0, 500)}` };
+  }
+  return program;
+}
+
+async function build({ folder, libraries }: Program, bundle: string, release: string): Promise<void> {
+  const work = await mkdtemp(join(tmpdir(), 'strongroom-llama-server-'));
+  const options = { maxBuffer: 1 << 28 };
+  try {
+    const sources = join(work, 'sources');
+    await run('git', ['clone', '--quiet', bundle, sources], options);
+    const flags = [`-DSOURCES=${sources}`, `-DLIBRARIES=${libraries}`, `-DRELEASE=${release}`];
+    const recipe = join(import.meta.dirname, 'llama-server');
+    await run('cmake', ['-S', recipe, '-B', join(work, 'out'), '-DCMAKE_BUILD_TYPE=Release', ...flags], options);
+    const target = ['--target', 'llama-server', '--parallel', '2'];
+    await run('nice', ['cmake', '--build', join(work, 'out'), ...target], options);
+    await mkdir(CACHE, { recursive: true });
+    // Whole or not at all: what is found there is taken for complete.
+    const half = await mkdtemp(join(CACHE, 'half-'));
+    for (const name of BUILT) await cp(join(work, 'out', 'bin', name), join(half, name));
+    await rename(half, folder);
+  } finally {
+    await rm(work, { recursive: true, force: true });
+  }
+}
+
+const isThere = (path: string): Promise<boolean> =>
+  access(path).then(
+    () => true,
+    () => false,
+  );
+
+/**
+ * Starts it on the libraries of the npm package, so that the kernels are the same as in the gateway's child: plain HTTP on the
+ * loopback, no key, one slot for each conversation.
+ */
+export async function startLlamaServer(
+  stack: AsyncDisposableStack,
+  folder: string,
+  program: Program,
+  load: EngineLoad,
+): Promise<LlamaServer> {
+  // It looks for the libraries' variants beside itself, wherever a link to it lies.
+  const home = await mkdtemp(join(folder, 'llama-server-'));
+  for (const name of BUILT) await copyFile(join(program.folder, name), join(home, name));
+  for (const name of await readdir(program.libraries)) {
+    if (name.endsWith('.so')) await symlink(join(program.libraries, name), join(home, name));
+  }
+  const port = await freePort();
+  const numbers = {
+    '--port': port,
+    '--ctx-size': load.contextSize * load.parallel,
+    '--parallel': load.parallel,
+    '--threads': load.threads,
+    '--threads-batch': load.threads,
+    // As our child has it.
+    '--batch-size': 512,
+    '--ubatch-size': 512,
+    '--n-gpu-layers': load.gpu ? 999 : 0,
+    // States of finished conversations, copied to and fro: nothing here comes back to one that has left its slot.
+    '--cache-ram': 0,
+  };
+  const args = Object.entries(numbers).flatMap(([name, value]) => [name, String(value)]);
+  const texts = ['--host', '127.0.0.1', '--model', load.file, '--chat-template-file', load.chatTemplateFile];
+  const child = Child.run(stack, 'llama-server', join(home, BUILT[0]), [...texts, ...args, '--jinja', '--no-ui'], home);
+  await comesUp(child, async () => {
+    const response = await fetch(`http://127.0.0.1:${port}/health`);
+    if (!response.ok) throw new Error(`health: ${response.status}`);
+  });
+  const system = /system_info: .*/.exec(child.log())?.[0] ?? 'unknown';
+  if (load.gpu && !/CUDA/.test(child.log())) throw new Error('llama-server has found no GPU');
+  return { port, pid: child.pid, release: program.release, system };
+}

@@ -1,0 +1,148 @@
+import assert from 'node:assert/strict';
+import type { LlamaContextSequence, LlamaModel, Token } from 'node-llama-cpp';
+import { Driver, type DriverOptions } from '#engine/driver.llama.ts';
+import type { Usage } from '#engine/engine.ts';
+import { Generation, type GenerationTools } from '#engine/generation.llama.ts';
+import type { ChildMessage, GenerateMessage } from '#engine/protocol.contract.ts';
+import { warm } from '#engine/warm-prefix.llama.ts';
+
+/** What a sequence of llama.cpp does to its state, and a note of every token that had to be computed. */
+export class FakeSequence {
+  contextTokens: number[] = [];
+  evaluated: number[] = [];
+  /** Told of every portion, while it is computed. */
+  onPortion: () => void = () => undefined;
+  readonly contextSize = 8192;
+  readonly needsCheckpoints = false;
+  onCopy: () => void = () => undefined;
+  /** Told how many tokens were computed, of a prompt or of an answer. */
+  onWork: (prompt: number, answer: number) => void = () => undefined;
+  get nextTokenIndex(): number {
+    return this.contextTokens.length;
+  }
+  async clearHistory(): Promise<void> {
+    this.contextTokens = [];
+  }
+  async adaptStateToTokens(tokens: readonly number[]): Promise<void> {
+    let shared = 0;
+    while (shared < tokens.length && this.contextTokens[shared] === tokens[shared]) shared++;
+    this.contextTokens.length = shared;
+  }
+  async _copyStateFromOtherSequence(from: FakeSequence, upTo: number): Promise<boolean> {
+    this.onCopy();
+    this.contextTokens = from.contextTokens.slice(0, upTo);
+    return true;
+  }
+  async evaluateWithoutGeneratingNewTokens(tokens: readonly number[]): Promise<void> {
+    this.#take(tokens);
+  }
+  async *evaluate(tokens: readonly number[]): AsyncGenerator<number> {
+    this.#take(tokens);
+    for (;;) {
+      yield 1;
+      this.onWork(0, 1);
+      this.contextTokens.push(1);
+    }
+  }
+  #take(tokens: readonly number[]): void {
+    this.onPortion();
+    this.onWork(tokens.length, 0);
+    this.evaluated.push(...tokens);
+    this.contextTokens.push(...tokens);
+  }
+}
+
+export const CHUNK = 128;
+
+const spell = (text: string) => Array.from(text, (character) => character.codePointAt(0)) as Token[];
+
+/** An approved system prompt, computed. */
+export const approve = (prompt: string) =>
+  warm(prompt, new FakeSequence() as unknown as LlamaContextSequence, {
+    prefixOf: spell,
+    render: () => assert.fail('only approved prompts'),
+    tokenize: () => assert.fail('only approved prompts'),
+    endTokens: new Set<Token>(),
+  });
+
+/** Milliseconds on a clock that goes on by what is computed, and by nothing else: 0 lets it stand still. */
+export interface Costs {
+  readonly promptToken: number;
+  readonly answerToken: number;
+  readonly copy?: number;
+}
+
+export function openDriver(
+  sequences: number,
+  change: Partial<DriverOptions> = {},
+  costs: Costs = { promptToken: 0, answerToken: 0 },
+) {
+  const slots = Array.from({ length: sequences }, () => new FakeSequence());
+  let time = 0;
+  for (const slot of slots) {
+    slot.onWork = (prompt, answer) => {
+      time += prompt * costs.promptToken + answer * costs.answerToken;
+    };
+    slot.onCopy = () => {
+      time += costs.copy ?? 0;
+    };
+  }
+  const sent: ChildMessage[] = [];
+  const ends = new Map<number, PromiseWithResolvers<Usage>>();
+  const at: number[] = [];
+  const rounds: number[][] = [];
+  const send = (message: ChildMessage) => {
+    sent.push(message);
+    at.push(time);
+    if (message.t === 'finished') ends.get(message.id)?.resolve(message.usage);
+    if (message.t === 'deltas') rounds.push(slots.map(({ evaluated }) => evaluated.length));
+  };
+  const driver = new Driver({
+    sequences: slots as unknown as LlamaContextSequence[],
+    warm: [],
+    prefillChunk: CHUNK,
+    maxBatchSize: 32,
+    maxWaitMs: 50,
+    batchSize: 512,
+    send,
+    now: () => time,
+    report: (error) => assert.fail(String(error)),
+    ...change,
+  });
+  const tools = {
+    model: {
+      detokenize: (tokens: number[]) => 'x'.repeat(tokens.length),
+      isEogToken: () => false,
+    } as unknown as LlamaModel,
+    prompts: {
+      // A token a character, so that a test can say which.
+      render: (messages: readonly { content: string }[]) => spell(messages.map(({ content }) => content).join('')),
+      prefixOf: spell,
+      tokenize: () => assert.fail('no prompt without template'),
+      endTokens: new Set<Token>(),
+    },
+    contextSize: 8192,
+    grammar: () => assert.fail('no grammar'),
+    send,
+    now: () => time,
+  } satisfies GenerationTools;
+  let last = 0;
+  const ask = (content: string, change: Partial<GenerateMessage> = {}): number => {
+    const request: GenerateMessage = {
+      ...{ t: 'generate', id: ++last, subject: 'usr_a', messages: [{ role: 'user', content }], maxTokens: 4 },
+      ...{ temperature: 0, topP: 1, seed: 0, stop: [], grammar: null, stream: true, credit: 8192 },
+      ...change,
+    };
+    ends.set(last, Promise.withResolvers());
+    driver.add(new Generation(request, tools));
+    return request.id;
+  };
+  const end = (id: number): Promise<Usage> => ends.get(id)?.promise ?? assert.fail('nobody asked');
+  /** When each message came in which one of these had text, on the counted clock. */
+  const times = (id: number) =>
+    at.filter((_, index) => {
+      const message = sent[index];
+      return message?.t === 'deltas' && message.items.some(([one]) => one === id);
+    });
+  return { driver, slots, sent, rounds, ask, end, times, now: () => time };
+}
