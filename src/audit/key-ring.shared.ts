@@ -15,13 +15,7 @@
  * Its second line is no tree size, so it can't be taken for a checkpoint.
  */
 import { equalBytes } from '#kernel/bytes.ts';
-import {
-  type AuditPromise,
-  type Checkpoint,
-  openCheckpoint,
-  openPromise,
-  parseCheckpoint,
-} from './checkpoint.shared.ts';
+import { type Checkpoint, openCheckpoint, parseCheckpoint } from './checkpoint.shared.ts';
 import {
   formatVerifierKey,
   type NoteCrypto,
@@ -33,6 +27,7 @@ import {
   signNote,
   type VerifierKey,
 } from './note.shared.ts';
+import { type AuditPromise, openPromise } from './promise.shared.ts';
 
 /** A key and the checkpoints that it signs: larger than `after`, up to `until` (null: it is in force). */
 export interface KeyPeriod {

@@ -265,7 +265,7 @@ function messagesOf(text: string): NonNullable<ReceiptTexts['prompt']> {
 }
 
 /** The header as it came, a stream's comment, or the bare line. */
-const promiseOf = (text: string): string => /\bv1 [!-~]+(?: [!-~]+){4}/.exec(text)?.[0] ?? text.trim();
+const promiseOf = (text: string): string => /\bv[12] [!-~]+(?: [!-~]+){4,6}/.exec(text)?.[0] ?? text.trim();
 
 /** The answer of the API as it came, or the bare text. */
 function answerOf(text: string): string {
