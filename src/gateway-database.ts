@@ -11,7 +11,7 @@ import { checkRuntimeLogin, type Separation } from '#postgres/separation.ts';
 
 /** Folder of this program: where migrations, policies, the built portal and the built-in model lie. */
 export const PROGRAM = resolve(import.meta.dirname, '..');
-const MIGRATIONS = join(PROGRAM, 'migrations');
+export const MIGRATIONS = join(PROGRAM, 'migrations');
 
 /** Database addresses with their passwords; never logged. */
 export interface DatabaseUrls {

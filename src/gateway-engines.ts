@@ -83,13 +83,26 @@ export async function openCatalogue(config: Config, base: string, deps: EngineDe
 const limitsOf = ({ maxQueue, maxQueueMs }: LocalModelConfig | UpstreamModelConfig) => ({ maxQueue, maxQueueMs });
 
 async function localDeps(config: Config, base: string, deps: EngineDeps): Promise<LocalDeps> {
-  const catalogue = sha256Hex(JSON.stringify(config.models ?? BUILT_IN_MODEL));
   return {
     ...deps,
     sandbox: await findSandbox(config, base, deps.log),
-    files: await openFileMemory(resolve(base, config.dataDir), catalogue, deps.clock, deps.log),
+    files: await knownFiles(config, base, deps),
   };
 }
+
+/** What earlier lives of the gateway have found out about the files of this catalogue. */
+export const knownFiles = (config: Config, base: string, { clock, log }: Pick<EngineDeps, 'clock' | 'log'>) => {
+  const catalogue = sha256Hex(JSON.stringify(config.models ?? BUILT_IN_MODEL));
+  return openFileMemory(resolve(base, config.dataDir), catalogue, clock, log);
+};
+
+/** The models that run on this machine, as the configuration has them. */
+export const localSpecs = (config: Config, base: string): Promise<LlamaModelSpec[]> =>
+  Promise.all(
+    entriesOf(config.models, base).flatMap(([id, model, folder]) =>
+      'upstream' in model ? [] : [localSpec(id, model, folder)],
+    ),
+  );
 
 /** Each model with the folder that its paths refer to. */
 function entriesOf(models: Config['models'], base: string): [string, LocalModelConfig | UpstreamModelConfig, string][] {

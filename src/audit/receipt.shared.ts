@@ -17,12 +17,12 @@
  * is null while the request runs, `opening` where there is none or it was erased.
  */
 import { equalBytes, fromBase64, fromHex, toBase64, toHex, utf8 } from '#kernel/bytes.ts';
-import { canonicalJson } from '#kernel/canonical-json.ts';
 import type { Checkpoint } from './checkpoint.shared.ts';
 import { KeyRing } from './key-ring.shared.ts';
 import { HASH_BYTES, leafHash, type Sha256, verifyInclusion } from './merkle.shared.ts';
 import { type NoteCrypto, NoteFault, parseVerifierKey } from './note.shared.ts';
 import { type LogRecord, parseRecord } from './record.shared.ts';
+import { answerText, isStructured, promptText, type SpokenAnswer, type SpokenMessage } from './transcript.shared.ts';
 
 export interface ReceiptRecord {
   readonly seq: number;
@@ -43,8 +43,9 @@ export interface Receipt {
 
 /** What the holder says he sent and got. */
 export interface ReceiptTexts {
-  readonly prompt?: readonly { readonly role: string; readonly content: string }[];
-  readonly answer?: string;
+  readonly prompt?: readonly SpokenMessage[];
+  /** One text, or all that was answered. */
+  readonly answer?: string | readonly SpokenAnswer[];
   /** The line of the header `x-audit-promise`, or of a stream's last comment. */
   readonly promise?: string;
 }
@@ -111,9 +112,11 @@ export async function verifyReceipt(
     add('promise', fault === null, fault ?? 'the log kept what was promised with the answer');
   }
   for (const name of ['prompt', 'answer'] as const) {
-    const text = name === 'prompt' ? promptText(texts) : texts.answer;
+    const text = name === 'prompt' ? texts.prompt && promptText(texts.prompt) : answerGiven(texts.answer);
     if (text === undefined) continue;
-    const fault = await commitmentFault(crypto.sha256, receipt.opening, outcome?.event[`${name}_commitment`], text);
+    const fault =
+      (name === 'answer' ? formFault(texts.answer, outcome) : null) ??
+      (await commitmentFault(crypto.sha256, receipt.opening, outcome?.event[`${name}_commitment`], text));
     add(name, fault === null, fault ?? HOLDS[name]);
   }
   return checks;
@@ -213,9 +216,16 @@ const HOLDS = {
   answer: 'the outcome commits to this answer',
 } as const;
 
-/** The text that the gateway commits to for a prompt: its messages, role and content alone. */
-const promptText = ({ prompt }: ReceiptTexts): string | undefined =>
-  prompt && canonicalJson(prompt.map(({ role, content }) => ({ role, content })));
+const answerGiven = (answer: ReceiptTexts['answer']): string | undefined =>
+  answer === undefined || typeof answer === 'string' ? answer : answerText(answer);
+
+/** A text could spell what stands for calls: what the record counts tells the two apart. */
+function formFault(answer: ReceiptTexts['answer'], outcome: LogRecord | null): string | null {
+  const { choices, tool_calls: calls } = outcome?.event ?? {};
+  const isOne = choices === undefined && (calls === undefined || calls === 0);
+  const given = typeof answer === 'string' || answer === undefined ? [{ content: '' }] : answer;
+  return isStructured(given) === isOne ? 'the answer on record is of another form' : null;
+}
 
 /** HMAC-SHA-256 (RFC 2104) with a key of at most one block. */
 async function hmac(sha256: Sha256, key: Uint8Array, message: Uint8Array): Promise<Uint8Array> {

@@ -1,12 +1,5 @@
 import { z } from 'zod';
-
-/** Message content: text, or OpenAI's list of parts of which only text can be answered by a local model. */
-const Content = z.union([z.string(), z.array(z.object({ type: z.literal('text'), text: z.string() })).min(1)]);
-
-const Message = z.object({
-  role: z.enum(['system', 'developer', 'user', 'assistant']),
-  content: Content,
-});
+import { CalledFunction, checkConversation, checkTools, Message, Tool, ToolChoice } from './tool.contract.ts';
 
 const ResponseFormat = z.discriminatedUnion('type', [
   z.object({ type: z.literal('text') }),
@@ -63,8 +56,10 @@ export const ChatRequest = z
     max_completion_tokens: MaxTokens.nullish(),
     temperature: z.number().min(0).max(2).nullish(),
     top_p: z.number().gt(0).max(1).nullish(),
-    /** Their names are what policy bounds; the models behind this route do not call any. */
-    tools: z.array(z.record(z.string(), z.unknown())).max(128).nullish(),
+    /** Their names are what policy bounds. */
+    tools: z.array(Tool).max(128).nullish(),
+    tool_choice: ToolChoice.nullish(),
+    parallel_tool_calls: z.boolean().nullish(),
     stop: z.union([z.string().min(1).max(256), z.array(z.string().min(1).max(256)).max(4)]).nullish(),
     seed: z.number().int().min(0).max(4_294_967_295).nullish(),
     n: z.number().int().min(1).max(8).nullish(),
@@ -78,9 +73,11 @@ export const ChatRequest = z
     ...UNREAD,
   })
   .catchall(Unknown)
-  .refine((body) => body.top_logprobs == null || body.logprobs === true, {
-    message: 'needs logprobs: true',
-    path: ['top_logprobs'],
+  .superRefine((body, context) => {
+    const fail = (message: string, path: PropertyKey[]) => context.addIssue({ code: 'custom', message, path });
+    if (body.top_logprobs != null && body.logprobs !== true) fail('needs logprobs: true', ['top_logprobs']);
+    checkConversation(body.messages, fail);
+    checkTools(body, fail);
   });
 export type ChatRequest = z.infer<typeof ChatRequest>;
 
@@ -115,15 +112,28 @@ export const ChatCompletion = z.object({
   choices: z.array(
     z.object({
       index: z.number().int(),
-      message: z.object({ role: z.literal('assistant'), content: z.string(), refusal: z.null() }),
+      message: z.object({
+        role: z.literal('assistant'),
+        content: z.string().nullable(),
+        refusal: z.null(),
+        tool_calls: z.array(CalledFunction).readonly().optional(),
+      }),
       logprobs: Logprobs.nullable(),
-      finish_reason: z.enum(['stop', 'length']),
+      finish_reason: z.enum(['stop', 'length', 'tool_calls']),
     }),
   ),
   usage: ChatUsage,
   stopped_by: StoppedBy.optional(),
 });
 export type ChatCompletion = z.infer<typeof ChatCompletion>;
+
+/** A piece of a call: id, type and name come first, the arguments bit by bit. */
+export interface ChatCallDelta {
+  readonly index: number;
+  readonly id?: string;
+  readonly type?: 'function';
+  readonly function: { readonly name?: string; readonly arguments: string };
+}
 
 /** One server-sent event of a stream; the last one before `[DONE]` has `finish_reason`, or `usage` where asked for. */
 export interface ChatChunk {
@@ -133,9 +143,13 @@ export interface ChatChunk {
   readonly model: string;
   readonly choices: readonly {
     readonly index: number;
-    readonly delta: { readonly role?: 'assistant'; readonly content?: string };
+    readonly delta: {
+      readonly role?: 'assistant';
+      readonly content?: string;
+      readonly tool_calls?: readonly ChatCallDelta[];
+    };
     readonly logprobs: ChatLogprobs | null;
-    readonly finish_reason: 'stop' | 'length' | null;
+    readonly finish_reason: 'stop' | 'length' | 'tool_calls' | null;
   }[];
   readonly usage?: ChatUsage | null;
   readonly stopped_by?: z.infer<typeof StoppedBy>;

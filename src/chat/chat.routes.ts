@@ -1,4 +1,5 @@
 import { Commitment } from '#audit/commitment.ts';
+import type { CallPiece } from '#engine/call-reader.ts';
 import type { Engine, GenerationDelta, GenerationRequest, TokenLogprob } from '#engine/engine.ts';
 import type { Priority } from '#engine/priority.ts';
 import { eventFrame } from '#http/reply.ts';
@@ -10,7 +11,7 @@ import { Problem } from '#kernel/problem.ts';
 import { CreditShares } from '#quota/credit-shares.ts';
 import { promptRefusal } from '#quota/limit.ts';
 import { Reservation } from '#quota/reservation.ts';
-import { type ChatChunk, ChatCompletion, type ChatLogprobs, ChatRequest } from './chat.contract.ts';
+import { type ChatCallDelta, type ChatChunk, ChatCompletion, type ChatLogprobs, ChatRequest } from './chat.contract.ts';
 import { askOf, generationRequest, tokensToReserve, usageOf } from './chat.ts';
 import { Choices } from './choices.ts';
 import { Completion, type CompletionDeps } from './completion.ts';
@@ -106,7 +107,7 @@ async function whole(head: Head, answer: Completion | Choices): Promise<ChatComp
     object: 'chat.completion',
     choices: completions.map((completion, index) => ({
       index,
-      message: { role: 'assistant', content: completion.answer, refusal: null },
+      message: messageOf(completion),
       logprobs: logprobsOf(completion.logprobs),
       finish_reason: completion.finishReason,
     })),
@@ -115,8 +116,26 @@ async function whole(head: Head, answer: Completion | Choices): Promise<ChatComp
   };
 }
 
+/** OpenAI's answer that is calls alone has no text at all. */
+function messageOf({
+  answer: { content, tool_calls: calls },
+}: Completion): ChatCompletion['choices'][number]['message'] {
+  if (calls.length === 0) return { role: 'assistant', content, refusal: null };
+  return { role: 'assistant', content: content === '' ? null : content, refusal: null, tool_calls: calls };
+}
+
+const callDelta = ({ index, id, name, arguments: values }: CallPiece): ChatCallDelta =>
+  id === undefined || name === undefined
+    ? { index, function: { arguments: values } }
+    : { index, id, type: 'function', function: { name, arguments: values } };
+
 const logprobsOf = (content: readonly TokenLogprob[] | null | undefined): ChatLogprobs | null =>
   content ? { content, refusal: null } : null;
+
+const deltaOf = (text: string, calls: readonly CallPiece[]): Delta => ({
+  ...(text === '' ? {} : { content: text }),
+  tool_calls: calls.map(callDelta),
+});
 
 type Delta = ChatChunk['choices'][number]['delta'];
 
@@ -134,8 +153,9 @@ class ChunkWriter {
     return this.#chunk(index, { role: 'assistant', content: '' }, null, null, {});
   }
 
-  piece(index: number, { text, logprobs }: GenerationDelta): string {
-    return this.#chunk(index, { content: text }, logprobsOf(logprobs), null, {});
+  piece(index: number, { text, logprobs, calls }: GenerationDelta): string {
+    const delta = calls === undefined ? { content: text } : deltaOf(text, calls);
+    return this.#chunk(index, delta, logprobsOf(logprobs), null, {});
   }
 
   last(index: number, { finishReason, stoppedBy }: Completion): string {

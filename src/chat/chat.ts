@@ -1,20 +1,26 @@
 import type {
   ChatMessage,
+  FunctionTool,
   GenerationRequest,
   ModelStatus,
   ResponseFormat,
   TokenCredit,
+  ToolCall,
+  ToolUse,
   Usage,
 } from '#engine/engine.ts';
 import type { ModelAsk, ModelGrant, Reserve } from '#kernel/gate.ts';
+import { Problem } from '#kernel/problem.ts';
 import { SLICE_TOKENS } from '#quota/reservation.ts';
 
 /** The body of POST /v1/chat/completions after its schema. */
 export interface ChatBody {
   readonly model: string;
   readonly messages: readonly {
-    readonly role: 'system' | 'developer' | 'user' | 'assistant';
-    readonly content: string | readonly { readonly text: string }[];
+    readonly role: 'system' | 'developer' | 'user' | 'assistant' | 'tool';
+    readonly content?: string | readonly { readonly text: string }[] | null | undefined;
+    readonly tool_calls?: readonly ToolCall[] | null | undefined;
+    readonly tool_call_id?: string;
   }[];
   readonly stream?: boolean | null | undefined;
   readonly stream_options?: { readonly include_usage?: boolean | undefined } | null | undefined;
@@ -23,7 +29,15 @@ export interface ChatBody {
   readonly temperature?: number | null | undefined;
   readonly top_p?: number | null | undefined;
   readonly stop?: string | readonly string[] | null | undefined;
-  readonly tools?: readonly Readonly<Record<string, unknown>>[] | null | undefined;
+  readonly tools?: readonly { readonly function: FunctionTool }[] | null | undefined;
+  readonly tool_choice?:
+    | 'none'
+    | 'auto'
+    | 'required'
+    | { readonly function: { readonly name: string } }
+    | null
+    | undefined;
+  readonly parallel_tool_calls?: boolean | null | undefined;
   readonly seed?: number | null | undefined;
   readonly n?: number | null | undefined;
   readonly logprobs?: boolean | null | undefined;
@@ -73,15 +87,6 @@ const DEFAULTS = {
   upstream: { temperature: 1, top_p: 1 },
 } as const;
 
-/** A function's own name; of another sort of tool its type. */
-function toolName(tool: Readonly<Record<string, unknown>>): string {
-  const { function: named, type } = tool as {
-    readonly function?: { readonly name?: unknown };
-    readonly type?: unknown;
-  };
-  return typeof named?.name === 'string' ? named.name : String(type);
-}
-
 /** What the body asks of its model, for policy to bound. */
 export const askOf = (
   body: ChatBody,
@@ -90,7 +95,7 @@ export const askOf = (
   temperature: body.temperature ?? undefined,
   top_p: body.top_p ?? undefined,
   max_tokens: body.max_completion_tokens ?? body.max_tokens ?? undefined,
-  tools: body.tools?.map(toolName),
+  tools: body.tools?.map((tool) => tool.function.name),
   defaults: model === undefined ? undefined : { ...DEFAULTS[model.engine], max_tokens: model.maxOutputTokens },
 });
 
@@ -121,6 +126,7 @@ export function generationRequest(
     ...(topP === undefined ? {} : { topP }),
     ...(body.seed == null ? {} : { seed: body.seed }),
     ...(stop.length === 0 ? {} : { stop }),
+    ...toolUse(body, grant),
     ...(body.logprobs === true ? { topLogprobs: body.top_logprobs ?? 0 } : {}),
     ...(body.logit_bias == null ? {} : { logitBias: body.logit_bias }),
     ...(body.frequency_penalty ? { frequencyPenalty: body.frequency_penalty } : {}),
@@ -129,10 +135,25 @@ export function generationRequest(
 }
 
 const messagesOf = (body: ChatBody): ChatMessage[] =>
-  body.messages.map(({ role, content }) => ({
+  body.messages.map(({ role, content, tool_calls, tool_call_id }) => ({
     role: role === 'developer' ? 'system' : role,
-    content: typeof content === 'string' ? content : content.map((part) => part.text).join(''),
+    content: typeof content === 'string' ? content : (content ?? []).map((part) => part.text).join(''),
+    ...(tool_calls == null ? {} : { tool_calls }),
+    ...(tool_call_id === undefined ? {} : { tool_call_id }),
   }));
+
+/** The functions that policy leaves. @throws Problem `out_of_bounds` where the one that must be called is not among them */
+function toolUse(body: ChatBody, grant: ModelGrant | null): { readonly tools?: ToolUse } {
+  const allowed = new Set(grant?.tools ?? body.tools?.map((tool) => tool.function.name));
+  const functions = (body.tools ?? []).map((tool) => tool.function).filter(({ name }) => allowed.has(name));
+  const { tool_choice: chosen } = body;
+  const choice = typeof chosen === 'object' && chosen !== null ? chosen.function : (chosen ?? 'auto');
+  if (typeof choice === 'object' && !allowed.has(choice.name)) throw bounded('tool_choice: policy does not allow it.');
+  if (choice === 'required' && functions.length === 0) throw bounded('tool_choice: policy allows none of the tools.');
+  return functions.length === 0 ? {} : { tools: { functions, choice, parallel: body.parallel_tool_calls !== false } };
+}
+
+const bounded = (message: string) => new Problem('out_of_bounds', { message, param: 'tool_choice' });
 
 function formatOf({ response_format: format }: ChatBody): ResponseFormat {
   if (format == null) return { type: 'text' };

@@ -1,7 +1,7 @@
 import type { Commitment } from '#audit/commitment.ts';
+import { answerText } from '#audit/transcript.shared.ts';
 import type { GenerationDelta, Usage } from '#engine/engine.ts';
 import { EventChannel } from '#engine/event-channel.ts';
-import { canonicalJson } from '#kernel/canonical-json.ts';
 import type { Report } from '#kernel/gate.ts';
 import type { CreditShare } from '#quota/credit-shares.ts';
 import type { Completion } from './completion.ts';
@@ -99,6 +99,8 @@ export class Choices {
     const reports = this.#choices.map(({ completion }) => completion.report());
     const [first] = reports as [Report];
     const { promptTokens, completionTokens, cachedTokens } = this.usage;
+    const answers = this.#choices.map(({ completion }) => completion.answer);
+    const calls = answers.reduce((sum, answer) => sum + answer.tool_calls.length, 0);
     const reasons = reports.map(({ facts }) => facts['finish_reason'] ?? null);
     return {
       ran: reports.some(({ ran }) => ran),
@@ -110,9 +112,8 @@ export class Choices {
         completion_tokens: completionTokens,
         cached_tokens: cachedTokens,
         finish_reason: reasons.includes(null) ? null : (reasons.find((one) => one !== 'stop') ?? 'stop'),
-        answer_commitment: this.#commitment.to(
-          canonicalJson(this.#choices.map(({ completion }) => ({ content: completion.answer }))),
-        ),
+        ...(calls === 0 ? {} : { tool_calls: calls }),
+        answer_commitment: this.#commitment.to(answerText(answers)),
       },
       opening: first.opening,
     };

@@ -1,15 +1,18 @@
 import type { Commitment } from '#audit/commitment.ts';
+import { answerText, promptText, type SpokenAnswer } from '#audit/transcript.shared.ts';
+import type { CallPiece } from '#engine/call-reader.ts';
 import type {
   Engine,
+  FinishReason,
   GenerationDelta,
   GenerationEvent,
   GenerationRequest,
   Making,
   ModelStatus,
   TokenLogprob,
+  ToolCall,
   Usage,
 } from '#engine/engine.ts';
-import { canonicalJson } from '#kernel/canonical-json.ts';
 import type { Clock } from '#kernel/clock.ts';
 import type { Report } from '#kernel/gate.ts';
 import { Problem } from '#kernel/problem.ts';
@@ -40,7 +43,8 @@ export class Completion {
   #firstTokenMs: number | null = null;
   #answer = '';
   readonly #logprobs: TokenLogprob[] | null;
-  #finished: { readonly reason: 'stop' | 'length'; readonly usage: Usage } | null = null;
+  readonly #calls: CallPiece[] = [];
+  #finished: { readonly reason: FinishReason; readonly usage: Usage } | null = null;
 
   constructor(engine: Engine, request: GenerationRequest, signal: AbortSignal, deps: CompletionDeps) {
     this.#request = request;
@@ -78,7 +82,8 @@ export class Completion {
         this.#completionTokens += event.tokens;
         this.#answer += event.text;
         if (event.logprobs !== undefined) this.#logprobs?.push(...event.logprobs);
-        if (event.text !== '' || event.logprobs?.length) yield event;
+        if (event.calls !== undefined) this.#calls.push(...event.calls);
+        if (event.text !== '' || event.calls || event.logprobs?.length) yield event;
       } else if (event.type === 'finished') {
         this.#finished = event;
       }
@@ -96,12 +101,12 @@ export class Completion {
     return this.#logprobs;
   }
 
-  /** What was said so far. */
-  get answer(): string {
-    return this.#answer;
+  /** What was said so far, as it is committed to. */
+  get answer(): SpokenAnswer & { readonly tool_calls: readonly ToolCall[] } {
+    return { content: this.#answer, tool_calls: callsOf(this.#calls) };
   }
 
-  get finishReason(): 'stop' | 'length' {
+  get finishReason(): FinishReason {
     return this.#finished?.reason ?? 'length';
   }
 
@@ -155,9 +160,9 @@ export class Completion {
         prefill_ms: this.#firstTokenMs === null || this.#takenMs === null ? null : this.#firstTokenMs - this.#takenMs,
         first_token_ms: this.#firstTokenMs,
         duration_ms: this.#elapsed(),
-        prompt_commitment: commitment.to(canonicalJson(messages.map(({ role, content }) => ({ role, content })))),
-        answer_commitment: commitment.to(this.#answer),
-        ...unusual(this.#request),
+        prompt_commitment: commitment.to(promptText(messages)),
+        answer_commitment: commitment.to(answerText([this.answer])),
+        ...unusual(this.#request, this.answer.tool_calls.length),
       },
       opening: commitment.opening,
     };
@@ -168,9 +173,24 @@ export class Completion {
   }
 }
 
+/** Calls put together from their pieces. */
+function callsOf(pieces: readonly CallPiece[]): ToolCall[] {
+  const calls: { id: string; type: 'function'; function: { name: string; arguments: string } }[] = [];
+  for (const { index, id, name, arguments: part } of pieces) {
+    calls[index] ??= { id: id ?? '', type: 'function', function: { name: name ?? '', arguments: '' } };
+    calls[index].function.arguments += part;
+  }
+  return calls;
+}
+
 /** What few requests say, and only their records. */
-function unusual({ logitBias, frequencyPenalty, presencePenalty, topLogprobs }: GenerationRequest) {
+function unusual(
+  { tools, logitBias, frequencyPenalty, presencePenalty, topLogprobs }: GenerationRequest,
+  calls: number,
+) {
   return {
+    ...(tools === undefined ? {} : { tools: tools.functions.length }),
+    ...(calls === 0 ? {} : { tool_calls: calls }),
     ...(logitBias === undefined ? {} : { logit_bias: Object.keys(logitBias).length }),
     ...(frequencyPenalty === undefined ? {} : { frequency_penalty: decimal(frequencyPenalty) }),
     ...(presencePenalty === undefined ? {} : { presence_penalty: decimal(presencePenalty) }),

@@ -8,6 +8,7 @@ import { formatVerifierKey } from '#audit/note.shared.ts';
 import { nodeCrypto, sha256 } from '#audit/note-crypto.node.ts';
 import { type Check, type ReceiptTexts, verifyReceipt } from '#audit/receipt.shared.ts';
 import { type SelectionResult, verifySelection } from '#audit/selection.files.ts';
+import { answersIn, messagesIn } from '#audit/transcript.shared.ts';
 import { type VerifyDeps, type VerifyResult, verifyLog } from '#audit/verify.service.ts';
 import { loadConfig } from '#config/load.ts';
 import { exportOverApi, receiptOverApi, withExportOverApi } from './audit-api.ts';
@@ -251,30 +252,17 @@ async function textsOf(options: Invocation['options']): Promise<ReceiptTexts> {
 /** The request as it was sent, its messages alone, or the bare text of one question. */
 function messagesOf(text: string): NonNullable<ReceiptTexts['prompt']> {
   const value = parseJson(text);
-  const messages = isObject(value) ? value['messages'] : value;
-  if (!Array.isArray(messages)) return [{ role: 'user', content: text }];
-  return messages.map((message: unknown) => {
-    const { role, content } = isObject(message) ? message : {};
-    const whole = Array.isArray(content)
-      ? content.map((part: unknown) => (isObject(part) ? String(part['text'] ?? '') : '')).join('')
-      : content;
-    if (typeof role !== 'string' || typeof whole !== 'string')
-      throw new Error('the prompt holds a message without text');
-    return { role, content: whole };
-  });
+  const isMessages = Array.isArray(isObject(value) ? value['messages'] : value);
+  const messages = isMessages ? messagesIn(value) : [{ role: 'user', content: text }];
+  if (messages === null) throw new Error('the prompt holds a message without text');
+  return messages;
 }
 
 /** The header as it came, a stream's comment, or the bare line. */
 const promiseOf = (text: string): string => /\bv[12] [!-~]+(?: [!-~]+){4,6}/.exec(text)?.[0] ?? text.trim();
 
 /** The answer of the API as it came, or the bare text. */
-function answerOf(text: string): string {
-  const value = parseJson(text);
-  const [choice] = isObject(value) && Array.isArray(value['choices']) ? (value['choices'] as unknown[]) : [];
-  const message = isObject(choice) ? choice['message'] : undefined;
-  const content = isObject(message) ? message['content'] : undefined;
-  return typeof content === 'string' ? content : text;
-}
+const answerOf = (text: string): NonNullable<ReceiptTexts['answer']> => answersIn(parseJson(text)) ?? text;
 
 function parseJson(text: string): unknown {
   try {

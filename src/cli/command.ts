@@ -116,7 +116,12 @@ const VERBS: readonly Verb[] = [
     'Bring the database up to date, or print the SQL a DBA runs first.',
     migrateCommand,
   ),
-  verb('doctor', '', 'Try what this machine offers: the sandbox of the engine.', doctor),
+  verb(
+    'doctor',
+    '',
+    'Look at everything that a gateway needs here; each line ok, warn or fail, and what to do.',
+    doctor,
+  ),
   verb('keys init', 'DIR', 'Make the keys that a gateway with a database of its own needs.', initKeys),
   verb(
     'keys rotate checkpoint',

@@ -14,7 +14,12 @@ const finish_reason = z.string().nullish();
 const model = z.string().nullish();
 /** What a model thinks aloud, under the names that servers give it: it is counted and not passed on. */
 const reasoning = z.string().nullish();
-const message = z.object({ content: z.string().nullish(), reasoning, reasoning_content: reasoning });
+const message = z.object({
+  content: z.string().nullish(),
+  tool_calls: z.unknown().optional(),
+  reasoning,
+  reasoning_content: reasoning,
+});
 const completion = z.object({
   model,
   choices: z.array(z.object({ message, finish_reason, logprobs: z.unknown().optional() })).min(1),
@@ -58,8 +63,38 @@ export interface UpstreamPiece {
   readonly model: string | null;
   /** Bytes of text that is not passed on. */
   readonly unseen: number;
-  /** As it came, to be read where it was asked for. */
+  /** As they came, to be read where they were asked for. */
   readonly logprobs?: unknown;
+  readonly calls?: unknown;
+}
+
+const calls = z
+  .array(
+    z.object({
+      index: z.int().min(0).max(127).optional(),
+      id: z.string().max(256).nullish(),
+      function: z.object({ name: z.string().nullish(), arguments: z.string().nullish() }).nullish(),
+    }),
+  )
+  .nullish();
+
+/** Pieces of calls; of a whole answer without their places. @returns null for anything else */
+export function readCalls(value: unknown): CallPiece[] | null {
+  const parsed = calls.safeParse(value);
+  if (!parsed.success) return null;
+  return (parsed.data ?? []).map(({ index, id, function: called }, at) => ({
+    index: index ?? at,
+    ...(id ? { id } : {}),
+    ...(called?.name ? { name: called.name } : {}),
+    arguments: called?.arguments ?? '',
+  }));
+}
+
+interface CallPiece {
+  readonly index: number;
+  readonly id?: string;
+  readonly name?: string;
+  readonly arguments: string;
 }
 
 /** Probabilities of a piece's tokens; empty where there are none. @returns null for anything else */
@@ -75,7 +110,7 @@ export function readCompletion(text: string): UpstreamPiece | null {
   if (parsed.data === undefined || choice === undefined) return null;
   const { message, finish_reason, logprobs } = choice;
   const unseen = message.reasoning ?? message.reasoning_content ?? '';
-  return { ...pieceOf(message.content ?? '', finish_reason, parsed.data, unseen), logprobs };
+  return { ...pieceOf(message.content ?? '', finish_reason, parsed.data, unseen), logprobs, calls: message.tool_calls };
 }
 
 /** @returns null for anything that is not the completion of a prompt. */
@@ -130,6 +165,7 @@ export function readChunk(text: string): UpstreamPiece | null {
     model: typeof value.model === 'string' ? value.model : null,
     unseen: Buffer.byteLength(unseen),
     logprobs: choice?.logprobs,
+    calls: delta?.tool_calls,
   };
 }
 
@@ -143,6 +179,7 @@ interface Chunk {
 interface Choice {
   readonly delta?: {
     readonly content?: unknown;
+    readonly tool_calls?: unknown;
     readonly reasoning?: unknown;
     readonly reasoning_content?: unknown;
   } | null;

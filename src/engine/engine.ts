@@ -1,10 +1,39 @@
 import type { Problem } from '#kernel/problem.ts';
+import type { CallPiece } from './call-reader.ts';
 import type { Priority } from './priority.ts';
+
+/** A call of a function as it was made; in OpenAI's shape, since it is passed on and committed to in that. */
+export interface ToolCall {
+  readonly id: string;
+  readonly type: 'function';
+  /** `arguments`: JSON text. */
+  readonly function: { readonly name: string; readonly arguments: string };
+}
 
 /** One turn of a conversation, as the engine sees it: plain text, roles already validated. */
 export interface ChatMessage {
-  readonly role: 'system' | 'user' | 'assistant';
+  readonly role: 'system' | 'user' | 'assistant' | 'tool';
   readonly content: string;
+  /** Of an assistant: each is answered by a `tool` message that follows. */
+  readonly tool_calls?: readonly ToolCall[] | undefined;
+  /** Of a tool: which call it answers. */
+  readonly tool_call_id?: string | undefined;
+}
+
+export interface FunctionTool {
+  readonly name: string;
+  readonly description?: string | undefined;
+  /** JSON Schema of an object; absent: no parameters. */
+  readonly parameters?: Readonly<Record<string, unknown>> | undefined;
+  readonly strict?: boolean | null | undefined;
+}
+
+/** What the model may call. Calls are forced to the schemas where they are made, or the request is refused. */
+export interface ToolUse {
+  readonly functions: readonly FunctionTool[];
+  readonly choice: 'none' | 'auto' | 'required' | { readonly name: string };
+  /** False: at most one call. */
+  readonly parallel: boolean;
 }
 
 /** How the answer must look. `json_schema` is enforced by the engine's grammar or refused, never ignored. */
@@ -67,6 +96,8 @@ export interface GenerationRequest {
   readonly presencePenalty?: number;
   /** With each token its probability, and so many of the likeliest others, 0 to 20. Absent: no probabilities. */
   readonly topLogprobs?: number;
+  /** Absent: nothing to call. */
+  readonly tools?: ToolUse | undefined;
   /** Opaque id of the user: KV prefixes are reused within one user only (promise 17). */
   readonly subject: string;
   /** Who goes first where several wait; absent: interactive. */
@@ -116,7 +147,9 @@ export type GenerationEvent =
   | { readonly type: 'started'; readonly promptTokens: number; readonly making?: Making }
   /** A piece of text, always whole Unicode characters, and how many sampled tokens it stands for (0 or more). */
   | GenerationDelta
-  | { readonly type: 'finished'; readonly reason: 'stop' | 'length'; readonly usage: Usage };
+  | { readonly type: 'finished'; readonly reason: FinishReason; readonly usage: Usage };
+
+export type FinishReason = 'stop' | 'length' | 'tool_calls';
 
 export interface GenerationDelta {
   readonly type: 'delta';
@@ -124,6 +157,7 @@ export interface GenerationDelta {
   readonly tokens: number;
   /** Of the tokens whose text this is, where they were asked for. */
   readonly logprobs?: readonly TokenLogprob[] | undefined;
+  readonly calls?: readonly CallPiece[] | undefined;
 }
 
 /** Texts of which each is turned into a vector. They are computed one after another, and belong to one caller. */

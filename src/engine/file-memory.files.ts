@@ -1,9 +1,10 @@
+import { fstatSync } from 'node:fs';
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { Clock } from '#kernel/clock.ts';
 import type { Log } from '#kernel/log.ts';
-import { type FileEntry, type FileMemory, fileMemory } from './file-memory.ts';
+import { type FileEntry, type FileMemory, type FileStamp, fileMemory } from './file-memory.ts';
 
 const Bytes = z.number().nonnegative();
 const Entries = z.record(
@@ -15,6 +16,12 @@ const Entries = z.record(
     measured: z.record(z.string().max(200), z.strictObject({ ram: Bytes, vram: Bytes })).optional(),
   }),
 );
+
+/** Of an open file, not of its name. */
+export function stampOf(descriptor: number): FileStamp {
+  const { dev, ino, size, mtimeNs, ctimeNs } = fstatSync(descriptor, { bigint: true });
+  return { device: dev, inode: ino, size, modifiedNs: mtimeNs, changedNs: ctimeNs };
+}
 
 /** Kept in `engine/files.json` of the data folder. A file that can't be read is nothing remembered, never a failure. */
 export async function openFileMemory(dataDir: string, catalogue: string, clock: Clock, log: Log): Promise<FileMemory> {

@@ -6,13 +6,15 @@ import {
   type Token,
   type TokenBias,
 } from 'node-llama-cpp';
+import type { CallPiece } from './call-reader.ts';
+import { Calling } from './calling.llama.ts';
 import type { TokenLogprob } from './engine.ts';
 import { Likelihood } from './likelihood.llama.ts';
 import type { PromptRenderer } from './prompt.llama.ts';
 import type { ChildMessage, DeltaItem, GenerateMessage } from './protocol.contract.ts';
 import { Refusal } from './refusal.ts';
 import { biasOf, samplerOf } from './sampling.llama.ts';
-import { TextStream } from './text-stream.ts';
+import { type TextPiece, TextStream } from './text-stream.ts';
 
 /** What a generation needs beside its request. */
 export interface GenerationTools {
@@ -48,6 +50,9 @@ export class Generation {
   #credit: number;
   #creditIsFinal = false;
   #isStarved = false;
+  /** Null where there is nothing to call. */
+  readonly #calling: Calling | null;
+  #pendingCalls: CallPiece[] = [];
   readonly #bias: TokenBias | null;
   /** The answer so far, where penalties look at it. */
   readonly #history: Token[] | null;
@@ -62,8 +67,7 @@ export class Generation {
     this.request = request;
     this.#credit = request.credit;
     this.#tools = tools;
-    const { messages, prompt } = request;
-    this.#prompt = prompt === undefined ? tools.prompts.render(messages) : tools.prompts.tokenize(prompt);
+    this.#prompt = promptOf(request, tools.prompts);
     const room = tools.contextSize - this.#prompt.length;
     if (room < 1) {
       throw new Refusal(
@@ -75,9 +79,10 @@ export class Generation {
     this.#bias = biasOf(request, tools.model);
     this.#history = request.frequencyPenalty || request.presencePenalty ? [] : null;
     this.#likelihood = request.topLogprobs === undefined ? null : new Likelihood(tools.model, request.topLogprobs);
+    this.#calling = request.tools === undefined ? null : new Calling(request.tools, request.stop, tools);
     const detokenize = (tokens: readonly number[], before: readonly number[]) =>
-      tools.model.detokenize(tokens as Token[], false, before as Token[]);
-    this.#text = new TextStream(detokenize, request.stop, this.#prompt);
+      tools.model.detokenize(tokens as Token[], this.#calling?.shows(tokens) ?? false, before as Token[]);
+    this.#text = new TextStream(detokenize, this.#calling === null ? request.stop : [], this.#prompt);
   }
 
   /** More is paid for. */
@@ -142,9 +147,9 @@ export class Generation {
     const next = await this.#tokens.next();
     // The generator ends by itself only when its sampler is gone.
     if (next.done) throw new Error('the engine stopped sampling');
-    if (this.#likelihood !== null && !this.#isEnd(next.value)) {
+    if (this.#likelihood !== null && !this.#isEnd(next.value) && this.#calling?.isText !== false) {
       const told = await this.#likelihood.of(this.#sequence, next.value);
-      this.#likelihoods.push({ at: this.#text.length, told });
+      this.#likelihoods.push({ at: this.#calling === null ? this.#text.length : 0, told });
     }
     return this.#accept(next.value);
   }
@@ -154,7 +159,7 @@ export class Generation {
   }
 
   async #sample(sequence: LlamaContextSequence): Promise<AsyncGenerator<Token, void, undefined>> {
-    const { grammar } = this.request;
+    const grammar = this.#calling?.grammar ?? this.request.grammar;
     const state =
       grammar === null
         ? null
@@ -171,21 +176,33 @@ export class Generation {
     this.#sampled++;
     this.#history?.push(token);
     this.#pendingTokens++;
-    const piece = this.#text.push(token);
-    this.#pendingText += piece.text;
-    if (piece.stopped) return this.#finished('stop');
+    if (this.#take(this.#text.push(token))) return this.#finished('stop');
     const isLast =
       this.#sampled >= this.#maxTokens || (this.#creditIsFinal && this.#prompt.length + this.#sampled >= this.#credit);
     return isLast ? this.#end('length') : null;
   }
 
-  #end(reason: 'stop' | 'length'): ChildMessage {
-    const rest = this.#text.end();
-    this.#pendingText += rest.text;
-    return this.#finished(rest.stopped ? 'stop' : reason);
+  /** @returns true where a stop text ends the answer */
+  #take(piece: TextPiece): boolean {
+    if (this.#calling === null) {
+      this.#pendingText += piece.text;
+      return piece.stopped;
+    }
+    const read = this.#calling.read(piece.text);
+    this.#pendingText += read.text;
+    this.#pendingCalls.push(...read.calls);
+    return read.stopped;
   }
 
-  #finished(reason: 'stop' | 'length'): ChildMessage {
+  #end(reason: 'stop' | 'length'): ChildMessage {
+    if (this.#take(this.#text.end())) return this.#finished('stop');
+    const rest = this.#calling?.end();
+    this.#pendingText += rest?.text ?? '';
+    return this.#finished(rest?.stopped ? 'stop' : reason);
+  }
+
+  #finished(end: 'stop' | 'length'): ChildMessage {
+    const reason = end === 'stop' && this.#calling?.hasCalled ? 'tool_calls' : end;
     const usage = {
       promptTokens: this.#prompt.length,
       completionTokens: this.#sampled,
@@ -196,9 +213,10 @@ export class Generation {
 
   /** What may be shown now and was not yet. @param all at the end: also what is waiting for company */
   takeDelta(all: boolean): DeltaItem | null {
-    if (this.#pendingTokens === 0 && this.#pendingText === '') return null;
+    const hasNothing = this.#pendingText === '' && this.#pendingCalls.length === 0;
+    if (this.#pendingTokens === 0 && hasNothing) return null;
     if (!all) {
-      if (this.#pendingText === '') return null;
+      if (hasNothing) return null;
       const due = this.#pendingTokens >= PORTION_TOKENS || this.#tools.now() - this.#sentAt >= PORTION_MS;
       if (!this.request.stream && !due) return null;
     }
@@ -207,7 +225,16 @@ export class Generation {
     this.#pendingText = '';
     this.#pendingTokens = 0;
     this.#sentAt = this.#tools.now();
-    return this.#likelihood === null ? delta : [...delta, { logprobs: this.#takeLikelihoods() }];
+    if (this.#likelihood === null && this.#calling === null) return delta;
+    const calls = this.#pendingCalls;
+    this.#pendingCalls = [];
+    return [
+      ...delta,
+      {
+        ...(this.#likelihood === null ? {} : { logprobs: this.#takeLikelihoods() }),
+        ...(calls.length === 0 ? {} : { calls }),
+      },
+    ];
   }
 
   /** Of the tokens whose text is shown; those of a stop text, or of one that may become it, are not. */
@@ -221,4 +248,11 @@ export class Generation {
   async release(): Promise<void> {
     await this.#tokens?.return();
   }
+}
+
+/** A prompt as it stands, a conversation, or one in which functions are called or offered. */
+function promptOf({ messages, prompt, tools }: GenerateMessage, prompts: PromptRenderer): Token[] {
+  if (prompt !== undefined) return prompts.tokenize(prompt);
+  const calls = tools !== undefined || messages.some((one) => one.role === 'tool' || one.tool_calls !== undefined);
+  return calls ? prompts.tools.render(messages, tools?.functions ?? []) : prompts.render(messages);
 }

@@ -1,7 +1,17 @@
 import { open } from 'node:fs/promises';
-import { checkGguf } from './gguf-header.ts';
+import { checkGguf, type GgufFacts } from './gguf-header.ts';
 import { estimateMemory, type MemoryEstimate } from './memory-estimate.ts';
 import type { LlamaModelSpec } from './model-spec.ts';
+
+/** @throws GgufFault that says what is wrong, or what the system says of the file */
+export async function readHeader(path: string): Promise<GgufFacts> {
+  await using file = await open(path);
+  const readAt = async (offset: number, length: number) => {
+    const { buffer, bytesRead } = await file.read(Buffer.allocUnsafe(length), 0, length, offset);
+    return buffer.subarray(0, bytesRead);
+  };
+  return checkGguf(readAt, (await file.stat()).size);
+}
 
 /**
  * Reads the header, and nothing else, with our own bounded reader. Null for a file that can't be read or is not sound:
@@ -9,12 +19,7 @@ import type { LlamaModelSpec } from './model-spec.ts';
  */
 export async function estimateFile(spec: LlamaModelSpec): Promise<MemoryEstimate | null> {
   try {
-    await using file = await open(spec.file);
-    const readAt = async (offset: number, length: number) => {
-      const { buffer, bytesRead } = await file.read(Buffer.allocUnsafe(length), 0, length, offset);
-      return buffer.subarray(0, bytesRead);
-    };
-    return estimateMemory(await checkGguf(readAt, (await file.stat()).size), spec);
+    return estimateMemory(await readHeader(spec.file), spec);
   } catch {
     return null;
   }

@@ -1,5 +1,6 @@
 import { Problem } from '#kernel/problem.ts';
 import type { ResponseFormat } from './engine.ts';
+import { isOfType, isSchema, refuse, type Schema, SchemaFault, TYPES, type TypeName, typesOf } from './json-schema.ts';
 
 /**
  * Turns a `response_format` into a GBNF grammar. The grammar accepts a subset of what the schema accepts, never more:
@@ -11,11 +12,16 @@ import type { ResponseFormat } from './engine.ts';
  */
 export function grammarFor(format: ResponseFormat): string | null {
   if (format.type === 'text') return null;
-  const writer = new GrammarWriter(format.type === 'json_schema' ? format.schema : { type: 'object' });
-  return writer.grammar();
+  const grammar = new JsonGrammar();
+  return grammar.text(formatRule(grammar, format));
 }
 
-type Schema = Readonly<Record<string, unknown>>;
+/** Where in the request the schema of an answer stands. */
+const FORMAT_PARAM = 'response_format.json_schema.schema';
+
+/** What an answer in this format is. @throws Problem `invalid_parameter` */
+export const formatRule = (grammar: JsonGrammar, format: Exclude<ResponseFormat, { type: 'text' }>): string =>
+  grammar.expression(format.type === 'json_schema' ? format.schema : { type: 'object' }, FORMAT_PARAM);
 
 /** Where in the schema we are. `open`: references being expanded with no brace in between, which would recurse for ever. */
 interface Place {
@@ -26,7 +32,6 @@ interface Place {
 const NOTHING: ReadonlySet<string> = new Set();
 const inside = (place: Place): Place => ({ depth: place.depth + 1, open: NOTHING });
 
-const PARAM = 'response_format.json_schema.schema';
 const LIMITS = { depth: 24, rules: 1500, properties: 128, alternatives: 256, length: 1024, items: 128, repeats: 8192 };
 
 /** Keywords that say nothing about which values are valid. */
@@ -37,9 +42,6 @@ const ENFORCED: ReadonlySet<string> = new Set([
   ...['type', 'enum', 'const', 'anyOf', '$ref', 'properties', 'required', 'additionalProperties'],
   ...['items', 'minItems', 'maxItems', 'minLength', 'maxLength'],
 ]);
-
-const TYPES = ['object', 'array', 'string', 'integer', 'number', 'boolean', 'null'] as const;
-type TypeName = (typeof TYPES)[number];
 
 /** Space is optional and at most one, so that a model can't fill its answer with it. `\u` escapes are left out: lone surrogates. */
 const BASE_RULES: Readonly<Record<string, string>> = {
@@ -56,30 +58,43 @@ const BASE_RULES: Readonly<Record<string, string>> = {
   array: '"[" ws (value ("," ws value)* ws)? "]"',
 };
 
-const refuse = (keyword: string, why: string): Problem =>
-  new Problem('invalid_parameter', { message: `The schema keyword '${keyword}' ${why}.`, param: PARAM });
-
-const isSchema = (value: unknown): value is Schema =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
-
 /** A GBNF terminal that matches exactly this text. */
-const literal = (text: string): string => `"${text.replaceAll('\\', '\\\\').replaceAll('"', '\\"')}"`;
+export const literal = (text: string): string =>
+  `"${text.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n').replaceAll('\r', '\\r')}"`;
 const jsonLiteral = (value: unknown): string => literal(JSON.stringify(value));
 
-class GrammarWriter {
-  readonly #root: Schema;
+/** A grammar in the making: rules of one or several schemas, within bounds that hold for all of them together. */
+export class JsonGrammar {
   readonly #rules = new Map<string, string>(Object.entries(BASE_RULES));
-  readonly #references = new Map<string, string>();
+  #root: Schema = {};
+  #references = new Map<string, string>();
   #names = 0;
   #repeats = 0;
 
-  constructor(root: Schema) {
-    this.#root = root;
+  /** An expression for the values of a schema. @throws Problem `invalid_parameter` that names the keyword */
+  expression(schema: Schema, param: string): string {
+    this.#root = schema;
+    this.#references = new Map();
+    try {
+      return this.#expression(schema, { depth: 0, open: NOTHING });
+    } catch (error) {
+      throw error instanceof SchemaFault ? new Problem('invalid_parameter', { message: error.message, param }) : error;
+    }
   }
 
-  grammar(): string {
-    const body = this.#expression(this.#root, { depth: 0, open: NOTHING });
-    return [`root ::= ${body}`, ...Array.from(this.#rules, ([name, rule]) => `${name} ::= ${rule}`)].join('\n');
+  /** The whole of it, where an answer is `root`. */
+  text(root: string): string {
+    return [`root ::= ${root}`, ...Array.from(this.#rules, ([name, rule]) => `${name} ::= ${rule}`)].join('\n');
+  }
+
+  /** Another rule, for what stands around the values. */
+  rule(body: string): string {
+    return this.#rule(body);
+  }
+
+  /** Says what a rule is that was named before, since others refer to it. */
+  define(name: string, body: string): void {
+    this.#rules.set(name, body);
   }
 
   #rule(body: string): string {
@@ -251,39 +266,5 @@ class GrammarWriter {
       after = this.#rule(required ? `"," ws ${alone}` : `"," ws ${alone} | ${after}`);
     }
     return first;
-  }
-}
-
-function typesOf(schema: Schema): readonly TypeName[] {
-  const type = schema['type'];
-  if (type === undefined) {
-    if (schema['properties'] !== undefined || schema['required'] !== undefined) return ['object'];
-    if (schema['items'] !== undefined) return ['array'];
-    if (schema['minLength'] !== undefined || schema['maxLength'] !== undefined) return ['string'];
-    return TYPES;
-  }
-  const types = Array.isArray(type) ? type : [type];
-  if (types.length === 0 || types.some((name) => !TYPES.includes(name as TypeName))) {
-    throw refuse('type', `must be one or more of ${TYPES.join(', ')}`);
-  }
-  return [...new Set(types as TypeName[])];
-}
-
-function isOfType(value: unknown, type: TypeName): boolean {
-  switch (type) {
-    case 'array':
-      return Array.isArray(value);
-    case 'object':
-      return isSchema(value);
-    case 'null':
-      return value === null;
-    case 'integer':
-      return Number.isSafeInteger(value);
-    case 'string':
-      return typeof value === 'string';
-    case 'number':
-      return typeof value === 'number';
-    case 'boolean':
-      return typeof value === 'boolean';
   }
 }

@@ -24,6 +24,7 @@ import {
   refuseHugeInputs,
   refuseHugePrompt,
 } from './refusal.ts';
+import { messagesOf, toolsOf } from './tool-message.llama.ts';
 import { Turnstile } from './turnstile.ts';
 import { vectorOf } from './vector-text.ts';
 
@@ -149,6 +150,7 @@ class ChildEngine implements LlamaEngine {
     if (stop.some((text) => !text.isWellFormed())) throw new Problem('invalid_parameter', { param: 'stop' });
     refuseHugePrompt(request, this.#spec.contextSize);
     const grammar = grammarFor(request.responseFormat);
+    const tools = toolsOf(request);
 
     const maxTokens = request.maxTokens ?? this.#spec.maxOutputTokens;
     yield* this.#work<GenerationEvent, ReturnType<typeof makingOf>>(request, maxTokens, signal, {
@@ -157,7 +159,7 @@ class ChildEngine implements LlamaEngine {
         t: 'generate',
         id,
         subject: request.subject,
-        messages: request.messages.map(({ role, content }) => ({ role, content })),
+        messages: messagesOf(request),
         ...(request.prompt === undefined ? {} : { prompt: request.prompt }),
         maxTokens,
         temperature: making.temperature,
@@ -165,6 +167,7 @@ class ChildEngine implements LlamaEngine {
         seed: making.seed,
         stop: [...stop],
         grammar,
+        ...(tools === undefined ? {} : { tools }),
         ...samplingOf(request),
         stream: request.stream,
         credit: request.credit.total,

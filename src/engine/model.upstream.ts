@@ -1,5 +1,6 @@
 import { Problem } from '#kernel/problem.ts';
 import { UpstreamError } from './answer.upstream.ts';
+import { CallCheck, wordsOf } from './call-check.upstream.ts';
 import { readLogprobs, type UpstreamPiece } from './completion.contract.ts';
 import type {
   EmbeddingEvent,
@@ -90,12 +91,14 @@ class UpstreamEngine implements Engine {
       stop.check();
 
       const reader = new AnswerReader();
+      const made = request.tools === undefined ? null : new CallCheck(request.tools);
       const tally = this.#service.tally.begin({ texts: promptTexts(request), prompt, asked: most });
       let pieces = stream ? NONE : [reader.whole(call, await answer.text(this.#service.limits.maxAnswerBytes))];
       for (;;) {
         if (pieces.length > 0) exchange.answering();
         for (const piece of pieces) {
-          const tokens = tally.take(piece);
+          const calls = made?.take(piece.calls) ?? [];
+          const tokens = tally.take(calls.length === 0 ? piece : { ...piece, unseen: piece.unseen + wordsOf(calls) });
           if (tokens === null) continue;
           if (!(await credit.covers(prompt + tally.sampled))) {
             // Nothing more is paid for: this piece does not leave, and the rest is not wanted.
@@ -104,7 +107,8 @@ class UpstreamEngine implements Engine {
             yield { type: 'finished', reason: 'length', usage: tally.without(tokens) };
             return;
           }
-          yield { type: 'delta', text: piece.text, tokens, ...logprobsOf(piece, request) };
+          const told = logprobsOf(piece, request);
+          yield { type: 'delta', text: piece.text, tokens, ...told, ...(calls.length === 0 ? {} : { calls }) };
           stop.check();
         }
         if (reader.isDone) break;
@@ -116,8 +120,10 @@ class UpstreamEngine implements Engine {
       }
       const reason = reader.finishReason;
       if (reason === null) throw new UpstreamError('answer ended without a finish reason');
+      if (reason !== 'length') made?.end();
       visit.complete();
-      yield { type: 'finished', reason: reason === 'length' ? 'length' : 'stop', usage: tally.usage() };
+      const end = made?.hasCalled ? 'tool_calls' : 'stop';
+      yield { type: 'finished', reason: reason === 'length' ? 'length' : end, usage: tally.usage() };
     } catch (error) {
       throw this.#service.failure(visit, error);
     } finally {

@@ -1,8 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, fstatSync, openSync } from 'node:fs';
+import { closeSync, openSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { Clock } from '#kernel/clock.ts';
 import type { Log } from '#kernel/log.ts';
+import { stampOf } from './file-memory.files.ts';
 import type { FileMemory, FileStamp } from './file-memory.ts';
 import type { GenerationDeadlines } from './generation-table.ts';
 import { BATCHING, type LlamaModelSpec } from './model-spec.ts';
@@ -221,12 +222,6 @@ export class EngineProcess {
 
 /** Numbers are the places that nvidia-smi shows, not the order of speed that is CUDA's own. */
 const visible = (devices: string) => ({ CUDA_VISIBLE_DEVICES: devices, CUDA_DEVICE_ORDER: 'PCI_BUS_ID' });
-
-/** Of the open file, not of its name. */
-function stampOf(descriptor: number): FileStamp {
-  const { dev, ino, size, mtimeNs, ctimeNs } = fstatSync(descriptor, { bigint: true });
-  return { device: dev, inode: ino, size, modifiedNs: mtimeNs, changedNs: ctimeNs };
-}
 
 /** A probe takes the smallest context there is: what it looks for is in the file. */
 function loadMessage({ spec, probe, sandbox, gpuLayers }: ProcessOptions, verified: boolean): LoadMessage {

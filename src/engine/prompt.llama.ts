@@ -1,5 +1,6 @@
 import { type ChatHistoryItem, JinjaTemplateChatWrapper, type LlamaModel, type Token } from 'node-llama-cpp';
 import type { ChatMessage } from './engine.ts';
+import { openToolPrompts, type ToolPrompts } from './tool-prompt.llama.ts';
 
 /** Renders conversations with the pinned template and turns them into tokens. Never shortens anything. */
 export interface PromptRenderer {
@@ -9,6 +10,8 @@ export interface PromptRenderer {
   render(messages: readonly ChatMessage[]): Token[];
   /** What every conversation with this system prompt begins with, whatever is asked. */
   prefixOf(systemPrompt: string): readonly Token[];
+  /** For conversations in which functions are called or offered. */
+  readonly tools: ToolPrompts;
   /** Besides the model's own end tokens: control tokens that end a turn in this template. */
   readonly endTokens: ReadonlySet<Token>;
 }
@@ -45,6 +48,7 @@ export function openPromptRenderer(model: LlamaModel, chatTemplate: string): Pro
 
   return {
     endTokens,
+    tools: openToolPrompts(model, chatTemplate),
     tokenize: (text) => begun(model.tokenize(text, false)),
     render,
     prefixOf(systemPrompt) {
@@ -70,5 +74,7 @@ function historyItem(message: ChatMessage): ChatHistoryItem {
       return { type: 'user', text: message.content };
     case 'assistant':
       return { type: 'model', response: [message.content] };
+    case 'tool':
+      throw new Error('results of functions are rendered by ToolPrompts');
   }
 }

@@ -44,11 +44,45 @@ const loadMessage = z.strictObject({
   flashAttention: z.union([z.boolean(), z.literal('auto')]),
 });
 
+const toolCall = z.strictObject({
+  id: z.string(),
+  type: z.literal('function'),
+  function: z.strictObject({ name: z.string(), arguments: z.string() }),
+});
+
+const schema = z.record(z.string(), z.unknown());
+
+/** What may be called. The grammar of that is made by the child, which knows how its template writes calls. */
+const toolUse = z.strictObject({
+  functions: z.array(
+    z.strictObject({
+      name: z.string(),
+      description: z.string().optional(),
+      parameters: schema.optional(),
+      strict: z.boolean().nullish(),
+    }),
+  ),
+  choice: z.union([z.enum(['auto', 'required']), z.strictObject({ name: z.string() })]),
+  parallel: z.boolean(),
+  /** Of an answer that is no call. */
+  format: z.discriminatedUnion('type', [
+    z.strictObject({ type: z.enum(['text', 'json_object']) }),
+    z.strictObject({ type: z.literal('json_schema'), name: z.string(), schema }),
+  ]),
+});
+
 const generate = z.strictObject({
   t: z.literal('generate'),
   id,
   subject: z.string(),
-  messages: z.array(z.strictObject({ role: z.enum(['system', 'user', 'assistant']), content: z.string() })),
+  messages: z.array(
+    z.strictObject({
+      role: z.enum(['system', 'user', 'assistant', 'tool']),
+      content: z.string(),
+      tool_calls: z.array(toolCall).optional(),
+      tool_call_id: z.string().optional(),
+    }),
+  ),
   /** In place of messages: taken as it stands. */
   prompt: z.string().min(1).optional(),
   maxTokens: z.int().positive(),
@@ -58,6 +92,7 @@ const generate = z.strictObject({
   stop: z.array(z.string().min(1)),
   /** GBNF made by `json-grammar.ts`; never a client's own. */
   grammar: z.string().nullable(),
+  tools: toolUse.optional(),
   logitBias: z.record(z.string().regex(/^\d{1,10}$/), z.number().min(-100).max(100)).optional(),
   frequencyPenalty: z.number().min(-2).max(2).optional(),
   presencePenalty: z.number().min(-2).max(2).optional(),
@@ -128,7 +163,7 @@ const childMessage = z.discriminatedUnion('t', [
   z.strictObject({ t: z.literal('vector'), id, index: count, values: z.base64().min(8).max(MOST_VECTOR_TEXT) }),
   /** It waits for credit. */
   z.strictObject({ t: z.literal('starved'), id }),
-  z.strictObject({ t: z.literal('finished'), id, reason: z.enum(['stop', 'length']), usage }),
+  z.strictObject({ t: z.literal('finished'), id, reason: z.enum(['stop', 'length', 'tool_calls']), usage }),
   z.strictObject({ t: z.literal('cancelled'), id }),
   z.strictObject({
     t: z.literal('failed'),
@@ -151,6 +186,17 @@ const likelyToken = {
 const deltaDetail = z.strictObject({
   logprobs: z
     .array(z.strictObject({ ...likelyToken, top_logprobs: z.array(z.strictObject(likelyToken)).max(20).readonly() }))
+    .readonly()
+    .optional(),
+  calls: z
+    .array(
+      z.strictObject({
+        index: count,
+        id: z.string().optional(),
+        name: z.string().optional(),
+        arguments: z.string(),
+      }),
+    )
     .readonly()
     .optional(),
 });

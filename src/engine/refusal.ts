@@ -33,8 +33,13 @@ export const paramOf = (message: { readonly t: string; readonly prompt?: string 
   message.t === 'embed' ? 'input' : promptParam(message);
 
 /** All that the caller says. */
-export const promptTexts = ({ messages, prompt }: GenerationRequest): readonly string[] =>
-  prompt === undefined ? messages.map(({ content }) => content) : [prompt];
+export const promptTexts = ({ messages, prompt, tools }: GenerationRequest): readonly string[] => {
+  if (prompt !== undefined) return [prompt];
+  const texts = messages.map(({ content, tool_calls: calls }) =>
+    calls === undefined ? content : `${content}${JSON.stringify(calls)}`,
+  );
+  return tools === undefined ? texts : [...texts, JSON.stringify(tools.functions)];
+};
 
 /**
  * Prompts so long that even counting their tokens would hold up the others.

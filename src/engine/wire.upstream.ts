@@ -1,7 +1,7 @@
 import { sha256Hex } from '#kernel/id.ts';
 import { type UpstreamAnswer, UpstreamError } from './answer.upstream.ts';
 import { readChunk, readCompletion, readTextCompletion, type UpstreamPiece } from './completion.contract.ts';
-import type { GenerationRequest } from './engine.ts';
+import type { ChatMessage, GenerationRequest } from './engine.ts';
 import type { UpstreamModelSpec } from './model-spec.ts';
 import { SseParser } from './sse-parser.upstream.ts';
 
@@ -19,7 +19,7 @@ export function generationCall(spec: UpstreamModelSpec, request: GenerationReque
   const body = JSON.stringify({
     model: spec.model,
     ...(request.prompt === undefined
-      ? { messages: request.messages.map(({ role, content }) => ({ role, content })) }
+      ? { messages: request.messages.map(messageOf), ...toolsOf(request) }
       : { prompt: request.prompt }),
     max_tokens: most,
     temperature: request.temperature,
@@ -38,6 +38,23 @@ export function generationCall(spec: UpstreamModelSpec, request: GenerationReque
   return request.prompt === undefined
     ? { path: 'v1/chat/completions', body, read: readCompletion }
     : { path: 'v1/completions', body, read: readTextCompletion };
+}
+
+/** OpenAI's own shape; a message that is calls alone has no text. */
+function messageOf({ role, content, tool_calls, tool_call_id }: ChatMessage) {
+  return tool_calls === undefined && tool_call_id === undefined
+    ? { role, content }
+    : { role, content: tool_calls !== undefined && content === '' ? null : content, tool_calls, tool_call_id };
+}
+
+function toolsOf({ tools }: GenerationRequest): object {
+  if (tools === undefined) return {};
+  const { functions, choice, parallel } = tools;
+  return {
+    tools: functions.map((one) => ({ type: 'function', function: one })),
+    tool_choice: typeof choice === 'string' ? choice : { type: 'function', function: choice },
+    parallel_tool_calls: parallel,
+  };
 }
 
 function formatOf(request: GenerationRequest): unknown {

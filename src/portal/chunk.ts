@@ -29,7 +29,8 @@ export function readChunk(data: string): StreamStep {
   return {
     kind: 'text',
     text: typeof text === 'string' ? text : '',
-    finish: first?.finish_reason ?? null,
+    // The portal offers no tools.
+    finish: first?.finish_reason === 'tool_calls' ? 'stop' : (first?.finish_reason ?? null),
     usage: usage ?? null,
   };
 }

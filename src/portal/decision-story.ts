@@ -34,9 +34,21 @@ const MADE: readonly FactName[] = [
   'seed',
   'max_tokens',
   'response_format',
+  'choices',
+  'tools',
+  'logit_bias',
+  'frequency_penalty',
+  'presence_penalty',
+  'top_logprobs',
 ];
 const TIMES: readonly FactName[] = ['queue_ms', 'prefill_ms', 'first_token_ms', 'duration_ms'];
-const END: readonly FactName[] = ['finish_reason', 'outcome_code', 'prompt_commitment', 'answer_commitment'];
+const END: readonly FactName[] = [
+  'finish_reason',
+  'tool_calls',
+  'outcome_code',
+  'prompt_commitment',
+  'answer_commitment',
+];
 
 /** The records of one request, oldest first, as a story; what they do not say is left out, never guessed. */
 export function storyOf(records: readonly Told[]): readonly StoryStep[] {

@@ -59,7 +59,7 @@ describe('bounds on what a request asks of a model', () => {
     const admin = await firstAdmin(test);
     const strict = POLICY.replace('1 to 2048, clamp', '1 to 2048, refuse')
       .concat('b, analyst-tools, role:analyst, demo, tools, clock, refuse, Only the clock.\n')
-      .concat('b, analyst-context, role:analyst, demo, context, 1 to 40, refuse, Short prompts.\n');
+      .concat('b, analyst-context, role:analyst, demo, context, 1 to 400, refuse, Short prompts.\n');
     const imported = await stepped(test, admin, { method: 'POST', path: '/admin/policies', body: { policy: strict } });
     assert.equal(imported.status, 201, imported.text);
     const before = upstream.seen.length;

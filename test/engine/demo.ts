@@ -3,7 +3,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Engine, GenerationEvent, GenerationRequest, Usage } from '#engine/engine.ts';
+import type { Engine, FinishReason, GenerationEvent, GenerationRequest, Usage } from '#engine/engine.ts';
 import { type FileMemory, forgetfulMemory } from '#engine/file-memory.ts';
 import { openLlamaModel } from '#engine/model.llama.ts';
 import type { LlamaModelSpec } from '#engine/model-spec.ts';
@@ -89,7 +89,7 @@ export function request(change: Partial<GenerationRequest> = {}): GenerationRequ
 
 export interface Answer {
   readonly text: string;
-  readonly reason: 'stop' | 'length';
+  readonly reason: FinishReason;
   readonly usage: Usage;
   readonly promptTokens: number;
   readonly events: readonly GenerationEvent[];

@@ -36,7 +36,7 @@ describe('messages to the child', () => {
     'no message': { messages: [] },
     'messages and a prompt': { prompt: 'x' },
     'an empty prompt': { messages: [], prompt: '' },
-    'a foreign role': { messages: [{ role: 'tool', content: '' }] },
+    'a foreign role': { messages: [{ role: 'function', content: '' }] },
     'temperature 2.1': { temperature: 2.1 },
     'temperature NaN': { temperature: Number.NaN },
     'topP 0': { topP: 0 },

@@ -56,12 +56,20 @@ export const CHUNK = 128;
 
 const spell = (text: string) => Array.from(text, (character) => character.codePointAt(0)) as Token[];
 
+const NO_TOOLS = {
+  get syntax() {
+    return assert.fail('no tools');
+  },
+  render: () => assert.fail('no tools'),
+};
+
 /** An approved system prompt, computed. */
 export const approve = (prompt: string) =>
   warm(prompt, new FakeSequence() as unknown as LlamaContextSequence, {
     prefixOf: spell,
     render: () => assert.fail('only approved prompts'),
     tokenize: () => assert.fail('only approved prompts'),
+    tools: NO_TOOLS,
     endTokens: new Set<Token>(),
   });
 
@@ -119,6 +127,7 @@ export function openDriver(
       render: (messages: readonly { content: string }[]) => spell(messages.map(({ content }) => content).join('')),
       prefixOf: spell,
       tokenize: () => assert.fail('no prompt without template'),
+      tools: NO_TOOLS,
       endTokens: new Set<Token>(),
     },
     contextSize: 8192,

@@ -16,6 +16,8 @@ export interface FakeUpstreamOptions {
   /** False: sends no usage. */
   readonly usage?: boolean;
   readonly finishReason?: string;
+  /** Made after the text, the arguments of each in pieces. */
+  readonly calls?: readonly { readonly name: string; readonly arguments: readonly string[] }[];
   /** False: leaves out the probabilities that were asked for. */
   readonly logprobs?: boolean;
   /** Tokens of prompt and answer together, at four bytes a token; longer prompts get an error 400. */
@@ -124,7 +126,7 @@ async function answer(
   }
   const texts = raw
     ? [body['prompt'] as string]
-    : (body['messages'] as { content: string }[]).map((one) => one.content);
+    : (body['messages'] as { content: string | null }[]).map((one) => one.content ?? '');
   const prompt = texts.reduce((sum, text) => sum + tokensOf(text), 0);
   if (options.contextSize !== undefined && prompt >= options.contextSize) {
     json(response, 400, { error: { message: `maximum context length is ${options.contextSize}`, code: 400 } });
@@ -132,12 +134,24 @@ async function answer(
   }
   const pieces = options.pieces ?? PIECES;
   const most = Math.min((body['max_tokens'] as number | undefined) ?? 1e9, options.loop ? 1e9 : pieces.length);
-  const reason = options.finishReason ?? (most < pieces.length || options.loop ? 'length' : 'stop');
+  const calls = body['tools'] === undefined || body['tool_choice'] === 'none' ? [] : (options.calls ?? []);
+  const called = calls.map(({ name, arguments: parts }, index) => ({
+    index,
+    id: `call_${index}`,
+    type: 'function',
+    function: { name, arguments: parts.join('') },
+  }));
+  const reason =
+    options.finishReason ??
+    (calls.length > 0 ? 'tool_calls' : null) ??
+    (most < pieces.length || options.loop ? 'length' : 'stop');
   const usage = { prompt_tokens: prompt, completion_tokens: most, total_tokens: prompt + most };
   if (body['stream'] !== true) {
     if (options.loop) return; // never comes to an end
     const content = pieces.slice(0, most).join('');
-    const said = raw ? { text: content } : { message: { role: 'assistant', content } };
+    const said = raw
+      ? { text: content }
+      : { message: { role: 'assistant', content, ...(calls.length > 0 ? { tool_calls: called } : {}) } };
     const whole = { choices: [{ index: 0, ...said, ...told(options, body, pieces), finish_reason: reason }] };
     json(response, 200, options.usage === false ? whole : { ...whole, usage });
     return;
@@ -155,6 +169,12 @@ async function answer(
     if (options.pauseMs !== undefined) await new Promise((resolve) => setTimeout(resolve, options.pauseMs));
   }
   if (response.destroyed) return;
+  for (const [index, { function: made, ...head }] of called.entries()) {
+    const first = { ...head, function: { name: made.name, arguments: '' } };
+    const parts = calls[index]?.arguments.map((part) => ({ index, function: { arguments: part } })) ?? [];
+    for (const piece of [first, ...parts])
+      await write(options, response, { choices: [{ index: 0, delta: { tool_calls: [piece] } }] });
+  }
   await write(options, response, {
     choices: [{ index: 0, ...(raw ? { text: '' } : { delta: {} }), finish_reason: reason }],
   });

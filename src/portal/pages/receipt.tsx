@@ -1,5 +1,6 @@
 import { useState } from 'preact/hooks';
 import { type Check, filled, verifyReceipt } from '#audit/receipt.shared.ts';
+import { answersIn, messagesIn, type SpokenMessage } from '#audit/transcript.shared.ts';
 import { webCrypto } from '#audit/web-crypto.shared.ts';
 import type { messagesOf, Turn } from '#portal/conversation.ts';
 import { useProofText } from '#portal/i18n/proof.ts';
@@ -38,7 +39,7 @@ export function ReceiptPage({ request, turns, messages: sent }: Props) {
     const messages = prompt.trim() === '' ? undefined : readMessages(prompt);
     setUnread(messages === null);
     if (messages === null) return;
-    const texts = { ...(messages && { prompt: messages }), ...(answer !== '' && { answer }) };
+    const texts = { ...(messages && { prompt: messages }), ...(answer !== '' && { answer: readAnswer(answer) }) };
     setChecks(await verifyReceipt(webCrypto, receipt, key.trim() || receipt.verifier_key, texts));
   };
 
@@ -126,7 +127,7 @@ function TextBox({ label, hint, value, onValue }: BoxProps) {
   );
 }
 
-type Messages = readonly { readonly role: string; readonly content: string }[];
+type Messages = readonly SpokenMessage[];
 
 /** One question is shown as it is; what was sent with its conversation, as the messages. */
 function promptOf(messages: Messages): string {
@@ -136,12 +137,15 @@ function promptOf(messages: Messages): string {
 
 /** Null for what begins like JSON and holds no messages. */
 function readMessages(prompt: string): Messages | null {
-  if (!/^\s*[[{]/.test(prompt)) return [{ role: 'user', content: prompt }];
+  return /^\s*[[{]/.test(prompt) ? messagesIn(parse(prompt)) : [{ role: 'user', content: prompt }];
+}
+
+/** The whole answer of the API where it is pasted as it came: with its calls, and all of several choices. */
+const readAnswer = (answer: string) => answersIn(parse(answer)) ?? answer;
+
+function parse(text: string): unknown {
   try {
-    const value = JSON.parse(prompt) as Messages | { messages: Messages };
-    const messages = 'messages' in value ? value.messages : value;
-    const whole = messages.every(({ role, content }) => typeof role === 'string' && typeof content === 'string');
-    return whole ? messages : null;
+    return JSON.parse(text);
   } catch {
     return null;
   }

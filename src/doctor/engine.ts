@@ -1,0 +1,143 @@
+import { bytesText, type Finding, fail, ok, warn } from './finding.ts';
+
+interface Room {
+  readonly ram: number;
+  readonly vram: number;
+}
+
+/** A model of this machine, as far as it can be known without loading it. */
+export interface ModelFacts {
+  readonly id: string;
+  /** Null: it can't be opened. */
+  readonly size: number | null;
+  /** Whether everybody may read it, which a sandbox with a user id of its own needs. */
+  readonly readable: boolean;
+  /** Digest of its bytes, where it was read now or known from before; null: it is read at the first load. */
+  readonly digest: string | null;
+  readonly wanted: string;
+  /** Why its header is refused; null: it is sound. */
+  readonly headerFault: string | null;
+  /** Digest of the chat template that is used, and the one that was approved, where there is one. */
+  readonly template: string | null;
+  readonly approvedTemplate: string | null;
+  readonly needs: Room | null;
+  readonly measured: Room | null;
+  readonly onGpu: number;
+  readonly layers: number;
+  readonly quarantine: string | null;
+}
+
+export function judgeModel(facts: ModelFacts, budget: Room, sandbox: string): Finding {
+  const { id, size, needs, onGpu, layers } = facts;
+  const check = `model ${id}`;
+  const found = faultOf(facts, budget, sandbox);
+  if (found !== null) return fail(check, ...found);
+  if (facts.quarantine !== null)
+    return warn(check, `in quarantine: ${facts.quarantine}`, `\`strongroom model load ${id}\` tries it again`);
+  const counted = facts.measured ?? needs;
+  const memory = counted === null ? '' : `, ${facts.measured === null ? 'estimated' : 'measured'} ${roomText(counted)}`;
+  const placed = onGpu === 0 ? '' : `, ${onGpu} of ${layers} layers on the GPU`;
+  const digest = facts.digest === null ? 'digest is checked at its first load' : 'digest is right';
+  return ok(
+    check,
+    `${bytesText(size ?? 0)}, ${digest}, template ${(facts.template ?? '').slice(0, 12)}${memory}${placed}`,
+  );
+}
+
+function faultOf(facts: ModelFacts, budget: Room, sandbox: string): [says: string, todo: string] | null {
+  const { size, digest, wanted, headerFault, template, approvedTemplate, needs } = facts;
+  if (size === null) return ['its file can not be read', 'put it there, and let the gateway’s user read it'];
+  if (sandbox === 'uid' && !facts.readable)
+    return ['its file is not readable for the sandbox’s user', 'chmod o+r the file, or install bubblewrap'];
+  if (digest !== null && digest !== wanted)
+    return [
+      `its file is another one than approved: ${digest}`,
+      'approve that digest in the configuration, or get the right file',
+    ];
+  if (headerFault !== null) return [`its file is malformed: ${headerFault}`, 'get a sound file'];
+  if (approvedTemplate !== null && template !== approvedTemplate)
+    return [
+      `its own chat template is ${template ?? 'missing'}, not the approved one`,
+      'approve that digest, or pin a template of yours',
+    ];
+  if (needs !== null && (needs.ram > budget.ram || needs.vram > budget.vram))
+    return [
+      `needs ${roomText(needs)} of ${roomText(budget)}`,
+      'take a smaller context, fewer places, a smaller kvType, fewer gpuLayers, or a larger engine.ramPercent or vramPercent',
+    ];
+  return null;
+}
+
+const roomText = ({ ram, vram }: Room): string =>
+  `${bytesText(ram)}${vram === 0 ? '' : ` and ${bytesText(vram)} of GPU`}`;
+
+/** What a backend of the engine needs beside its package: files of the operating system or of NVIDIA. */
+export interface BackendFacts {
+  /** Whether its npm package is installed. */
+  readonly isInstalled: boolean;
+  readonly missing: readonly string[];
+}
+
+export interface GpuFacts {
+  readonly gpus: readonly { readonly name: string; readonly driver: string; readonly totalBytes: number }[];
+  /** Whether the driver’s device is there at all. */
+  readonly hasDriver: boolean;
+  /** CUDA 13, and CUDA 12 where that is what the machine has. */
+  readonly cuda: readonly BackendFacts[];
+  readonly vulkan: BackendFacts;
+  /** What the models of the catalogue ask for. */
+  readonly wanted: readonly string[];
+  /** Whether kernels that were compiled for this GPU are kept; null where there is no GPU. */
+  readonly keepsKernels: boolean | null;
+}
+
+const isWhole = ({ isInstalled, missing }: BackendFacts): boolean => isInstalled && missing.length === 0;
+
+/** Packages are part of `npm ci` on x64; what NVIDIA does not let npm carry is the image's to bring. */
+export function judgeGpu({ gpus, hasDriver, cuda, vulkan, wanted, keepsKernels }: GpuFacts): Finding[] {
+  const said = gpus
+    .map(({ name, driver, totalBytes }) => `${name}, ${bytesText(totalBytes)}, driver ${driver}`)
+    .join('; ');
+  const needsCuda = wanted.includes('cuda') || (gpus.length > 0 && wanted.includes('auto'));
+  const findings: Finding[] = [];
+  if (gpus.length > 0) findings.push(ok('gpu', said));
+  else if (wanted.includes('cuda'))
+    findings.push(
+      fail('gpu', 'a model asks for cuda, and nvidia-smi shows no GPU', 'install the driver, or set gpu: cpu'),
+    );
+  else
+    findings.push(ok('gpu', hasDriver ? 'the driver is there and shows no GPU' : 'none: models run on the processor'));
+  if (needsCuda && !cuda.some(isWhole)) {
+    const best = cuda.find(({ isInstalled }) => isInstalled);
+    const what =
+      best === undefined ? 'the engine’s package for CUDA is not installed' : `${best.missing.join(', ')} not found`;
+    const todo =
+      best === undefined
+        ? 'npm ci without --omit=optional: @node-llama-cpp/linux-x64-cuda, and -cuda-ext for CUDA 12'
+        : 'install the CUDA 13 (or 12) runtime and cuBLAS, or name their folder in LD_LIBRARY_PATH';
+    findings.push((wanted.includes('cuda') ? fail : warn)('cuda', what, todo));
+  } else if (needsCuda) findings.push(ok('cuda', 'the engine’s package and its libraries are there'));
+  if (wanted.includes('vulkan'))
+    findings.push(
+      isWhole(vulkan)
+        ? ok('vulkan', 'the engine’s package and its loader are there')
+        : fail(
+            'vulkan',
+            vulkan.isInstalled
+              ? `${vulkan.missing.join(', ')} not found`
+              : 'the engine’s package for Vulkan is not installed',
+            vulkan.isInstalled
+              ? 'install the Vulkan loader and the GPU’s driver for it'
+              : 'npm ci without --omit=optional',
+          ),
+    );
+  if (keepsKernels === false && gpus.length > 0)
+    findings.push(
+      warn(
+        'kernels',
+        'what is compiled for this GPU at a load is not kept: each load takes as long as the first',
+        'install bubblewrap, or set CUDA_CACHE_PATH to a folder that user ids from 64100 to 65099 may write',
+      ),
+    );
+  return findings;
+}
