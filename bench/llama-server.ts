@@ -81,7 +81,11 @@ async function build({ folder, libraries }: Program, bundle: string, release: st
     // Whole or not at all: what is found there is taken for complete.
     const half = await mkdtemp(join(CACHE, 'half-'));
     for (const name of BUILT) await cp(join(work, 'out', 'bin', name), join(half, name));
-    await rename(half, folder);
+    await rename(half, folder).catch(async (error: unknown) => {
+      // Another run was there first.
+      if (!(await isThere(join(folder, BUILT[0])))) throw error;
+      await rm(half, { recursive: true });
+    });
   } finally {
     await rm(work, { recursive: true, force: true });
   }

@@ -1,74 +1,35 @@
-// `npm run bench` lists the benchmarks, `npm run bench -- NAME` runs one.
+// `npm run bench` lists the benchmarks, `npm run bench -- NAME …` runs one or several, `npm run bench -- all` all of them.
+import { BENCHMARKS } from './catalogue.ts';
+import { drawCharts } from './charts.ts';
+import { inSequence } from './sequence.ts';
+import { writeSummary } from './summary.ts';
 
-/** What every file of a benchmark gives: nothing happens when it is imported. */
-export type Benchmark = (args: readonly string[]) => Promise<void>;
+const args = process.argv.slice(2);
+const [name, ...rest] = args;
+const isKnown = (word: string): boolean => Object.hasOwn(BENCHMARKS, word);
 
-const BENCHMARKS: Readonly<Record<string, { readonly about: string; readonly load: () => Promise<Benchmark> }>> = {
-  gateway: {
-    about: 'chat completions with everything on, against nginx as a bare TLS proxy and against Portkey (5 minutes)',
-    load: async () => (await import('./gateway.ts')).runGateway,
-  },
-  engine: {
-    about:
-      'prefill, decode and first token at 1, 8 and 32 streams, against llama-server of the same release (6 minutes)',
-    load: async () => (await import('./engine.ts')).runEngine,
-  },
-  'engine-ttft': {
-    about: 'first tokens, and a conversation of ten rounds with and without reuse, against llama-server (8 minutes)',
-    load: async () => (await import('./engine-ttft.ts')).runEngineTtft,
-  },
-  latency: {
-    about: 'time that a request waits longer for passing the gateway, at 1,000 a second in an open loop (2 minutes)',
-    load: async () => (await import('./latency.ts')).runLatency,
-  },
-  replicas: {
-    about: 'three gateways on one Postgres whose commits take 3 ms, against one of them (3 minutes)',
-    load: async () => (await import('./replicas.ts')).runReplicas,
-  },
-  start: {
-    about: 'from `npm start` on a cold data folder to the first answer (1 minute)',
-    load: async () => (await import('./start.ts')).runStart,
-  },
-  stream: {
-    about: '512 streams of 20 tokens a second at a time: what the gateway adds, loses (nothing) and costs (4 minutes)',
-    load: async () => (await import('./stream.ts')).runStream,
-  },
-  scoring: {
-    about: 'encrypted scoring: one customer, a batch, an MLP; server time, bytes, errors, plain arithmetic (1 minute)',
-    load: async () => (await import('./scoring.ts')).runScoring,
-  },
-  auditor: {
-    about:
-      'pages of an auditor’s search at a million records, each filter and together; what their indexes cost (5 minutes)',
-    load: async () => (await import('./auditor.ts')).runAuditor,
-  },
-  policy: {
-    about: 'decisions with 10,000 rules and 1,000 users, against `enforce` of Casbin called plainly (1 minute)',
-    load: async () => (await import('./policy.ts')).runPolicy,
-  },
-  audit: {
-    about: 'the log at a million records: durable appends against a raw insert, a proof, `audit verify` (5 minutes)',
-    load: async () => (await import('./audit.ts')).runAudit,
-  },
-  day: {
-    about: 'a day of 500,000 requests by 1,000 users with quotas, a gateway killed in the middle, then `audit verify`',
-    load: async () => (await import('./day.ts')).runDay,
-  },
-  'gguf-mutations': {
-    about:
-      '10,000 spoilt model files, or as many as are named: refused, loaded, or the end of a disposable process (10 minutes)',
-    load: async () => (await import('./gguf-mutations.ts')).runGgufMutations,
-  },
-};
-
-const [name, ...rest] = process.argv.slice(2);
-const chosen = name === undefined ? undefined : BENCHMARKS[name];
-if (chosen !== undefined) {
-  await (await chosen.load())(rest);
+if (name === 'report') {
+  for (const file of [...(await drawCharts()), await writeSummary()]) process.stdout.write(`${file}\n`);
+} else if (name === 'all' || (rest.length > 0 && args.every(isKnown))) {
+  const chosen = args.filter(isKnown);
+  const names = chosen.length > 0 ? chosen : Object.keys(BENCHMARKS).filter((one) => BENCHMARKS[one]?.isFigure);
+  process.exitCode = (await inSequence(names)) ? 0 : 1;
+} else if (name !== undefined && isKnown(name)) {
+  await (await BENCHMARKS[name]?.load())?.(rest);
+  await drawCharts();
+  await writeSummary();
 } else {
   if (name !== undefined) {
     process.stderr.write(`there is no benchmark '${name}'\n`);
     process.exitCode = 1;
   }
-  for (const [known, { about }] of Object.entries(BENCHMARKS)) process.stdout.write(`${known.padEnd(12)}${about}\n`);
+  const about = Object.entries(BENCHMARKS).map(([known, benchmark]) => [known, benchmark.about] as const);
+  const more = [
+    ['all', 'every one of them but the last, one after another, then `report`; names behind it choose'],
+    [
+      'report',
+      'draws `bench/results/NAME.svg` and writes the table of bench/README.md from the results that are there',
+    ],
+  ] as const;
+  for (const [known, text] of [...about, ...more]) process.stdout.write(`${known.padEnd(16)}${text}\n`);
 }

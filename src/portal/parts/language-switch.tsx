@@ -8,7 +8,7 @@ export function LanguageSwitch() {
       <button
         type="button"
         lang="en"
-        aria-label="English"
+        aria-label="EN, English"
         aria-pressed={language === 'en'}
         onClick={() => choose('en')}
       >

@@ -48,6 +48,7 @@ export function Thread({ turns, busy, onAgain }: Props) {
 
   return (
     <div class="thread-frame">
+      <h1 class="unseen">{text.tabs.ask}</h1>
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by the keyboard */}
       <div class="thread" ref={box} onScroll={onScroll} tabIndex={0} role="log" aria-live="off">
         <div class="thread-column">
