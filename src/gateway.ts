@@ -17,7 +17,9 @@ import { proofRoutes } from '#audit/proof.routes.ts';
 import { receiptRoutes } from '#audit/receipt.routes.ts';
 import { AuditRecorder } from '#audit/recorder.service.ts';
 import { chatRoutes } from '#chat/chat.routes.ts';
+import { completionsRoutes } from '#completions/completions.routes.ts';
 import type { Config } from '#config/schema.ts';
+import { embeddingsRoutes } from '#embeddings/embeddings.routes.ts';
 import { watchGpus } from '#engine/gpu.system.ts';
 import { priorityBy } from '#engine/priority.ts';
 import { healthRoutes } from '#health/health.routes.ts';
@@ -166,15 +168,18 @@ export async function openGateway({ config, base, log }: GatewayOptions): Promis
     return !listener.server.draining && ledger.state().available && tree.fault() === null;
   }, clock);
   const [proofs, { sha256 }] = [orUnavailable(tree.receipts), nodeCrypto];
+  const inference = {
+    engine: residency.engine.bind(residency),
+    clock,
+    priorityOf: priorityBy(config.engine.batchRoles),
+    bodyLimit: config.http.bodyLimit,
+  };
   const features: Route[] = [
     ...people.routes,
     ...policy.routes,
-    ...chatRoutes({
-      engine: residency.engine.bind(residency),
-      clock,
-      priorityOf: priorityBy(config.engine.batchRoles),
-      bodyLimit: config.http.bodyLimit,
-    }),
+    ...chatRoutes(inference),
+    ...completionsRoutes(inference),
+    ...embeddingsRoutes(inference),
     ...modelRoutes({
       list: () => engines.list(),
       machine: () => ({ ...tenancy.usage(), sandbox: sandbox?.level ?? null, gpus: gpus.gpus() }),

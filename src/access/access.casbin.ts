@@ -25,6 +25,8 @@ const REQUEST: Readonly<Record<string, (question: AccessQuestion, itsClass: stri
   act: (question) => question.action,
   context: (_question, itsClass) => itsClass,
 };
+/** Subjects and models whose bounds are remembered. */
+const MAX_BOUNDS_KNOWN = 10_000;
 const TEXTS = ['subjects', 'department', 'branch', 'certifications', 'type', 'id', 'owner', 'action'] as const;
 
 /**
@@ -80,6 +82,7 @@ export async function compilePolicy(text: PolicyText, site: Site): Promise<Polic
     cache.set(key, decision);
     return decision;
   };
+  const boundsKnown = new Map<string, readonly Bound[]>();
   const held = Map.groupBy(bounds.map(parseBound), ({ subject }) => subject);
   return {
     version: text.version,
@@ -91,7 +94,15 @@ export async function compilePolicy(text: PolicyText, site: Site): Promise<Polic
         return denied;
       }
     },
-    boundsOf: (subjects, id) => boundsFor(held, subjects, id),
+    boundsOf: (subjects, id) => {
+      const key = `${subjects}\0${id}`;
+      const known = boundsKnown.get(key);
+      if (known !== undefined) return known;
+      const bounds = boundsFor(held, subjects, id);
+      if (boundsKnown.size >= MAX_BOUNDS_KNOWN) boundsKnown.clear();
+      boundsKnown.set(key, bounds);
+      return bounds;
+    },
   };
 }
 

@@ -67,7 +67,7 @@ export function holdWithin(bounds: readonly Bound[], asked: ModelAsk): ModelGran
   const granted: { -readonly [K in keyof ModelAsk]: ModelAsk[K] } = { ...asked };
   const changes: string[] = [];
   for (const name of NUMBERS) {
-    const ranges = bounds.filter((bound) => bound.parameter === name).filter(isRange);
+    const ranges = rangesOf(bounds, name);
     if (ranges.length === 0) continue;
     const [least, most] = [Math.max(...ranges.map((one) => one.least)), Math.min(...ranges.map((one) => one.most))];
     const given = asked[name];
@@ -85,7 +85,8 @@ export function holdWithin(bounds: readonly Bound[], asked: ModelAsk): ModelGran
     changes.push(`${name} ${given ?? 'unset'} -> ${granted[name]} (${broken.map((range) => range.name).join(', ')})`);
   }
   for (const name of LISTS) {
-    for (const bound of bounds.filter((one) => one.parameter === name)) {
+    for (const bound of bounds) {
+      if (bound.parameter !== name) continue;
       const given = granted[name] ?? [];
       const kept = 'names' in bound ? given.filter((one) => bound.names.includes(one)) : [];
       if (kept.length === given.length) continue;
@@ -94,8 +95,9 @@ export function holdWithin(bounds: readonly Bound[], asked: ModelAsk): ModelGran
       changes.push(`${name} ${given.length} -> ${kept.length} (${bound.name})`);
     }
   }
-  const contexts = bounds.filter(isRange).filter(({ parameter }) => parameter === 'context');
+  const contexts = rangesOf(bounds, 'context');
   return { ...granted, context: contexts.length === 0 ? null : Math.min(...contexts.map(({ most }) => most)), changes };
 }
 
-const isRange = (bound: Bound): bound is Extract<Bound, { least: number }> => 'least' in bound;
+const rangesOf = (bounds: readonly Bound[], name: string) =>
+  bounds.filter((bound): bound is Extract<Bound, { least: number }> => bound.parameter === name && 'least' in bound);

@@ -21,8 +21,8 @@ import type { Checkpoint } from './checkpoint.shared.ts';
 import { KeyRing } from './key-ring.shared.ts';
 import { HASH_BYTES, leafHash, type Sha256, verifyInclusion } from './merkle.shared.ts';
 import { type NoteCrypto, NoteFault, parseVerifierKey } from './note.shared.ts';
+import { committedAnswer, committedPrompt, formOf, type SentAnswer, type SentPrompt } from './receipt-texts.shared.ts';
 import { type LogRecord, parseRecord } from './record.shared.ts';
-import { answerText, isStructured, promptText, type SpokenAnswer, type SpokenMessage } from './transcript.shared.ts';
 
 export interface ReceiptRecord {
   readonly seq: number;
@@ -43,9 +43,8 @@ export interface Receipt {
 
 /** What the holder says he sent and got. */
 export interface ReceiptTexts {
-  readonly prompt?: readonly SpokenMessage[];
-  /** One text, or all that was answered. */
-  readonly answer?: string | readonly SpokenAnswer[];
+  readonly prompt?: SentPrompt;
+  readonly answer?: SentAnswer;
   /** The line of the header `x-audit-promise`, or of a stream's last comment. */
   readonly promise?: string;
 }
@@ -112,7 +111,7 @@ export async function verifyReceipt(
     add('promise', fault === null, fault ?? 'the log kept what was promised with the answer');
   }
   for (const name of ['prompt', 'answer'] as const) {
-    const text = name === 'prompt' ? texts.prompt && promptText(texts.prompt) : answerGiven(texts.answer);
+    const text = name === 'prompt' ? promptGiven(texts, outcome) : answerGiven(texts);
     if (text === undefined) continue;
     const fault =
       (name === 'answer' ? formFault(texts.answer, outcome) : null) ??
@@ -216,15 +215,18 @@ const HOLDS = {
   answer: 'the outcome commits to this answer',
 } as const;
 
-const answerGiven = (answer: ReceiptTexts['answer']): string | undefined =>
-  answer === undefined || typeof answer === 'string' ? answer : answerText(answer);
+const promptGiven = ({ prompt }: ReceiptTexts, outcome: LogRecord | null): string | undefined =>
+  prompt === undefined ? undefined : committedPrompt(prompt, outcome?.event['route']);
 
-/** A text could spell what stands for calls: what the record counts tells the two apart. */
+const answerGiven = ({ answer }: ReceiptTexts): string | undefined =>
+  answer === undefined ? undefined : committedAnswer(answer);
+
+/** A text could spell what stands for calls or vectors: what the record counts tells them apart. */
 function formFault(answer: ReceiptTexts['answer'], outcome: LogRecord | null): string | null {
-  const { choices, tool_calls: calls } = outcome?.event ?? {};
+  const { choices, tool_calls: calls, vectors } = outcome?.event ?? {};
   const isOne = choices === undefined && (calls === undefined || calls === 0);
-  const given = typeof answer === 'string' || answer === undefined ? [{ content: '' }] : answer;
-  return isStructured(given) === isOne ? 'the answer on record is of another form' : null;
+  const recorded = vectors !== undefined ? 'vectors' : isOne ? 'text' : 'structured';
+  return formOf(answer ?? '') === recorded ? null : 'the answer on record is of another form';
 }
 
 /** HMAC-SHA-256 (RFC 2104) with a key of at most one block. */

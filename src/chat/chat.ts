@@ -82,7 +82,7 @@ export function tokensToReserve(
 }
 
 /** What a model takes of itself where nobody says anything: ours, and by OpenAI's documentation. */
-const DEFAULTS = {
+export const DEFAULTS = {
   llama: { temperature: 0.7, top_p: 0.95 },
   upstream: { temperature: 1, top_p: 1 },
 } as const;

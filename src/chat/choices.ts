@@ -9,7 +9,7 @@ import type { Completion } from './completion.ts';
 /** One of several answers and what its tokens are paid from. */
 export interface Choice {
   readonly completion: Completion;
-  readonly credit: CreditShare;
+  readonly credit: Pick<CreditShare, 'close'>;
 }
 
 /** What one of the answers has to say; `delta` null: it has ended. */

@@ -13,6 +13,7 @@ import type {
   ToolCall,
   Usage,
 } from '#engine/engine.ts';
+import { promptParam } from '#engine/refusal.ts';
 import type { Clock } from '#kernel/clock.ts';
 import type { Report } from '#kernel/gate.ts';
 import { Problem } from '#kernel/problem.ts';
@@ -65,8 +66,8 @@ export class Completion {
     if (this.#longestPrompt !== null && value.promptTokens > this.#longestPrompt) {
       await this.#events.return();
       throw new Problem('out_of_bounds', {
-        message: `messages: policy allows you prompts of 1 to ${this.#longestPrompt} tokens; this one has ${value.promptTokens}.`,
-        param: 'messages',
+        message: `${promptParam(this.#request)}: policy allows you prompts of 1 to ${this.#longestPrompt} tokens; this one has ${value.promptTokens}.`,
+        param: promptParam(this.#request),
       });
     }
     this.#promptTokens = value.promptTokens;

@@ -7,8 +7,8 @@ import type { Manifest } from '#audit/manifest.ts';
 import { formatVerifierKey } from '#audit/note.shared.ts';
 import { nodeCrypto, sha256 } from '#audit/note-crypto.node.ts';
 import { type Check, type ReceiptTexts, verifyReceipt } from '#audit/receipt.shared.ts';
+import { sentAnswer, sentPrompt } from '#audit/receipt-texts.shared.ts';
 import { type SelectionResult, verifySelection } from '#audit/selection.files.ts';
-import { answersIn, messagesIn } from '#audit/transcript.shared.ts';
 import { type VerifyDeps, type VerifyResult, verifyLog } from '#audit/verify.service.ts';
 import { loadConfig } from '#config/load.ts';
 import { exportOverApi, receiptOverApi, withExportOverApi } from './audit-api.ts';
@@ -240,29 +240,20 @@ function sayChecks(checks: readonly Check[], ok: boolean): string {
   return `${lines.join('\n')}\n${ok ? 'The receipt is good.' : 'THE RECEIPT IS NOT GOOD.'}\n`;
 }
 
+/** Request and answer as they went over the wire, or bare texts. */
 async function textsOf(options: Invocation['options']): Promise<ReceiptTexts> {
   const { prompt, answer, promise } = options;
+  const sent = prompt === undefined ? undefined : sentPrompt(await readFile(prompt, 'utf8'));
+  if (sent === null) throw new Error('the prompt holds a message without text');
   return {
-    ...(prompt === undefined ? {} : { prompt: messagesOf(await readFile(prompt, 'utf8')) }),
-    ...(answer === undefined ? {} : { answer: answerOf(await readFile(answer, 'utf8')) }),
+    ...(sent === undefined ? {} : { prompt: sent }),
+    ...(answer === undefined ? {} : { answer: sentAnswer(await readFile(answer, 'utf8')) }),
     ...(promise === undefined ? {} : { promise: promiseOf(await readFile(promise, 'utf8')) }),
   };
 }
 
-/** The request as it was sent, its messages alone, or the bare text of one question. */
-function messagesOf(text: string): NonNullable<ReceiptTexts['prompt']> {
-  const value = parseJson(text);
-  const isMessages = Array.isArray(isObject(value) ? value['messages'] : value);
-  const messages = isMessages ? messagesIn(value) : [{ role: 'user', content: text }];
-  if (messages === null) throw new Error('the prompt holds a message without text');
-  return messages;
-}
-
 /** The header as it came, a stream's comment, or the bare line. */
 const promiseOf = (text: string): string => /\bv[12] [!-~]+(?: [!-~]+){4,6}/.exec(text)?.[0] ?? text.trim();
-
-/** The answer of the API as it came, or the bare text. */
-const answerOf = (text: string): NonNullable<ReceiptTexts['answer']> => answersIn(parseJson(text)) ?? text;
 
 function parseJson(text: string): unknown {
   try {
@@ -271,6 +262,3 @@ function parseJson(text: string): unknown {
     return undefined;
   }
 }
-
-const isObject = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);

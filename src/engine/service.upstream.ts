@@ -150,7 +150,7 @@ export class UpstreamService {
   }
 
   leave(visit: Visit): void {
-    visit.end(failed('left'));
+    visit.end(() => failed('left'));
     this.#running.delete(visit);
   }
 

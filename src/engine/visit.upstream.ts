@@ -46,10 +46,10 @@ export class Visit {
     if (!(error instanceof Problem)) this.exchange?.failed('answered');
   }
 
-  /** Whatever the reason for leaving, an answer that still runs is ended on the server too. */
-  end(reason: Problem): void {
+  /** Whatever the reason for leaving, an answer that still runs is ended on the server too; only then is there a reason. */
+  end(reasonOf: () => Problem): void {
     this.exchange?.abandoned();
-    if (!this.#isOver) this.stop.now(reason);
+    if (!this.#isOver) this.stop.now(reasonOf());
     this.#signal.removeEventListener('abort', this.#onAbort);
     this.#leave();
   }

@@ -86,10 +86,11 @@ export function sendReply(response: ServerResponse, reply: Reply, promise: strin
       response.end(reply.body);
       return;
     case 'json': {
-      const body = Buffer.from(JSON.stringify(reply.body));
+      // As text, which goes out in one piece with the head.
+      const body = JSON.stringify(reply.body);
       response.writeHead(reply.status ?? 200, {
         'content-type': 'application/json; charset=utf-8',
-        'content-length': body.length,
+        'content-length': Buffer.byteLength(body),
         'cache-control': 'no-store',
         ...reply.headers,
       });

@@ -20,6 +20,7 @@ interface Budget {
 export class UnknownCredentials {
   readonly #budgets = new Map<string, Budget>();
   readonly #remembered = new Map<string, number>();
+  #sweptAt = Number.NEGATIVE_INFINITY;
 
   /** Whether it was looked for and not found a moment ago. */
   isKnownBad(ref: string, now: number): boolean {
@@ -59,8 +60,13 @@ export class UnknownCredentials {
     return budget;
   }
 
-  /** A network whose budget has filled up again is like one that was never seen. */
+  /**
+   * A network whose budget has filled up again is like one that was never seen. Sooner than one more look-up is gained
+   * nothing has changed: a flood from many networks must not pay for the walk each time.
+   */
   #dropWhole(now: number): void {
+    if (now - this.#sweptAt < REFILL_MS) return;
+    this.#sweptAt = now;
     for (const [network, { left, since }] of this.#budgets)
       if (left + Math.floor((now - since) / REFILL_MS) >= BURST) this.#budgets.delete(network);
   }

@@ -10,6 +10,8 @@ export const Model = z.object({
   owned_by: z.string(),
   context_length: z.number().int().nullable(),
   state: z.enum(['unloaded', 'loading', 'ready', 'failed']),
+  /** Which routes take it. */
+  capabilities: z.array(z.enum(['chat', 'completions', 'embeddings'])),
 });
 export type Model = z.infer<typeof Model>;
 

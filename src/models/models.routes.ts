@@ -33,13 +33,14 @@ export interface ModelsDeps {
 
 export function modelRoutes(deps: ModelsDeps): Route[] {
   const { list, mayUse, created } = deps;
-  const modelOf = ({ id, contextSize, state }: ModelStatus): Model => ({
+  const modelOf = ({ id, contextSize, state, makes }: ModelStatus): Model => ({
     id,
     object: 'model',
     created,
     owned_by: 'strongroom',
     context_length: contextSize,
     state,
+    capabilities: makes === 'vectors' ? ['embeddings'] : ['chat', 'completions'],
   });
   return [
     route({

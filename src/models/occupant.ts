@@ -44,6 +44,11 @@ export class Occupant {
     return this.#waiters.length;
   }
 
+  /** Somebody waits for it, or has called it. */
+  get isWanted(): boolean {
+    return this.#waiters.length > 0 || this.called !== 'no';
+  }
+
   tenant({ inService, pinned }: DesiredState): Tenant {
     const { id, residence, needs, answering, waiting, called } = this;
     const waitingSince = this.#waiters[0]?.since ?? 0;

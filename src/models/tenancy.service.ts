@@ -128,6 +128,12 @@ export class Tenancy implements AsyncDisposable {
     this.#carryOut(plan(this.#tenants(), this.#deps.budget, this.#deps.rules, now));
   }
 
+  /** A request changes nothing for anybody while its model is here to stay and none is waited for: the next tick will do. */
+  #lookFor({ residence, drainUntil }: Occupant, isWell = true): void {
+    const isSettled = isWell && this.#estimated !== null && residence === 'here' && drainUntil === null;
+    if (!isSettled || this.#occupants.values().some((one) => one.isWanted)) this.#look();
+  }
+
   async #estimateAll(): Promise<void> {
     // All before the first comes: who comes first is a matter of the catalogue, not of who is read first.
     await Promise.all(Array.from(this.#occupants.values(), (occupant) => this.#estimate(occupant)));
@@ -259,14 +265,15 @@ export class Tenancy implements AsyncDisposable {
     if (occupant.residence === 'failed') throw occupant.failure ?? engineGone(engine);
     const { clock, maxWaitMs, maxWaiting } = this.#deps;
     const entering = occupant.enter(signal, { now: () => clock.monotonic(), maxWaitMs, maxWaiting });
-    // Somebody waits now, or has just come: there may be something to do.
-    this.#look();
+    this.#lookFor(occupant);
     const leave = await entering;
+    let isWhole = false;
     try {
       yield* work();
+      isWhole = true;
     } finally {
       leave();
-      this.#look();
+      this.#lookFor(occupant, isWhole);
     }
   }
 

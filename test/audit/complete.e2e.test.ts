@@ -28,6 +28,8 @@ const WALK: Readonly<Record<string, Step | string>> = {
     who: 'analyst',
     body: () => ({ model: 'demo', messages: [{ role: 'user', content: 'x' }] }),
   },
+  completions: { who: 'analyst', body: () => ({ model: 'demo', prompt: 'x' }) },
+  embeddings: { who: 'analyst', body: () => ({ model: 'vectors', input: ['x', 'y'] }) },
   'scoring.keys.create': {
     who: 'analyst',
     path: () => '/v1/scoring/keys?model=credit-risk',
@@ -141,7 +143,10 @@ describe('what is recorded is complete', () => {
 
   before(async () => {
     upstream = await startFakeUpstream();
-    test = await TestGateway.open({ models: { demo: upstreamEntry(upstream.url) }, scoring: { enabled: true } });
+    test = await TestGateway.open({
+      models: { demo: upstreamEntry(upstream.url), vectors: upstreamEntry(upstream.url, { embedding: true }) },
+      scoring: { enabled: true },
+    });
     for (const role of ['analyst', 'auditor', 'admin'] as const) sessions.set(role, await test.signIn(role));
   });
   after(async () => {

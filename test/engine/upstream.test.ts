@@ -7,6 +7,7 @@ import type { UpstreamDeps } from '#engine/service.upstream.ts';
 import { systemClock } from '#kernel/clock.ts';
 import { silentLog } from '#kernel/log.ts';
 import { Problem } from '#kernel/problem.ts';
+import { PAID } from '../fakes/credit.ts';
 import { type FakeUpstream, startFakeUpstream } from '../fakes/upstream.ts';
 import { answer, collect, NEVER, request, until, untilFirstDelta } from './demo.ts';
 
@@ -199,6 +200,52 @@ describe('a model on another server', () => {
     await plain.load();
     await assert.rejects(answer(plain, { responseFormat }), fails('invalid_parameter'));
     await plain.close();
+  });
+
+  it('turns texts into vectors in one question, in the order of the texts, whatever order they come in', async () => {
+    const embedding = open({ embedding: true });
+    await embedding.load();
+    const ask = (inputs: readonly string[], signal = NEVER) =>
+      embedding.embed({ requestId: 'req_test', model: 'm', inputs, subject: 'usr_a', credit: PAID }, signal);
+    const events = await collect(ask(['a', 'bcd', 'e']));
+    assert.deepEqual(fake.seen.at(-1)?.body, { model: 'big', input: ['a', 'bcd', 'e'], encoding_format: 'float' });
+    assert.deepEqual(
+      events.flatMap((event) => (event.type === 'vector' ? [[...event.values]] : [])),
+      [
+        [3, 0, 4],
+        [9, 1, 4],
+        [3, 2, 4],
+      ],
+    );
+    const last = events.at(-1);
+    assert.ok(last?.type === 'finished' && last.usage.promptTokens === 3);
+    for (const body of [
+      '{"data":[]}',
+      '{"data":[{"index":0,"embedding":[]}]}',
+      '{"data":[{"index":1,"embedding":[1]}]}',
+      '{"data":[{"index":0,"embedding":[1]},{"index":0,"embedding":[2]}]}',
+      '{"data":[{"index":0,"embedding":["x"]}]}',
+      'upstream-secret',
+    ]) {
+      fake.set({ failure: { status: 200, body } });
+      await assert.rejects(collect(ask(['a'])), fails('engine_failed'), body);
+    }
+    fake.set({ contextSize: 10 });
+    await assert.rejects(collect(ask(['a', 'b'.repeat(400)])), fails('context_length_exceeded'));
+    fake.set({ loop: true });
+    const control = new AbortController();
+    const waiting = collect(ask(['a'], control.signal));
+    await until(() => fake.running === 1);
+    control.abort(new Error('hung up'));
+    await assert.rejects(waiting, /hung up/);
+    await until(() => fake.running === 0);
+    fake.set({});
+    await assert.rejects(answer(embedding), fails('invalid_parameter'));
+    await assert.rejects(
+      collect(engine.embed({ requestId: 'r', model: 'm', inputs: ['a'], subject: 'u', credit: PAID }, NEVER)),
+      fails('invalid_parameter'),
+    );
+    await embedding.close();
   });
 
   it('keeps users apart on servers that can', async () => {

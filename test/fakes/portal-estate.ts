@@ -6,7 +6,15 @@ import { json, problem } from './portal-reply.ts';
 export const MODELS: ModelList = {
   object: 'list',
   data: [
-    { id: 'demo', object: 'model', created: 1_790_000_000, owned_by: 'bank', context_length: 2048, state: 'ready' },
+    {
+      id: 'demo',
+      object: 'model',
+      created: 1_790_000_000,
+      owned_by: 'bank',
+      context_length: 2048,
+      state: 'ready',
+      capabilities: ['chat', 'completions'],
+    },
     {
       id: 'qwen3-32b-instruct',
       object: 'model',
@@ -14,6 +22,7 @@ export const MODELS: ModelList = {
       owned_by: 'bank',
       context_length: 32_768,
       state: 'unloaded',
+      capabilities: ['chat', 'completions'],
     },
   ],
 };

@@ -5,6 +5,8 @@ import { holdRoutes } from '#audit/hold.routes.ts';
 import { proofRoutes } from '#audit/proof.routes.ts';
 import { receiptRoutes } from '#audit/receipt.routes.ts';
 import { chatRoutes } from '#chat/chat.routes.ts';
+import { completionsRoutes } from '#completions/completions.routes.ts';
+import { embeddingsRoutes } from '#embeddings/embeddings.routes.ts';
 import { healthRoutes } from '#health/health.routes.ts';
 import { openApiRoute } from '#http/openapi.ts';
 import { type GuardedRoute, PUBLIC, type PublicRoute, type Route } from '#http/route.ts';
@@ -48,6 +50,8 @@ const features: Route[] = [
   ...policyRoutes(NOTHING),
   ...replayRoutes(NOTHING),
   ...chatRoutes(NOTHING),
+  ...completionsRoutes(NOTHING),
+  ...embeddingsRoutes(NOTHING),
   ...modelRoutes(NOTHING),
   ...scoringRoutes(NOTHING),
   ...installationRoutes(NOTHING),

@@ -47,6 +47,18 @@ describe('a reservation', () => {
     assert.equal(credit.total, 1220);
   });
 
+  it('of texts that get no answer covers them exactly, and not a token more', async () => {
+    const { asked, credit } = openQuota(20, 5);
+    assert.equal(credit.begin(20, 0, false), null);
+    assert.deepEqual(asked, []);
+    const longer = openQuota(20, 5);
+    await longer.credit.begin(25, 0, false);
+    assert.deepEqual(longer.asked, [{ tokens: 5, least: 5 }]);
+    assert.equal(longer.credit.total, 25);
+    const short = openQuota(20, 4);
+    await assert.rejects(async () => short.credit.begin(25, 0, false), /this prompt of 25 tokens/);
+  });
+
   it('pays for a longer prompt before it begins, or refuses it', async () => {
     const rich = openQuota(300, 5000);
     await rich.credit.begin(1000, 100, false);

@@ -34,6 +34,8 @@ const BODIES: Readonly<Record<string, object>> = {
   '/audit/policies/replay': { policy: 'x' },
   '/auth/step-up': { challenge: `suc_${'a'.repeat(43)}`, code: '000000' },
   '/v1/chat/completions': { model: 'demo', messages: [{ role: 'user', content: 'x' }] },
+  '/v1/completions': { model: 'demo', prompt: 'x' },
+  '/v1/embeddings': { model: 'vectors', input: 'x' },
 };
 
 /** Routes whose answer does not end by itself. */
@@ -46,7 +48,10 @@ describe('promise 11: default deny, for everybody, everywhere', () => {
 
   before(async () => {
     upstream = await startFakeUpstream();
-    test = await TestGateway.open({ models: { demo: upstreamEntry(upstream.url) }, scoring: { enabled: true } });
+    test = await TestGateway.open({
+      models: { demo: upstreamEntry(upstream.url), vectors: upstreamEntry(upstream.url, { embedding: true }) },
+      scoring: { enabled: true },
+    });
     for (const role of ['analyst', 'auditor', 'admin'] as const)
       headers.set(role, { ...(await test.signIn(role)).bearer });
     const key = await test.client.request('POST', '/auth/keys', {

@@ -8,7 +8,7 @@ export const proofEn = {
   receiptSave: 'Save the receipt',
   receiptOffline: 'Anybody can check the saved file offline: “strongroom audit receipt FILE --key KEY”.',
   receiptPrompt: 'The question, as you sent it',
-  receiptPromptHint: 'The bare text of one question, or the messages as JSON.',
+  receiptPromptHint: 'The bare text of one question, or the request as JSON.',
   receiptAnswer: 'The answer, as you got it',
   receiptCheck: 'Check',
   receiptGood: 'The receipt is good',

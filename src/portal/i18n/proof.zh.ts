@@ -10,7 +10,7 @@ export const proofZh: ProofDictionary = {
   receiptSave: '保存凭据',
   receiptOffline: '任何人都可以离线核验所保存的文件：“strongroom audit receipt FILE --key KEY”。',
   receiptPrompt: '您发送的问题',
-  receiptPromptHint: '单个问题的原文，或 JSON 格式的消息。',
+  receiptPromptHint: '单个问题的原文，或 JSON 格式的请求。',
   receiptAnswer: '您收到的回答',
   receiptCheck: '核验',
   receiptGood: '凭据有效',

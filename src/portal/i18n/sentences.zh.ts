@@ -26,9 +26,9 @@ export const sentencesZh: Readonly<Record<string, string>> = {
   'the signature of the promise is wrong': '承诺的签名错误',
   'the way to the root of the promise is malformed': '通向承诺之根的路径格式有误',
   'the time of the promise is malformed': '承诺的时间格式有误',
-  'the answer on record is of another form': '记录中的回答是另一种形式',
   'the outcome commits to this prompt': '结果中的承诺值与此问题相符',
   'the outcome commits to this answer': '结果中的承诺值与此回答相符',
+  'the answer on record is of another form': '记录中的回答是另一种形式',
 
   'the record is too long': '记录过长',
   'the record is not canonical JSON': '记录不是规范的 JSON',

@@ -21,7 +21,10 @@ interface Props {
 
 export function AskPage({ conversation, quota }: Props) {
   const text = useText();
-  const models = useResource<ModelList>('/v1/models', MODELS_MS);
+  const found = useResource<ModelList>('/v1/models', MODELS_MS);
+  // One that turns texts into vectors does not answer.
+  const talking = found.data?.data.filter(({ capabilities }) => capabilities.includes('chat'));
+  const models = talking === undefined ? found : { ...found, data: { object: 'list' as const, data: talking } };
   const [chosen, setChosen] = useState<string | null>(conversation.turns.at(-1)?.model ?? null);
   const [draft, setDraft] = useState('');
   const list = models.data?.data ?? [];

@@ -1,6 +1,7 @@
 import { useState } from 'preact/hooks';
 import { type Check, filled, verifyReceipt } from '#audit/receipt.shared.ts';
-import { answersIn, messagesIn, type SpokenMessage } from '#audit/transcript.shared.ts';
+import { sentAnswer, sentPrompt } from '#audit/receipt-texts.shared.ts';
+import type { SpokenMessage } from '#audit/transcript.shared.ts';
 import { webCrypto } from '#audit/web-crypto.shared.ts';
 import type { messagesOf, Turn } from '#portal/conversation.ts';
 import { useProofText } from '#portal/i18n/proof.ts';
@@ -36,10 +37,10 @@ export function ReceiptPage({ request, turns, messages: sent }: Props) {
 
   const check = async (receipt: Told): Promise<void> => {
     setChecks(null);
-    const messages = prompt.trim() === '' ? undefined : readMessages(prompt);
-    setUnread(messages === null);
-    if (messages === null) return;
-    const texts = { ...(messages && { prompt: messages }), ...(answer !== '' && { answer: readAnswer(answer) }) };
+    const said = prompt.trim() === '' ? undefined : sentPrompt(prompt);
+    setUnread(said === null);
+    if (said === null) return;
+    const texts = { ...(said !== undefined && { prompt: said }), ...(answer !== '' && { answer: sentAnswer(answer) }) };
     setChecks(await verifyReceipt(webCrypto, receipt, key.trim() || receipt.verifier_key, texts));
   };
 
@@ -127,28 +128,10 @@ function TextBox({ label, hint, value, onValue }: BoxProps) {
   );
 }
 
-type Messages = readonly SpokenMessage[];
-
 /** One question is shown as it is; what was sent with its conversation, as the messages. */
-function promptOf(messages: Messages): string {
+function promptOf(messages: readonly SpokenMessage[]): string {
   const [only] = messages;
   return messages.length === 1 && only !== undefined ? only.content : JSON.stringify(messages);
-}
-
-/** Null for what begins like JSON and holds no messages. */
-function readMessages(prompt: string): Messages | null {
-  return /^\s*[[{]/.test(prompt) ? messagesIn(parse(prompt)) : [{ role: 'user', content: prompt }];
-}
-
-/** The whole answer of the API where it is pasted as it came: with its calls, and all of several choices. */
-const readAnswer = (answer: string) => answersIn(parse(answer)) ?? answer;
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
 }
 
 function save(name: string, receipt: Told): void {
