@@ -77,6 +77,11 @@ export const BENCHMARKS: Readonly<Record<string, Listed>> = {
     isFigure: true,
     load: async () => (await import('./day.ts')).runDay,
   },
+  'login-timing': {
+    about: 'how long a sign-in takes for a name that somebody has, and for one that nobody has (1 minute)',
+    isFigure: false,
+    load: async () => (await import('./login-timing.ts')).runLoginTiming,
+  },
   'gguf-mutations': {
     about:
       '10,000 spoilt model files, or as many as are named: refused, loaded, or the end of a disposable process (10 minutes)',

@@ -25,7 +25,7 @@ if (name === 'report') {
   }
   const about = Object.entries(BENCHMARKS).map(([known, benchmark]) => [known, benchmark.about] as const);
   const more = [
-    ['all', 'every one of them but the last, one after another, then `report`; names behind it choose'],
+    ['all', 'every figure, one after another, the last two not; names behind it choose (about an hour)'],
     [
       'report',
       'draws `bench/results/NAME.svg` and writes the table of bench/README.md from the results that are there',

@@ -33,6 +33,8 @@ const UNREAD = {
 
 /** Members of which not all that OpenAI has can be had. */
 const FIXED = {
+  /** vLLM's: keeps cached prefixes apart for a caller who speaks for several people, another gateway say. */
+  cache_salt: z.string().min(1).max(256).nullish(),
   modalities: z.tuple([z.literal('text')], 'answers are text: leave it out').nullish(),
   /** `flex` steps back behind those who wait. */
   service_tier: z.enum(['auto', 'default', 'flex']).nullish(),

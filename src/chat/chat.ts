@@ -44,6 +44,7 @@ export interface ChatBody {
   readonly top_logprobs?: number | null | undefined;
   readonly logit_bias?: Readonly<Record<string, number>> | null | undefined;
   readonly frequency_penalty?: number | null | undefined;
+  readonly cache_salt?: string | null | undefined;
   readonly presence_penalty?: number | null | undefined;
   readonly response_format?:
     | { readonly type: 'text' | 'json_object' }
@@ -131,6 +132,7 @@ export function generationRequest(
     ...(body.logit_bias == null ? {} : { logitBias: body.logit_bias }),
     ...(body.frequency_penalty ? { frequencyPenalty: body.frequency_penalty } : {}),
     ...(body.presence_penalty ? { presencePenalty: body.presence_penalty } : {}),
+    ...(body.cache_salt == null ? {} : { cacheSalt: body.cache_salt }),
   };
 }
 

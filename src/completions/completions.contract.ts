@@ -20,6 +20,8 @@ export const CompletionRequest = z.object({
   top_p: z.number().gt(0).max(1).nullish(),
   stop: z.union([z.string().min(1).max(256), z.array(z.string().min(1).max(256)).max(4)]).nullish(),
   seed: z.number().int().min(0).max(4_294_967_295).nullish(),
+  /** vLLM's: keeps cached prefixes apart for a caller who speaks for several people. */
+  cache_salt: z.string().min(1).max(256).nullish(),
   n: unserved(1, 'this gateway answers each prompt with one choice: n must be 1'),
   best_of: unserved(1, 'this gateway makes one answer and shows it: best_of must be 1'),
   echo: unserved(false, 'the prompt is not sent back: echo must be false'),

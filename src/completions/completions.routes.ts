@@ -54,7 +54,12 @@ export function completionsRoutes({ engine, clock, priorityOf, bodyLimit }: Comp
         const credits = shareOut(tokens, body, model.status()).map(
           (share) => new Reservation({ tokens: share, extend, refuse: promptRefusal }),
         );
-        const about = { requestId, subject: principal.subject, priority: priorityOf(principal, null) };
+        const about = {
+          requestId,
+          subject: principal.subject,
+          priority: priorityOf(principal, null),
+          ...(body.cache_salt == null ? {} : { cacheSalt: body.cache_salt }),
+        };
         const commitment = new Commitment(newKey());
         const completions = generationRequests(body, grant, about, credits).map(
           (request, index) =>

@@ -70,7 +70,7 @@ export function shareOut(tokens: number, body: CompletionBody, model: CountedBy 
 export function generationRequests(
   body: CompletionBody,
   grant: ModelGrant | null,
-  about: Pick<GenerationRequest, 'requestId' | 'subject' | 'priority'>,
+  about: Pick<GenerationRequest, 'requestId' | 'subject' | 'priority' | 'cacheSalt'>,
   credits: readonly TokenCredit[],
 ): GenerationRequest[] {
   const { temperature, top_p: topP, max_tokens: maxTokens } = grant ?? {};

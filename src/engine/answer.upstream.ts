@@ -71,6 +71,8 @@ export class UpstreamAnswer implements Dispatcher.DispatchHandler {
   #deadline: number;
   #chunks: Buffer[] = [];
   #held = 0;
+  /** Chunks that have come. */
+  #heard = 0;
   #reader: PromiseWithResolvers<Buffer | null> | null = null;
   #state: 'sent' | 'heard' | 'reading' | 'ended' = 'sent';
   #failure: { readonly of: unknown } | null = null;
@@ -158,6 +160,7 @@ export class UpstreamAnswer implements Dispatcher.DispatchHandler {
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
     if (this.#isDiscarded) return;
+    this.#heard++;
     if (this.#state !== 'reading') {
       this.#state = 'reading';
       clearTimeout(this.#timer);
@@ -214,8 +217,13 @@ export class UpstreamAnswer implements Dispatcher.DispatchHandler {
 
   #silence(): void {
     // The server waits for the reader, not the other way round.
-    if (!this.#isPaused)
+    if (this.#isPaused) return;
+    const heard = this.#heard;
+    // What came while we were busy ourselves lies unread behind this timer; before the next immediate it is read.
+    setImmediate(() => {
+      if (this.#heard !== heard || this.#isPaused) return;
       this.end(new UpstreamError(this.#state === 'reading' ? 'answer stopped' : 'no answer in time'));
+    });
   }
 
   #fail(reason: unknown): void {

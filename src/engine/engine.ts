@@ -100,6 +100,8 @@ export interface GenerationRequest {
   readonly tools?: ToolUse | undefined;
   /** Opaque id of the user: KV prefixes are reused within one user only (promise 17). */
   readonly subject: string;
+  /** Of those who share a subject: keeps their prefixes apart, too. */
+  readonly cacheSalt?: string;
   /** Who goes first where several wait; absent: interactive. */
   readonly priority?: Priority;
   /** False: the caller wants the whole answer at once, so an engine may deliver one single delta. */

@@ -1,4 +1,5 @@
 import { Problem } from '#kernel/problem.ts';
+import { cacheOwner } from './cache-owner.ts';
 import type {
   EmbeddingEvent,
   EmbeddingRequest,
@@ -158,7 +159,7 @@ class ChildEngine implements LlamaEngine {
       message: (id, making) => ({
         t: 'generate',
         id,
-        subject: request.subject,
+        subject: cacheOwner(request),
         messages: messagesOf(request),
         ...(request.prompt === undefined ? {} : { prompt: request.prompt }),
         maxTokens,

@@ -1,3 +1,4 @@
+import { cacheOwner } from './cache-owner.ts';
 import type { GenerationRequest } from './engine.ts';
 
 /** A server that may be asked, as far as the choice goes. */
@@ -15,8 +16,9 @@ const LOOKED_AT = 512;
  * Names a conversation by its user and its beginning, so that the server that has its prefix in its cache is found again:
  * by any gateway, without a memory of who went where.
  */
-export function affinityOf({ subject, messages, prompt }: GenerationRequest): number {
-  let hash = mixText(BASIS, subject);
+export function affinityOf(request: GenerationRequest): number {
+  const { messages, prompt } = request;
+  let hash = mixText(BASIS, cacheOwner(request));
   if (prompt !== undefined) return mixText(hash, prompt);
   for (const { role, content } of messages) {
     hash = mixText(hash, content);

@@ -172,7 +172,7 @@ export class ReplicaSet {
     const failure = await replica.probe();
     if (this.#isClosed) return false;
     if (failure !== null && before === 'closed') this.#warn(replica, failure);
-    const wait = this.#deps.limits.probeMs * jitter(this.#deps.random());
+    const wait = Math.round(this.#deps.limits.probeMs * jitter(this.#deps.random()));
     this.#timers.set(
       replica,
       this.#deps.after(wait, () => void this.#probe(replica)),

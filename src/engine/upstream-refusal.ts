@@ -14,7 +14,9 @@ const MOST_REST_MS = 300_000;
 export function retryAfterMs(header: string | string[] | undefined, now: number): number | null {
   const text = Array.isArray(header) ? header[0] : header;
   if (text === undefined) return null;
-  const wait = /^\d{1,9}$/.test(text) ? Number(text) * 1000 : Date.parse(text) - now;
+  // Only the one form of a date that HTTP knows: a lenient parser makes one of anything.
+  const date = text.endsWith(' GMT') ? Date.parse(text) - now : Number.NaN;
+  const wait = /^\d{1,9}$/.test(text) ? Number(text) * 1000 : date;
   return Number.isFinite(wait) ? Math.min(Math.max(wait, 0), MOST_REST_MS) : null;
 }
 

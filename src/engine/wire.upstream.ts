@@ -1,5 +1,6 @@
 import { sha256Hex } from '#kernel/id.ts';
 import { type UpstreamAnswer, UpstreamError } from './answer.upstream.ts';
+import { cacheOwner } from './cache-owner.ts';
 import { readChunk, readCompletion, readTextCompletion, type UpstreamPiece } from './completion.contract.ts';
 import type { ChatMessage, GenerationRequest } from './engine.ts';
 import type { UpstreamModelSpec } from './model-spec.ts';
@@ -33,7 +34,7 @@ export function generationCall(spec: UpstreamModelSpec, request: GenerationReque
     ...(request.topLogprobs === undefined ? {} : { logprobs: true, top_logprobs: request.topLogprobs }),
     stream: request.stream,
     stream_options: request.stream ? { include_usage: true } : undefined,
-    cache_salt: spec.cacheSalt ? sha256Hex(request.subject) : undefined,
+    cache_salt: spec.cacheSalt ? sha256Hex(cacheOwner(request)) : undefined,
   });
   return request.prompt === undefined
     ? { path: 'v1/chat/completions', body, read: readCompletion }

@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { Counter, collectDefaultMetrics, Histogram, Registry } from 'prom-client';
 import { gauge } from './gauge.prometheus.ts';
 import { type TreeReadings, treeGauges } from './tree.prometheus.ts';
+import { type UpstreamReadings, upstreamGauges } from './upstream.prometheus.ts';
 
 export interface Metrics {
   request(route: string, method: string, status: number, code: string | null, seconds: number): void;
@@ -29,6 +30,7 @@ export interface Readings {
     readonly busy: number;
     readonly queued: number;
     readonly restarts: number;
+    readonly upstream?: UpstreamReadings;
   }[];
   readonly activeRequests: () => number;
   readonly tree: () => TreeReadings;
@@ -135,6 +137,7 @@ export function prometheusMetrics(readings: Readings): Metrics {
     set({}, readings.scoring()?.keyBytes ?? 0),
   );
   treeGauges(registry, readings.tree);
+  upstreamGauges(registry, readings.models);
   return {
     request: (route, method, status, code, seconds) => {
       requests.inc({ route, method, status: String(status), code: code ?? '' });

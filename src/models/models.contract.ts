@@ -22,6 +22,17 @@ export type ModelList = z.infer<typeof ModelList>;
 /** Bytes of the machine's memory and of its GPUs'. */
 const Room = z.object({ ram: z.number().int(), vram: z.number().int() });
 
+/** A server behind an upstream model, as this gateway sees it. */
+const Replica = z.object({
+  /** Host and port. */
+  name: z.string(),
+  /** Of its circuit breaker: nobody is sent to an open one; to a half open one a single question, on trial. */
+  state: z.enum(['closed', 'open', 'half_open']),
+  /** It has asked for a pause. */
+  resting: z.boolean(),
+  busy: z.number().int(),
+});
+
 /** GET /admin/models: what runs on this replica. */
 export const AdminModel = z.object({
   id: z.string(),
@@ -44,6 +55,8 @@ export const AdminModel = z.object({
   progress: z.object({ phase: z.enum(['verify', 'probe', 'load']), done: z.number() }).nullable(),
   /** Why its file is not tried again until an admin loads it. */
   quarantine: z.string().nullable(),
+  /** Null for a model of our own. */
+  replicas: z.array(Replica).nullable(),
   /** What does the arithmetic; how many of its layers the budget gives a GPU, and how many lie there. */
   backend: z.string().nullable(),
   gpu_layers: z.object({

@@ -205,6 +205,7 @@ const adminModelOf = (
   pinned: desiredOf(status.id).pinned,
   progress: status.progress,
   quarantine: status.quarantine,
+  replicas: status.upstream?.replicas.map(({ name, state, resting, busy }) => ({ name, state, resting, busy })) ?? null,
   backend: status.backend,
   gpu_layers: {
     planned: plannedLayersOf(status.id),

@@ -122,6 +122,11 @@ describe('the demo model on the real engine', () => {
     assert.equal(await cached('usr_first'), 0);
     assert.ok((await cached('usr_first')) > 20);
     for (let i = 0; i < 5; i++) assert.equal(await cached(`usr_other${i}`), 0);
+    // A gateway in front of ours is one user here, and its users are not.
+    const salted = async (cacheSalt: string) =>
+      (await answer(engine, { messages, subject: 'usr_gateway', cacheSalt })).usage.cachedTokens;
+    assert.deepEqual([await salted('a'), await salted('b')], [0, 0]);
+    assert.ok((await salted('a')) > 20);
   });
 
   it('runs four conversations in one batch, with the same text for each', async () => {

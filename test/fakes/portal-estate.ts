@@ -45,6 +45,7 @@ const adminModel = (id: string, rest: Partial<AdminModel>): AdminModel => ({
   pinned: false,
   progress: null,
   quarantine: null,
+  replicas: null,
   memory: { estimated: { ram: 21_474_836_480, vram: 0 }, measured: { ram: 20_401_094_656, vram: 0 } },
   backend: 'cpu',
   gpu_layers: { planned: 0, loaded: 0, of: 65 },

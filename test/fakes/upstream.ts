@@ -55,7 +55,7 @@ export interface FakeUpstream {
 const PIECES = ['The', ' upstream', ' says', ' 你好', ', 🙂', ' and', ' stops', '.'];
 
 /** A small OpenAI-compatible server on the loopback, deterministic, for tests and for measuring our own overhead. */
-export async function startFakeUpstream(initial: FakeUpstreamOptions = {}): Promise<FakeUpstream> {
+export async function startFakeUpstream(initial: FakeUpstreamOptions = {}, port = 0): Promise<FakeUpstream> {
   let options = initial;
   const seen: SeenRequest[] = [];
   const state = { running: 0, connections: 0 };
@@ -87,7 +87,7 @@ export async function startFakeUpstream(initial: FakeUpstreamOptions = {}): Prom
     await (vectors ? embed(options, body, response) : answer(options, body, response, raw));
   });
   server.on('connection', () => state.connections++);
-  server.listen(0, '127.0.0.1');
+  server.listen(port, '127.0.0.1');
   await once(server, 'listening');
 
   return {

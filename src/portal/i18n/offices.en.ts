@@ -90,6 +90,10 @@ export const officesEn = {
   memoryEstimated: (bytes: string) => `${bytes} expected`,
   loadPhases: { verify: 'Checking the file', probe: 'Trying the file out', load: 'Loading' },
   quarantined: (why: string) => `In quarantine: ${why}. Loading it lifts that.`,
+  servers: 'Servers',
+  serverStates: { closed: 'in use', half_open: 'on trial', open: 'not used' },
+  serverRests: 'asked for a pause',
+  serverBusy: (busy: number) => `${count(busy)} under way`,
   sandboxes: {
     full: 'Sandbox: full – no network, no files but the model’s',
     uid: 'Sandbox: a user id of its own',

@@ -91,6 +91,10 @@ export const officesZh: OfficeDictionary = {
   memoryEstimated: (bytes) => `预计 ${bytes}`,
   loadPhases: { verify: '正在校验文件', probe: '正在试加载', load: '正在加载' },
   quarantined: (why) => `已隔离：${why}。重新加载即可解除。`,
+  servers: '服务器',
+  serverStates: { closed: '使用中', half_open: '试用中', open: '已停用' },
+  serverRests: '请求暂停',
+  serverBusy: (busy) => `${count(busy)} 个进行中`,
   sandboxes: {
     full: '沙箱：完整（无网络，仅可见模型文件）',
     uid: '沙箱：独立用户身份',

@@ -133,6 +133,7 @@ function ModelCard({ model, state, onAsked }: CardProps) {
         </label>
       )}
       {model.quarantine !== null && <p class="model-quarantine">{text.quarantined(model.quarantine)}</p>}
+      {model.replicas !== null && model.replicas.length > 0 && <Servers replicas={model.replicas} />}
       <dl class="model-facts">
         <div class="model-slots">
           <dt>{text.slots}</dt>
@@ -165,6 +166,26 @@ function ModelCard({ model, state, onAsked }: CardProps) {
     </li>
   );
 }
+
+/** The servers behind a model that runs elsewhere. */
+function Servers({ replicas }: { readonly replicas: NonNullable<AdminModel['replicas']> }) {
+  const text = useOfficeText();
+  return (
+    <ul class="model-servers" aria-label={text.servers}>
+      {replicas.map(({ name, state, resting, busy }) => (
+        <li key={name}>
+          <code>{name}</code>
+          <span class={`state state-${resting ? 'loading' : CIRCUITS[state]}`}>
+            {resting ? text.serverRests : text.serverStates[state]}
+          </span>
+          <small class="quiet">{text.serverBusy(busy)}</small>
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+const CIRCUITS = { closed: 'ready', half_open: 'loading', open: 'failed' } as const;
 
 /** What admins have set, and what would change it. Each change asks for a code of its own. */
 function ModelActions({ model, onAsked }: Pick<CardProps, 'model' | 'onAsked'>) {
