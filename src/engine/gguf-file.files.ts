@@ -10,7 +10,8 @@ export async function readHeader(path: string): Promise<GgufFacts> {
     const { buffer, bytesRead } = await file.read(Buffer.allocUnsafe(length), 0, length, offset);
     return buffer.subarray(0, bytesRead);
   };
-  return checkGguf(readAt, (await file.stat()).size);
+  // Awaited here: the file is closed on the way out.
+  return await checkGguf(readAt, (await file.stat()).size);
 }
 
 /**
