@@ -11,7 +11,7 @@ it('a header of many pieces, as a vocabulary of 32,000 makes it, is read to its 
   const value = Array.from({ length: 32_000 }, (_, n) => `token ${n}`);
   const tokens: MetadataValue = { type: 'strings', value };
   const last: MetadataValue = { type: 'string', value: 'Not a name' };
-  const metadata = new Map([
+  const metadata = new Map<string, MetadataValue>([
     ['tokenizer.ggml.tokens', tokens],
     ['general.architecture', last],
   ]);
