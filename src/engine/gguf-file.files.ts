@@ -10,7 +10,7 @@ export async function readHeader(path: string): Promise<GgufFacts> {
     const { buffer, bytesRead } = await file.read(Buffer.allocUnsafe(length), 0, length, offset);
     return buffer.subarray(0, bytesRead);
   };
-  // Awaited here: the file is closed on the way out.
+  // Waited for here: the file is closed when this function returns.
   return await checkGguf(readAt, (await file.stat()).size);
 }
 
