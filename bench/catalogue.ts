@@ -77,6 +77,11 @@ export const BENCHMARKS: Readonly<Record<string, Listed>> = {
     isFigure: true,
     load: async () => (await import('./day.ts')).runDay,
   },
+  'engine-memory': {
+    about: 'memory of gateway and model after 100 loads and 10,000 requests, against the first of them (8 minutes)',
+    isFigure: true,
+    load: async () => (await import('./engine-memory.ts')).runEngineMemory,
+  },
   'login-timing': {
     about: 'how long a sign-in takes for a name that somebody has, and for one that nobody has (1 minute)',
     isFigure: false,

@@ -44,6 +44,8 @@ export interface StrongroomOptions {
   readonly gateways?: number;
   /** In place of the mock: what is in the catalogue. Each answers before this resolves. */
   readonly models?: Readonly<Record<string, object>>;
+  /** Other sections of the configuration. */
+  readonly settings?: Readonly<Record<string, object>>;
 }
 
 /** The mock, as the catalogue has it. */
@@ -61,12 +63,12 @@ export async function startStrongroom(
   stack: AsyncDisposableStack,
   folder: string,
   mockPort: number,
-  { flags = [], gateways = 1, models = { [MODEL]: mockEntry(mockPort) } }: StrongroomOptions = {},
+  { flags = [], gateways = 1, models = { [MODEL]: mockEntry(mockPort) }, settings = {} }: StrongroomOptions = {},
 ): Promise<Strongroom> {
   const dataDir = join(folder, 'data');
   const configFile = join(folder, 'strongroom.yaml');
   // JSON is YAML.
-  await writeFile(configFile, JSON.stringify({ dataDir, models }));
+  await writeFile(configFile, JSON.stringify({ ...settings, dataDir, models }));
   stack.defer(() => removeCluster(dataDir));
   const ports: number[] = [];
   const children: Child[] = [];

@@ -14,6 +14,7 @@ import type { PromptRenderer } from './prompt.llama.ts';
 import type { ChildMessage, DeltaItem, GenerateMessage } from './protocol.contract.ts';
 import { Refusal } from './refusal.ts';
 import { biasOf, samplerOf } from './sampling.llama.ts';
+import { fitsSchema } from './schema-check.vm.ts';
 import { type TextPiece, TextStream } from './text-stream.ts';
 
 /** What a generation needs beside its request. */
@@ -30,6 +31,8 @@ export interface GenerationTools {
 /** Whole answers are sent in portions, so that what was computed is known when it breaks off half-way. */
 const PORTION_TOKENS = 64;
 const PORTION_MS = 1000;
+
+const UNSOUND = 'The answer does not fit the schema that was asked for. Try again.';
 
 /** One answer on one sequence: prompt in portions, then token by token. The driver calls `step` once per round. */
 export class Generation {
@@ -53,6 +56,8 @@ export class Generation {
   /** Null where there is nothing to call. */
   readonly #calling: Calling | null;
   #pendingCalls: CallPiece[] = [];
+  /** The whole text, where it is held against a schema in the end. */
+  #whole = '';
   readonly #bias: TokenBias | null;
   /** The answer so far, where penalties look at it. */
   readonly #history: Token[] | null;
@@ -182,14 +187,19 @@ export class Generation {
     return isLast ? this.#end('length') : null;
   }
 
+  #say(text: string): void {
+    this.#pendingText += text;
+    if (this.request.schema !== undefined) this.#whole += text;
+  }
+
   /** @returns true where a stop text ends the answer */
   #take(piece: TextPiece): boolean {
     if (this.#calling === null) {
-      this.#pendingText += piece.text;
+      this.#say(piece.text);
       return piece.stopped;
     }
     const read = this.#calling.read(piece.text);
-    this.#pendingText += read.text;
+    this.#say(read.text);
     this.#pendingCalls.push(...read.calls);
     return read.stopped;
   }
@@ -197,11 +207,20 @@ export class Generation {
   #end(reason: 'stop' | 'length'): ChildMessage {
     if (this.#take(this.#text.end())) return this.#finished('stop');
     const rest = this.#calling?.end();
-    this.#pendingText += rest?.text ?? '';
+    this.#say(rest?.text ?? '');
     return this.#finished(rest?.stopped ? 'stop' : reason);
   }
 
+  /** The grammar has seen to it; here it is made sure. */
+  get #isSound(): boolean {
+    if (this.#calling?.hasCalled) return this.#calling.isSound;
+    return this.request.schema === undefined || fitsSchema(this.#whole, this.request.schema);
+  }
+
   #finished(end: 'stop' | 'length'): ChildMessage {
+    if (end === 'stop' && !this.#isSound) {
+      return { t: 'failed', id: this.request.id, code: 'engine_failed', param: 'messages', message: UNSOUND };
+    }
     const reason = end === 'stop' && this.#calling?.hasCalled ? 'tool_calls' : end;
     const usage = {
       promptTokens: this.#prompt.length,

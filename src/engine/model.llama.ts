@@ -25,7 +25,7 @@ import {
   refuseHugeInputs,
   refuseHugePrompt,
 } from './refusal.ts';
-import { messagesOf, toolsOf } from './tool-message.llama.ts';
+import { messagesOf, schemaOf, toolsOf } from './tool-message.llama.ts';
 import { Turnstile } from './turnstile.ts';
 import { vectorOf } from './vector-text.ts';
 
@@ -169,6 +169,7 @@ class ChildEngine implements LlamaEngine {
         stop: [...stop],
         grammar,
         ...(tools === undefined ? {} : { tools }),
+        ...schemaOf(request),
         ...samplingOf(request),
         stream: request.stream,
         credit: request.credit.total,

@@ -92,6 +92,8 @@ const generate = z.strictObject({
   stop: z.array(z.string().min(1)),
   /** GBNF made by `json-grammar.ts`; never a client's own. */
   grammar: z.string().nullable(),
+  /** What the answer must fit in the end, where it must. */
+  schema: schema.optional(),
   tools: toolUse.optional(),
   logitBias: z.record(z.string().regex(/^\d{1,10}$/), z.number().min(-100).max(100)).optional(),
   frequencyPenalty: z.number().min(-2).max(2).optional(),

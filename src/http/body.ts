@@ -116,7 +116,7 @@ export function parseWith<T>(schema: z.ZodType<T>, value: unknown): T {
   );
   const shape =
     issue.code === 'invalid_type' ||
-    issue.code === 'invalid_union' ||
+    (issue.code === 'invalid_union' && !isUnknownSort(issue, value)) ||
     issue.code === 'invalid_key' ||
     issue.code === 'unrecognized_keys';
   throw new Problem(shape ? 'schema_invalid' : 'invalid_parameter', {
@@ -124,6 +124,12 @@ export function parseWith<T>(schema: z.ZodType<T>, value: unknown): T {
     ...(param === '' ? {} : { param }),
   });
 }
+
+/** A word that names none of a union's sorts: of the right kind, and not one that is allowed. */
+const isUnknownSort = (issue: z.core.$ZodIssueInvalidUnion, value: unknown): boolean =>
+  issue.errors.length === 0 &&
+  typeof issue.path.reduce<unknown>((inner, part) => (inner as Record<PropertyKey, unknown>)?.[part], value) ===
+    'string';
 
 /** Of a union's failures the longest path says most; next, the one whose value was of the right kind. */
 function deepest(issues: readonly z.core.$ZodIssue[], prefix: readonly PropertyKey[] = []): z.core.$ZodIssue {

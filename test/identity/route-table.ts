@@ -13,6 +13,7 @@ interface Schema {
   readonly minLength?: number;
   readonly minimum?: number;
   readonly anyOf?: readonly Schema[];
+  readonly oneOf?: readonly Schema[];
 }
 interface Described {
   readonly operationId: string;
@@ -102,7 +103,8 @@ function routeOf(
 function sampleOf(schema: Schema): unknown {
   if (schema.const !== undefined) return schema.const;
   if (schema.enum !== undefined) return schema.enum[0];
-  if (schema.anyOf?.[0] !== undefined) return sampleOf(schema.anyOf[0]);
+  const [first] = schema.anyOf ?? schema.oneOf ?? [];
+  if (first !== undefined) return sampleOf(first);
   switch (schema.type) {
     case 'object': {
       const required = schema.required ?? [];

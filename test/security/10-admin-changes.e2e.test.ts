@@ -28,6 +28,8 @@ const WITHOUT: Readonly<Record<string, string>> = {
   'auth.passkeys.rename': 'is a label of one’s own',
   'auth.totp.activate': 'needs a code of the secret that a step-up or the password has begun',
   'chat.completions': 'is use, not change',
+  completions: 'is use, not change',
+  embeddings: 'is use, not change',
   'audit.policies.replay': 'reads only',
 };
 
