@@ -93,7 +93,7 @@ async function entryOf(file: string, { contextSize, parallel, threads, gpu }: Sh
     .update(await readFile(file))
     .digest('hex');
   const common = { file, sha256, chatTemplateFile: CHAT_TEMPLATE, contextSize, parallel, threads };
-  return { ...common, maxOutputTokens: contextSize, maxQueue: 0, gpu: gpu ? 'cuda' : 'cpu' };
+  return { ...common, maxOutputTokens: contextSize, maxQueue: parallel, gpu: gpu ? 'cuda' : 'cpu' };
 }
 
 function sideOf(

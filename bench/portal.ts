@@ -1,7 +1,8 @@
+import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
+import { parseArgs, promisify } from 'node:util';
 import { gzipSync } from 'node:zlib';
 import type { Browser, Page } from 'playwright-core';
 import { launchBrowser } from '../test/harness/browser.ts';
@@ -40,6 +41,8 @@ export async function runPortal(args: readonly string[]): Promise<void> {
 }
 
 async function measure(rounds: number, stack: AsyncDisposableStack, folder: string): Promise<void> {
+  // What is served is what the sources are now.
+  await promisify(execFile)('npm', ['run', '--silent', 'build'], { cwd: join(import.meta.dirname, '..') });
   const mock = await startMock();
   stack.use(mock.child);
   // The mock streams as many tokens as it may, 20 a second.

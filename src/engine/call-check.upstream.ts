@@ -1,7 +1,9 @@
 import { UpstreamError } from './answer.upstream.ts';
+import { parametersOf } from './call-grammar.ts';
 import type { CallPiece } from './call-reader.ts';
 import { readCalls } from './completion.contract.ts';
 import type { ToolUse } from './engine.ts';
+import type { SchemaJudge } from './schema-judge.vm.ts';
 
 /** Holds the calls of another server's answer against what was asked for. A server that did not keep to it has failed. */
 export class CallCheck {
@@ -40,12 +42,14 @@ export class CallCheck {
     return { index, id, name, arguments: part };
   }
 
-  /** The answer is complete. @throws UpstreamError where a call is missing, or its arguments are no JSON object */
-  end(): void {
-    const { choice } = this.#use;
+  /** The answer is complete. @throws UpstreamError where a call is missing, or its arguments are not what its schema asks for */
+  async end(fits: SchemaJudge['fits']): Promise<void> {
+    const { choice, functions } = this.#use;
     if (this.#calls.length === 0 && choice !== 'auto' && choice !== 'none') throw new UpstreamError('made no call');
-    for (const call of this.#calls) {
-      if (!isObjectText(call.arguments)) throw new UpstreamError('arguments of a call are no object');
+    for (const { name, arguments: values } of this.#calls) {
+      const tool = functions.find((one) => one.name === name);
+      if (tool === undefined || !isObjectText(values) || !(await fits(values, parametersOf(tool))))
+        throw new UpstreamError('arguments of a call do not fit its schema');
     }
   }
 }

@@ -1,6 +1,7 @@
 import { type CallSyntax, triggerOf } from './call-syntax.ts';
 import type { FunctionTool, ResponseFormat, ToolUse } from './engine.ts';
-import { formatRule, JsonGrammar, literal } from './json-grammar.ts';
+import { formatRule, JsonGrammar } from './json-grammar.ts';
+import { literal } from './json-keywords.ts';
 
 /** More calls than this in one answer are a model that has lost its way. */
 const MOST_CALLS = 16;

@@ -1,11 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import type { LlamaModel, Token } from 'node-llama-cpp';
 import { Problem } from '#kernel/problem.ts';
-import { callGrammar } from './call-grammar.ts';
+import { callGrammar, parametersOf } from './call-grammar.ts';
 import { type CallPiece, CallReader } from './call-reader.ts';
+import type { FunctionTool } from './engine.ts';
 import type { PromptRenderer } from './prompt.llama.ts';
 import type { GenerateMessage } from './protocol.contract.ts';
 import { Refusal } from './refusal.ts';
+import { fitsSchema } from './schema-check.vm.ts';
 import { StopFilter } from './text-stream.ts';
 
 const newCallId = (): string => `call_${randomUUID().replaceAll('-', '').slice(0, 24)}`;
@@ -15,6 +17,8 @@ export class Calling {
   /** GBNF of the whole answer. */
   readonly grammar: string;
   readonly #reader: CallReader;
+  readonly #functions: readonly FunctionTool[];
+  readonly #made: { name: string; values: string }[] = [];
   /** Stop texts are looked for in the text of an answer, not in its calls. */
   readonly #filter: StopFilter;
   /** Control tokens with which this template writes calls: they are read like text. */
@@ -33,6 +37,7 @@ export class Calling {
       if (!(error instanceof Problem)) throw error;
       throw new Refusal('invalid_parameter', error.message, error.detail.param);
     }
+    this.#functions = use.functions;
     this.#reader = new CallReader(syntax, newCallId);
     this.#filter = new StopFilter(stop);
     const written = [syntax.opening, syntax.middle, syntax.between ?? '', syntax.closing].join(' ');
@@ -55,7 +60,19 @@ export class Calling {
   /** @throws Error for calls that are not written as the template writes them */
   read(piece: string): { readonly text: string; readonly stopped: boolean; readonly calls: readonly CallPiece[] } {
     const { text, calls } = this.#reader.push(piece);
+    for (const { index, name = '', arguments: part } of calls) {
+      this.#made[index] ??= { name, values: '' };
+      this.#made[index].values += part;
+    }
     return { ...this.#filter.push(text), calls };
+  }
+
+  /** Whether what was called fits the schemas of what may be called. */
+  get isSound(): boolean {
+    return this.#made.every(({ name, values }) => {
+      const tool = this.#functions.find((one) => one.name === name);
+      return tool !== undefined && fitsSchema(values, parametersOf(tool));
+    });
   }
 
   /** What was held back and is text after all. */

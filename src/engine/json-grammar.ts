@@ -1,5 +1,20 @@
 import { Problem } from '#kernel/problem.ts';
 import type { ResponseFormat } from './engine.ts';
+import { formatCharacters } from './json-format.ts';
+import {
+  ANNOTATIONS,
+  BASE_RULES,
+  ENFORCED,
+  isAlone,
+  LIMITS,
+  literal,
+  MOST_TEXT,
+  MOST_WAYS,
+  refuseBeside,
+} from './json-keywords.ts';
+import { mayOverlap, mergedSchema } from './json-merge.ts';
+import { numberRule } from './json-number.ts';
+import { patternRule } from './json-pattern.ts';
 import { isOfType, isSchema, refuse, type Schema, SchemaFault, TYPES, type TypeName, typesOf } from './json-schema.ts';
 
 /**
@@ -27,40 +42,13 @@ export const formatRule = (grammar: JsonGrammar, format: Exclude<ResponseFormat,
 interface Place {
   readonly depth: number;
   readonly open: ReadonlySet<string>;
+  /** In how many ways at most one can have come here: alternatives that can't be told apart are read all at once. */
+  readonly ways: number;
 }
 
 const NOTHING: ReadonlySet<string> = new Set();
-const inside = (place: Place): Place => ({ depth: place.depth + 1, open: NOTHING });
+const inside = (place: Place): Place => ({ ...place, depth: place.depth + 1, open: NOTHING });
 
-const LIMITS = { depth: 24, rules: 1500, properties: 128, alternatives: 256, length: 1024, items: 128, repeats: 8192 };
-
-/** Keywords that say nothing about which values are valid. */
-const ANNOTATIONS = new Set(
-  '$schema $id $comment $defs definitions title description default examples deprecated readOnly writeOnly'.split(' '),
-);
-const ENFORCED: ReadonlySet<string> = new Set([
-  ...['type', 'enum', 'const', 'anyOf', '$ref', 'properties', 'required', 'additionalProperties'],
-  ...['items', 'minItems', 'maxItems', 'minLength', 'maxLength'],
-]);
-
-/** Space is optional and at most one, so that a model can't fill its answer with it. `\u` escapes are left out: lone surrogates. */
-const BASE_RULES: Readonly<Record<string, string>> = {
-  ws: '" "?',
-  char: String.raw`[^"\\\x00-\x1F\x7F] | "\\" ["\\/bfnrt]`,
-  string: String.raw`"\"" char* "\""`,
-  integer: '"-"? ("0" | [1-9] [0-9]{0,14})',
-  number: 'integer ("." [0-9]{1,15})? ([eE] [-+]? [0-9]{1,2})?',
-  boolean: '"true" | "false"',
-  null: '"null"',
-  value: 'object | array | string | number | boolean | null',
-  member: 'string ":" ws value',
-  object: '"{" ws (member ("," ws member)* ws)? "}"',
-  array: '"[" ws (value ("," ws value)* ws)? "]"',
-};
-
-/** A GBNF terminal that matches exactly this text. */
-export const literal = (text: string): string =>
-  `"${text.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n').replaceAll('\r', '\\r')}"`;
 const jsonLiteral = (value: unknown): string => literal(JSON.stringify(value));
 
 /** A grammar in the making: rules of one or several schemas, within bounds that hold for all of them together. */
@@ -68,6 +56,10 @@ export class JsonGrammar {
   readonly #rules = new Map<string, string>(Object.entries(BASE_RULES));
   #root: Schema = {};
   #references = new Map<string, string>();
+  /** References whose rule is being written. */
+  readonly #building = new Set<string>();
+  #isCircular = false;
+  #isAmbiguous = false;
   #names = 0;
   #repeats = 0;
 
@@ -75,16 +67,24 @@ export class JsonGrammar {
   expression(schema: Schema, param: string): string {
     this.#root = schema;
     this.#references = new Map();
+    this.#building.clear();
+    [this.#isCircular, this.#isAmbiguous] = [false, false];
     try {
-      return this.#expression(schema, { depth: 0, open: NOTHING });
+      const rule = this.#expression(schema, { depth: 0, open: NOTHING, ways: 1 });
+      // Each level would double the ways to read on.
+      if (this.#isCircular && this.#isAmbiguous) throw refuse('anyOf', 'is ambiguous, in a schema that holds itself');
+      return rule;
     } catch (error) {
       throw error instanceof SchemaFault ? new Problem('invalid_parameter', { message: error.message, param }) : error;
     }
   }
 
-  /** The whole of it, where an answer is `root`. */
+  /** The whole of it, where an answer is `root`. @throws Problem `invalid_parameter` */
   text(root: string): string {
-    return [`root ::= ${root}`, ...Array.from(this.#rules, ([name, rule]) => `${name} ::= ${rule}`)].join('\n');
+    const rules = Array.from(this.#rules, ([name, rule]) => `${name} ::= ${rule}`);
+    const text = [`root ::= ${root}`, ...rules].join('\n');
+    if (text.length > MOST_TEXT) throw new Problem('invalid_parameter', { message: 'The schema is too large.' });
+    return text;
   }
 
   /** Another rule, for what stands around the values. */
@@ -110,62 +110,76 @@ export class JsonGrammar {
     if (place.depth > LIMITS.depth) throw refuse('properties', `nests deeper than ${LIMITS.depth} levels`);
     for (const keyword of Object.keys(schema)) {
       if (!ENFORCED.has(keyword) && !ANNOTATIONS.has(keyword)) throw refuse(keyword, 'is not supported');
+      // It would change what references below it mean.
+      if (keyword === '$id' && schema !== this.#root) throw refuse(keyword, 'is not supported within a schema');
     }
-    if (schema['$ref'] !== undefined) return this.#reference(schema, place);
-    if (schema['anyOf'] !== undefined) return this.#anyOf(schema, place);
-    if (schema['const'] !== undefined) return this.#literals(schema, 'const', [schema['const']]);
-    if (schema['enum'] !== undefined) return this.#literals(schema, 'enum', schema['enum']);
-    const types = typesOf(schema);
-    if (types.length === TYPES.length) return 'value';
+    if (schema['allOf'] !== undefined || (schema['$ref'] !== undefined && !isAlone(schema, '$ref'))) {
+      return this.#expression(mergedSchema(schema, this.#resolve), { ...place, depth: place.depth + 1 });
+    }
+    if (schema['$ref'] !== undefined) return this.#reference(schema['$ref'], place);
+    if (schema['anyOf'] !== undefined) return this.#choice(schema, 'anyOf', place);
+    if (schema['oneOf'] !== undefined) return this.#choice(schema, 'oneOf', place);
+    if (schema['const'] !== undefined) return this.#literals(schema, 'const', [schema['const']], place);
+    if (schema['enum'] !== undefined) return this.#literals(schema, 'enum', schema['enum'], place);
+    const all = typesOf(schema);
+    if (all.length === TYPES.length) return 'value';
+    const types = all.includes('number') ? all.filter((type) => type !== 'integer') : all;
     return this.#rule(types.map((type) => this.#typed(type, schema, place)).join(' | '));
   }
 
-  #alone(schema: Schema, keyword: string): void {
-    const other = Object.keys(schema).find((key) => key !== keyword && ENFORCED.has(key));
-    if (other !== undefined) throw refuse(other, `is not supported beside '${keyword}'`);
-  }
-
-  #reference(schema: Schema, place: Place): string {
-    this.#alone(schema, '$ref');
-    const reference = schema['$ref'];
+  #reference(reference: unknown, place: Place): string {
     if (typeof reference !== 'string') throw refuse('$ref', 'must be a text');
     if (place.open.has(reference)) throw refuse('$ref', 'refers to itself without an object or array between');
+    if (this.#building.has(reference)) this.#isCircular = true;
     const known = this.#references.get(reference);
     if (known !== undefined) return known;
     const rule = `r${++this.#names}`;
     this.#references.set(reference, rule);
     this.#rules.set(rule, '');
-    const target = { depth: place.depth + 1, open: new Set(place.open).add(reference) };
-    this.#rules.set(rule, this.#expression(this.#definition(reference), target));
+    this.#building.add(reference);
+    const target = { ...place, depth: place.depth + 1, open: new Set(place.open).add(reference) };
+    this.#rules.set(rule, this.#expression(this.#resolve(reference), target));
+    this.#building.delete(reference);
     return rule;
   }
 
-  #definition(reference: string): unknown {
+  readonly #resolve = (reference: unknown): unknown => {
     if (reference === '#') return this.#root;
-    const match = /^#\/(\$defs|definitions)\/([^/~%]+)$/.exec(reference);
+    const match = /^#\/(\$defs|definitions)\/([^/~%]+)$/.exec(String(reference));
     const group = match?.[1] === undefined ? undefined : this.#root[match[1]];
     const name = match?.[2] ?? '';
     if (!isSchema(group) || !Object.hasOwn(group, name)) throw refuse('$ref', "must name an entry of '$defs'");
     return group[name];
-  }
+  };
 
-  #anyOf(schema: Schema, place: Place): string {
-    this.#alone(schema, 'anyOf');
-    const choices = schema['anyOf'];
+  #choice(schema: Schema, keyword: 'anyOf' | 'oneOf', place: Place): string {
+    refuseBeside(schema, keyword);
+    const choices = schema[keyword];
     if (!Array.isArray(choices) || choices.length === 0 || choices.length > LIMITS.alternatives) {
-      throw refuse('anyOf', `must list 1 to ${LIMITS.alternatives} schemas`);
+      throw refuse(keyword, `must list 1 to ${LIMITS.alternatives} schemas`);
     }
+    const overlaps = choices.some((one, at) =>
+      choices.slice(at + 1).some((other) => mayOverlap(one, other, this.#resolve)),
+    );
+    if (overlaps && keyword === 'oneOf') throw refuse(keyword, 'holds schemas that may both be met');
+    this.#isAmbiguous ||= overlaps;
+    const ways = this.#ways(place, overlaps ? choices.length : 1, keyword);
     return this.#rule(
-      choices.map((choice) => this.#expression(choice, { ...place, depth: place.depth + 1 })).join(' | '),
+      choices.map((one) => this.#expression(one, { ...place, depth: place.depth + 1, ways })).join(' | '),
     );
   }
 
-  #literals(schema: Schema, keyword: 'enum' | 'const', values: unknown): string {
-    const other = Object.keys(schema).find((key) => key !== keyword && key !== 'type' && ENFORCED.has(key));
-    if (other !== undefined) throw refuse(other, `is not supported beside '${keyword}'`);
+  #ways({ ways }: Place, more: number, keyword: string): number {
+    if (ways * more > MOST_WAYS) throw refuse(keyword, 'has too many alternatives within others');
+    return ways * more;
+  }
+
+  #literals(schema: Schema, keyword: 'enum' | 'const', values: unknown, place: Place): string {
+    refuseBeside(schema, keyword);
     if (!Array.isArray(values) || values.length > LIMITS.alternatives) {
       throw refuse(keyword, `must list at most ${LIMITS.alternatives} values`);
     }
+    this.#ways(place, values.length, keyword);
     const types = typesOf(schema);
     const fitting = values.filter((value) => types.some((type) => isOfType(value, type)));
     if (fitting.length === 0) throw refuse(keyword, "leaves no value of the given 'type'");
@@ -180,14 +194,35 @@ export class JsonGrammar {
         return this.#array(schema, place);
       case 'string':
         return this.#string(schema);
+      case 'integer':
+      case 'number':
+        return numberRule(schema, type === 'integer') ?? type;
       default:
         return type;
     }
   }
 
   #string(schema: Schema): string {
-    if (schema['minLength'] === undefined && schema['maxLength'] === undefined) return 'string';
+    const { pattern, format, minLength, maxLength } = schema as Record<string, unknown>;
+    if (pattern !== undefined) return `"\\"" ${this.#pattern(schema)} "\\""`;
+    if (format !== undefined) {
+      if (minLength !== undefined || maxLength !== undefined)
+        throw refuse('format', 'is not supported beside a length');
+      return `"\\"" ${formatCharacters(format)} "\\""`;
+    }
+    if (minLength === undefined && maxLength === undefined) return 'string';
     return String.raw`"\"" char${this.#range(schema, 'minLength', 'maxLength', LIMITS.length)} "\""`;
+  }
+
+  #pattern(schema: Schema): string {
+    if (schema['format'] !== undefined) throw refuse('format', "is not supported beside 'pattern'");
+    const { rule, shortest, longest } = patternRule(schema['pattern']);
+    if (shortest < (this.#bound(schema, 'minLength', LIMITS.length) ?? 0))
+      throw refuse('minLength', "is more than 'pattern' says");
+    const most = this.#bound(schema, 'maxLength', Number.MAX_SAFE_INTEGER) ?? longest;
+    if (longest > most) throw refuse('maxLength', "is less than 'pattern' allows");
+    this.#repeat(0, longest, LIMITS.repeats);
+    return rule;
   }
 
   #array(schema: Schema, place: Place): string {
@@ -242,6 +277,7 @@ export class JsonGrammar {
       const member = this.#rule(`string ":" ws ${value}`);
       return `"{" ws (${member} ("," ws ${member})* ws)? "}"`;
     }
+    this.#ways(place, Math.max(1, names.length - required.length), 'properties');
     const undeclared = names.find((name) => !Object.hasOwn(declared, name));
     if (undeclared !== undefined && extra === false) throw refuse('required', 'names a property that is not declared');
     const members = names.map((name) => ({

@@ -12,13 +12,26 @@ export const refuse = (keyword: string, why: string) => new SchemaFault(`The sch
 export const isSchema = (value: unknown): value is Schema =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
+/** Where no type is said, that of which a keyword speaks: others would be valid as well, and are not made. */
+const IMPLIED: Readonly<Record<string, TypeName>> = {
+  ...{ properties: 'object', required: 'object', additionalProperties: 'object' },
+  ...{ items: 'array', minItems: 'array', maxItems: 'array' },
+  ...{ minLength: 'string', maxLength: 'string', pattern: 'string', format: 'string' },
+  ...{
+    minimum: 'number',
+    maximum: 'number',
+    exclusiveMinimum: 'number',
+    exclusiveMaximum: 'number',
+    multipleOf: 'number',
+  },
+};
+
 export function typesOf(schema: Schema): readonly TypeName[] {
   const type = schema['type'];
   if (type === undefined) {
-    if (schema['properties'] !== undefined || schema['required'] !== undefined) return ['object'];
-    if (schema['items'] !== undefined) return ['array'];
-    if (schema['minLength'] !== undefined || schema['maxLength'] !== undefined) return ['string'];
-    return TYPES;
+    const implied = Object.keys(schema).map((keyword) => IMPLIED[keyword]);
+    const first = implied.find((one) => one !== undefined);
+    return first === undefined ? TYPES : [first];
   }
   const types = Array.isArray(type) ? type : [type];
   if (types.length === 0 || types.some((name) => !TYPES.includes(name as TypeName))) {

@@ -16,6 +16,7 @@ import type { UpstreamModelSpec } from './model-spec.ts';
 import { makesNoText, makesNoVectors, promptParam, promptTexts } from './refusal.ts';
 import type { Exchange } from './replica.upstream.ts';
 import { affinityOf } from './replica-choice.ts';
+import { SchemaJudge } from './schema-judge.vm.ts';
 import { failed, type UpstreamDeps, UpstreamService } from './service.upstream.ts';
 import { estimatePrompt, inputBound, inputTooLong, promptBound } from './upstream-count.ts';
 import { refusalOf } from './upstream-refusal.ts';
@@ -38,6 +39,7 @@ const ERROR_BODY_BYTES = 16 * 1024;
 const NONE: readonly UpstreamPiece[] = [];
 
 class UpstreamEngine implements Engine {
+  readonly #schemas = new SchemaJudge();
   readonly #spec: UpstreamModelSpec;
   readonly #service: UpstreamService;
 
@@ -56,8 +58,8 @@ class UpstreamEngine implements Engine {
 
   pardon(): void {}
 
-  close(): Promise<void> {
-    return this.#service.close();
+  async close(): Promise<void> {
+    await Promise.all([this.#service.close(), this.#schemas.close()]);
   }
 
   async *generate(request: GenerationRequest, signal: AbortSignal): AsyncGenerator<GenerationEvent, void, undefined> {
@@ -92,6 +94,7 @@ class UpstreamEngine implements Engine {
 
       const reader = new AnswerReader();
       const made = request.tools === undefined ? null : new CallCheck(request.tools);
+      let said = '';
       const tally = this.#service.tally.begin({ texts: promptTexts(request), prompt, asked: most });
       let pieces = stream ? NONE : [reader.whole(call, await answer.text(this.#service.limits.maxAnswerBytes))];
       for (;;) {
@@ -107,6 +110,7 @@ class UpstreamEngine implements Engine {
             yield { type: 'finished', reason: 'length', usage: tally.without(tokens) };
             return;
           }
+          if (request.responseFormat.type === 'json_schema') said += piece.text;
           const told = logprobsOf(piece, request);
           yield { type: 'delta', text: piece.text, tokens, ...told, ...(calls.length === 0 ? {} : { calls }) };
           stop.check();
@@ -120,8 +124,9 @@ class UpstreamEngine implements Engine {
       }
       const reason = reader.finishReason;
       if (reason === null) throw new UpstreamError('answer ended without a finish reason');
-      if (reason !== 'length') made?.end();
       visit.complete();
+      if (reason !== 'length') await this.#judge(request, made, said);
+      stop.check();
       const end = made?.hasCalled ? 'tool_calls' : 'stop';
       yield { type: 'finished', reason: reason === 'length' ? 'length' : end, usage: tally.usage() };
     } catch (error) {
@@ -165,6 +170,14 @@ class UpstreamEngine implements Engine {
     } finally {
       this.#service.leave(visit);
     }
+  }
+
+  /** Another server's word that it has kept to a schema is not taken. @throws UpstreamError where it has not */
+  async #judge({ responseFormat: format }: GenerationRequest, made: CallCheck | null, said: string): Promise<void> {
+    const fits: SchemaJudge['fits'] = (text, schema) => this.#schemas.fits(text, schema);
+    await made?.end(fits);
+    if (made?.hasCalled || format.type !== 'json_schema') return;
+    if (!(await fits(said, format.schema))) throw new UpstreamError('answer does not fit the schema');
   }
 
   #tooLong(request: GenerationRequest): Problem {

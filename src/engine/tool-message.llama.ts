@@ -20,3 +20,7 @@ export function toolsOf({ tools, responseFormat }: GenerationRequest): GenerateM
     new JsonGrammar().expression(parametersOf(tool), `tools[${index}].function.parameters`);
   return { functions: functions.map((one) => ({ ...one })), choice, parallel, format: responseFormat };
 }
+
+/** What its answer is held against. */
+export const schemaOf = ({ responseFormat }: GenerationRequest): Pick<GenerateMessage, 'schema'> =>
+  responseFormat.type === 'json_schema' ? { schema: responseFormat.schema } : {};

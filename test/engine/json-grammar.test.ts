@@ -33,15 +33,12 @@ describe('grammarFor', () => {
   });
 
   for (const keyword of [
-    'pattern',
-    'minimum',
-    'maximum',
-    'allOf',
-    'oneOf',
-    'format',
     'not',
     'if',
-    'multipleOf',
+    'propertyNames',
+    'patternProperties',
+    'uniqueItems',
+    'prefixItems',
     'constructor',
   ]) {
     it(`refuses ${keyword} by name, at any depth`, () => {
@@ -49,6 +46,44 @@ describe('grammarFor', () => {
       refuses({ type: 'object', properties: { p: { type: 'array', items: { [keyword]: [] } } } }, keyword);
     });
   }
+
+  it('refuses a name of its own within a schema, which would change what references mean', () => {
+    assert.ok(grammarOf({ $id: 'https://bank.example/x', type: 'string' }));
+    refuses({ properties: { a: { $id: 'https://bank.example/a', type: 'string' } } }, '$id');
+  });
+
+  it('joins what allOf and a reference with others demand, where that can be said', () => {
+    const grammar = grammarOf({
+      allOf: [
+        { properties: { a: { type: 'integer', minimum: 0 }, b: { type: 'string' } }, required: ['a'] },
+        { $ref: '#/$defs/more' },
+      ],
+      $defs: { more: { properties: { a: { maximum: 9 } }, required: ['a'], additionalProperties: { type: 'string' } } },
+    });
+    assert.ok(grammar?.includes(String.raw`"\"a\"" ":" ws`.replaceAll('\\\\', '\\')) ?? false, grammar ?? '');
+    assert.ok(grammar?.includes('[0-9]{1}'));
+    refuses({ allOf: [{ type: 'string' }, { type: 'integer' }] }, 'allOf');
+    refuses({ allOf: [{ type: 'string', pattern: 'a' }, { pattern: 'b' }] }, 'pattern');
+    refuses({ $ref: '#/$defs/a', minLength: 1, $defs: { a: { allOf: [{ $ref: '#/$defs/a' }] } } }, 'allOf');
+  });
+
+  it('takes oneOf where no value can meet two of them', () => {
+    const shape = (kind: string) => ({ properties: { kind: { const: kind } }, required: ['kind'] });
+    assert.ok(grammarOf({ oneOf: [{ type: 'string' }, { type: 'null' }] }));
+    assert.ok(grammarOf({ oneOf: [shape('a'), shape('b')] }));
+    refuses({ oneOf: [shape('a'), shape('a')] }, 'oneOf');
+    refuses({ oneOf: [{ type: 'integer' }, { type: 'number' }] }, 'oneOf');
+  });
+
+  it('refuses alternatives that would have to be read all at once, within others or for ever', () => {
+    const strings = Array.from({ length: 30 }, (_, i) => ({ type: 'string', maxLength: i + 1 }));
+    assert.ok(grammarOf({ anyOf: strings }));
+    refuses({ anyOf: strings.map((one) => ({ type: 'array', items: { anyOf: [one, ...strings] } })) }, 'anyOf');
+    refuses({ anyOf: strings.map((_, i) => ({ enum: Array.from({ length: 100 }, (_, k) => `${i} ${k}`) })) }, 'enum');
+    const node = { type: 'object', properties: { next: { $ref: '#/$defs/node' } } };
+    const twice = { anyOf: [node, { ...node, required: ['next'] }] };
+    refuses({ $ref: '#/$defs/node', $defs: { node: twice } }, 'anyOf');
+  });
 
   it('refuses what it can not afford', () => {
     refuses({ type: 'string', minLength: 5000 }, 'minLength');

@@ -191,10 +191,23 @@ describe('a model on another server', () => {
 
   it('passes a schema on, or refuses it where the server would ignore it', async () => {
     const responseFormat = { type: 'json_schema', name: 'x', schema: { type: 'string' } } as const;
-    await answer(engine, { responseFormat });
+    for (const stream of [true, false]) {
+      fake.set({ pieces: ['"a', ' text"'] });
+      assert.equal((await answer(engine, { responseFormat, stream })).text, '"a text"');
+      fake.set({ pieces: ['a text'] });
+      await assert.rejects(
+        answer(engine, { responseFormat, stream }),
+        fails('engine_failed'),
+        'the server did not keep to it',
+      );
+      const slow = { ...responseFormat, schema: { pattern: '^(a+)+$' } };
+      fake.set({ pieces: [`"${'a'.repeat(60)}!"`] });
+      await assert.rejects(answer(engine, { responseFormat: slow, stream }), fails('engine_failed'));
+    }
+    fake.set({});
     assert.deepEqual(fake.seen.at(-1)?.body['response_format'], {
       type: 'json_schema',
-      json_schema: { name: 'x', schema: { type: 'string' }, strict: true },
+      json_schema: { name: 'x', schema: { pattern: '^(a+)+$' }, strict: true },
     });
     const plain = open({ structuredOutput: false });
     await plain.load();
