@@ -1,4 +1,5 @@
 import type { Signer } from '#audit/note.shared.ts';
+import { openConnection } from '#postgres/connection.ts';
 import type { Estate } from '../test/fakes/ledger-estate.ts';
 import { sign } from '../test/fakes/signed-log.ts';
 
@@ -39,7 +40,14 @@ export async function layLog(estate: Estate, { count, days, signer }: BigLogOpti
     ]);
     if (signer !== null) await sign(estate, signer);
   }
-  await dba.query('SET statement_timeout = 0; ANALYZE entry; CHECKPOINT; RESET statement_timeout');
+  // As long as it takes.
+  const client = await openConnection(estate.database.superuserUrl, {
+    applicationName: 'bench',
+    statementTimeoutMs: 300_000,
+    queryTimeoutMs: 310_000,
+  });
+  await client.query('ANALYZE entry; CHECKPOINT');
+  await client.end();
 }
 
 /** `$1` first seq, `$2` end, `$3` first time, `$4` seconds from one to the next, `$5` users, `$6` padding. */

@@ -15,6 +15,7 @@ import { replayRoutes } from '#access/replay.routes.ts';
 import { Replays } from '#access/replay.service.ts';
 import { SYSTEM } from '#audit/event.ts';
 import type { Recorder } from '#audit/recorder.ts';
+import { modelNames } from '#config/models.ts';
 import type { Config } from '#config/schema.ts';
 import type { Route } from '#http/route.ts';
 import type { Clock } from '#kernel/clock.ts';
@@ -53,7 +54,7 @@ export const siteOf = ({ access, quota }: Config): Site => ({
 });
 export const surroundingsOf = ({ access, models }: Config): Surroundings => ({
   zones: new Set(Object.keys(access.networkZones)),
-  models: new Set(models === undefined ? [BUILT_IN_MODEL.id] : Object.keys(models)),
+  models: new Set(models === undefined ? [BUILT_IN_MODEL.id] : modelNames(models)),
 });
 
 /** @throws Error for a folder without model.conf and policy.csv */

@@ -26,7 +26,7 @@ import { stampOf } from '#engine/file-memory.files.ts';
 import type { FileMemory } from '#engine/file-memory.ts';
 import { readHeader } from '#engine/gguf-file.files.ts';
 import { type GpuWatch, gpuTool, watchGpus } from '#engine/gpu.system.ts';
-import { type LlamaModelSpec, templateDigest } from '#engine/model-spec.ts';
+import { type LlamaModelSpec, quarantineOf, templateDigest } from '#engine/model-spec.ts';
 import type { Sandbox } from '#engine/sandbox.system.ts';
 import { systemClock } from '#kernel/clock.ts';
 import { sha256Hex } from '#kernel/id.ts';
@@ -248,6 +248,6 @@ async function factsOf(spec: LlamaModelSpec, placements: Placements, files: File
     measured: placements.measured(id),
     onGpu: placement?.onGpu ?? 0,
     layers: placement?.of ?? 0,
-    quarantine: files.quarantineOf(sha256)?.reason ?? null,
+    quarantine: quarantineOf(spec, files)?.reason ?? null,
   };
 }

@@ -1,5 +1,4 @@
 import { mkdir, readFile } from 'node:fs/promises';
-import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { ResourceAttributes } from '#access/access.ts';
 import { SYSTEM } from '#audit/event.ts';
@@ -15,22 +14,28 @@ import type { FileMemory } from '#engine/file-memory.ts';
 import { type GpuWatch, gpuTool } from '#engine/gpu.system.ts';
 import { openLlamaModel } from '#engine/model.llama.ts';
 import { openUpstreamModel } from '#engine/model.upstream.ts';
-import type { LlamaModelSpec } from '#engine/model-spec.ts';
+import { filesOf, type LlamaModelSpec } from '#engine/model-spec.ts';
 import type { MemoryFigures } from '#engine/placement.ts';
 import { openKeyFile } from '#engine/rotating-key.files.ts';
 import { openSandbox, type Sandbox } from '#engine/sandbox.system.ts';
 import type { SandboxChoice } from '#engine/sandbox.ts';
 import type { Clock } from '#kernel/clock.ts';
+import type { ModelAsk } from '#kernel/gate.ts';
 import { sha256Hex } from '#kernel/id.ts';
 import type { Log } from '#kernel/log.ts';
 import { BUILT_IN_MODEL } from '#models/built-in.ts';
 import { PROGRAM } from './gateway-database.ts';
 import { childLimit, machineBudget, Placements } from './gateway-memory.ts';
+import { specsOf } from './gateway-specs.ts';
 
 export interface Catalogue {
   readonly engines: EngineRegistry;
   /** Null for a model that is not in the catalogue. */
   readonly attributesOf: (model: string) => ResourceAttributes | null;
+  /** What is asked of a model, with the adapter that it has: that is ours to say, not a route's. */
+  readonly withAdapter: (model: string, ask: ModelAsk) => ModelAsk;
+  /** Every model with the digests of its files, for the record. */
+  readonly digests: readonly string[];
   /** What models may take of this machine. */
   readonly budget: MemoryFigures;
   readonly placements: Placements;
@@ -58,17 +63,25 @@ export async function openCatalogue(config: Config, base: string, deps: EngineDe
   const local = hasOwn ? await localDeps(config, base, deps) : null;
   const attributes = new Map<string, ResourceAttributes>();
   const engines: [string, Engine][] = [];
+  const adapters = new Map<string, readonly string[]>();
+  const digests: string[] = [];
   const budget = machineBudget(config, deps.gpus);
   const placements = new Placements(config, deps.gpus, local?.files ?? null);
   for (const [id, model, folder] of entriesOf(models, base)) {
-    attributes.set(id, { classification: model.classification, owner: model.ownerDepartment });
-    if ('upstream' in model) engines.push([id, await upstreamEngine(id, model, folder, deps)]);
-    else if (local !== null) {
-      const spec = await localSpec(id, model, folder);
-      const bounded = { ...spec, memoryLimit: childLimit(budget, spec) };
-      placements.add(spec);
-      const gpuLayers = () => placements.of(id)?.onGpu ?? null;
-      engines.push([id, openLlamaModel(bounded, { ...local, gpuLayers, limits: limitsOf(model) })]);
+    if ('upstream' in model) {
+      attributes.set(id, attributesOf(model));
+      digests.push(`${id} upstream`);
+      engines.push([id, await upstreamEngine(id, model, folder, deps)]);
+    } else if (local !== null) {
+      for (const spec of await specsOf(id, model, folder)) {
+        attributes.set(spec.id, attributesOf(model, spec.adapter?.name));
+        placements.add(spec);
+        if (spec.adapter !== undefined) adapters.set(spec.id, [spec.adapter.name]);
+        digests.push([spec.id, ...filesOf(spec).map(({ sha256 }) => sha256)].join(' '));
+        const bounded = { ...spec, memoryLimit: childLimit(budget, spec) };
+        const gpuLayers = () => placements.of(spec.id)?.onGpu ?? null;
+        engines.push([spec.id, openLlamaModel(bounded, { ...local, gpuLayers, limits: limitsOf(model) })]);
+      }
     }
   }
   return {
@@ -76,7 +89,18 @@ export async function openCatalogue(config: Config, base: string, deps: EngineDe
     placements,
     engines: new EngineRegistry(engines),
     attributesOf: (model) => attributes.get(model) ?? null,
+    withAdapter: (model, ask) => (adapters.has(model) ? { ...ask, adapters: adapters.get(model) } : ask),
+    digests,
     sandbox: local?.sandbox ?? null,
+  };
+}
+
+/** What an adapter was taught may be more secret than its model, never less. */
+function attributesOf(model: LocalModelConfig | UpstreamModelConfig, adapter?: string): ResourceAttributes {
+  const put = adapter === undefined || 'upstream' in model ? undefined : model.adapters[adapter];
+  return {
+    classification: Math.max(model.classification, put?.classification ?? 0),
+    owner: put?.ownerDepartment ?? model.ownerDepartment,
   };
 }
 
@@ -97,12 +121,12 @@ export const knownFiles = (config: Config, base: string, { clock, log }: Pick<En
 };
 
 /** The models that run on this machine, as the configuration has them. */
-export const localSpecs = (config: Config, base: string): Promise<LlamaModelSpec[]> =>
-  Promise.all(
-    entriesOf(config.models, base).flatMap(([id, model, folder]) =>
-      'upstream' in model ? [] : [localSpec(id, model, folder)],
-    ),
+export async function localSpecs(config: Config, base: string): Promise<LlamaModelSpec[]> {
+  const entries = entriesOf(config.models, base).map(([id, model, folder]) =>
+    'upstream' in model ? [] : specsOf(id, model, folder),
   );
+  return (await Promise.all(entries)).flat();
+}
 
 /** Each model with the folder that its paths refer to. */
 function entriesOf(models: Config['models'], base: string): [string, LocalModelConfig | UpstreamModelConfig, string][] {
@@ -126,49 +150,6 @@ async function withKernelCache(environment: NodeJS.ProcessEnv, folder: string): 
   const kernels = join(folder, 'engine', 'cuda');
   await mkdir(kernels, { recursive: true, mode: 0o700 });
   return { ...environment, CUDA_CACHE_PATH: kernels };
-}
-
-async function localSpec(id: string, model: LocalModelConfig, base: string): Promise<LlamaModelSpec> {
-  const { chatTemplateFile, chatTemplateSha256, approvedTemplateSha256 } = model;
-  const chatTemplate =
-    chatTemplateFile === undefined
-      ? undefined
-      : await approvedText(resolve(base, chatTemplateFile), chatTemplateSha256);
-  if (chatTemplate === null)
-    throw new Error(`model '${id}': the chat template is not the one that chatTemplateSha256 names`);
-  return {
-    id,
-    file: resolve(base, model.file),
-    sha256: model.sha256,
-    chatTemplate: chatTemplate ?? null,
-    embedding: model.embedding,
-    ...(approvedTemplateSha256 === undefined ? {} : { approvedTemplateSha256 }),
-    contextSize: model.contextSize,
-    parallel: model.parallel,
-    maxOutputTokens: Math.min(model.maxOutputTokens, model.contextSize),
-    threads: model.threads ?? availableParallelism(),
-    gpu: model.gpu,
-    gpuLayers: model.gpuLayers,
-    ...(model.cudaDevices === undefined ? {} : { devices: model.cudaDevices }),
-    kvType: model.kvType,
-    flashAttention: model.flashAttention,
-    prefillChunk: model.prefillChunk,
-    maxBatchSize: model.maxBatchSize,
-    maxWaitMs: model.maxWaitMs,
-    systemPrompts: await Promise.all(
-      model.systemPrompts.map(async ({ file, sha256 }) => {
-        const text = await approvedText(resolve(base, file), sha256);
-        if (text === null) throw new Error(`model '${id}': a system prompt is not the approved one (${file})`);
-        return text.replace(/\r?\n$/, '');
-      }),
-    ),
-  };
-}
-
-/** Null where its digest is another one. */
-async function approvedText(file: string, sha256: string | undefined): Promise<string | null> {
-  const text = await readFile(file, 'utf8');
-  return sha256 === undefined || sha256Hex(text) === sha256 ? text : null;
 }
 
 async function upstreamEngine(id: string, model: UpstreamModelConfig, base: string, deps: EngineDeps): Promise<Engine> {

@@ -5,7 +5,7 @@ import type { FileMemory } from '#engine/file-memory.ts';
 import { estimateFile } from '#engine/gguf-file.files.ts';
 import type { GpuWatch } from '#engine/gpu.system.ts';
 import { type Gpu, visibleGpus } from '#engine/gpu.ts';
-import type { LlamaModelSpec } from '#engine/model-spec.ts';
+import { type LlamaModelSpec, sequencesOf } from '#engine/model-spec.ts';
 import { type MemoryFigures, type Placement, place } from '#engine/placement.ts';
 
 const MEBIBYTE = 1024 * 1024;
@@ -79,8 +79,11 @@ export class Placements {
   }
 
   /** What it takes hangs on this beside the file. */
-  #shapeOf({ id, gpu, contextSize, parallel, kvType, flashAttention }: LlamaModelSpec): string {
-    return [contextSize, parallel, kvType, flashAttention, gpu, this.of(id)?.onGpu ?? 0].join(' ');
+  #shapeOf(spec: LlamaModelSpec): string {
+    const { id, gpu, contextSize, kvType, flashAttention, adapter, draft } = spec;
+    const beside = [adapter, draft].map((one) => one?.sha256 ?? '');
+    const layers = this.of(id)?.onGpu ?? 0;
+    return [contextSize, sequencesOf(spec), kvType, flashAttention, gpu, layers, ...beside].join(' ');
   }
 
   #vramFor({ gpu, devices }: LlamaModelSpec): number | null {

@@ -137,7 +137,7 @@ export async function openGateway({ config, base, log }: GatewayOptions): Promis
     findPrincipal: people.principals.find.bind(people.principals),
     loadPolicy: access.load.bind(access),
     decide: access.decide.bind(access),
-    bound: access.bound.bind(access),
+    bound: (principal, resource, ask) => access.bound(principal, resource, catalogue.withAdapter(resource.id, ask)),
     challenge: people.stepUp.challenge.bind(people.stepUp),
     check: standings.check.bind(standings),
     watch: standings.watch.bind(standings),
@@ -279,7 +279,7 @@ export async function openGateway({ config, base, log }: GatewayOptions): Promis
       audit_memory: tree.guard.firstUse ? 'first use' : `size ${tree.guard.known.size}`,
       node: process.version,
       sandbox: sandbox === null ? 'none' : `${sandbox.level}, network ${sandbox.network}`,
-      models: engines.list().map(({ id, digest }) => `${id} ${digest ?? 'upstream'}`),
+      models: catalogue.digests,
     },
   });
 

@@ -90,7 +90,8 @@ export function holdWithin(bounds: readonly Bound[], asked: ModelAsk): ModelGran
       const given = granted[name] ?? [];
       const kept = 'names' in bound ? given.filter((one) => bound.names.includes(one)) : [];
       if (kept.length === given.length) continue;
-      if (!bound.clamps) return { parameter: name, allowed: bound.text, bound: bound.name };
+      // Whoever asks for a model with an adapter gets that or nothing: it is not left out in silence.
+      if (!bound.clamps || name === 'adapters') return { parameter: name, allowed: bound.text, bound: bound.name };
       granted[name] = kept;
       changes.push(`${name} ${given.length} -> ${kept.length} (${bound.name})`);
     }

@@ -52,6 +52,7 @@ export const ACTIONS: Readonly<Record<string, string>> = {
   'users.create': 'directory',
   'users.disable': 'directory',
   'users.enable': 'directory',
+  'users.erase': 'directory',
   'users.list': 'directory',
   'users.reset': 'directory',
   'users.update': 'directory',

@@ -80,7 +80,7 @@ export class IntentPairs {
       else if (await settledSince({ eventId, request })) continue;
       else if (this.#dropped.some((range) => range.from > seq)) continue;
       else if (stored === null) open.push(seq);
-      else this.#findings.add('pair', seq, 'the intent has no outcome and is not open either');
+      else this.#findings.addLost('pair', seq, 'the intent has no outcome and is not open either');
     }
     for (const [eventId, seq] of known) {
       if (seq >= this.#from && seq < size && !this.#waiting.has(eventId)) {

@@ -27,6 +27,7 @@ import {
   signNote,
   type VerifierKey,
 } from './note.shared.ts';
+import { type AuditPromise, openPromise } from './promise.shared.ts';
 
 /** A key and the checkpoints that it signs: larger than `after`, up to `until` (null: it is in force). */
 export interface KeyPeriod {
@@ -133,11 +134,20 @@ export class KeyRing {
   }
 
   /** The text of a note that any key of the ring signed. @throws NoteFault */
-  async openNote(note: string): Promise<string> {
+  openNote(note: string): Promise<string> {
+    return this.#byAny((key) => openNote(this.#crypto, note, key));
+  }
+
+  /** A promise that any key of the ring signed. @throws NoteFault */
+  openPromise(line: string): Promise<AuditPromise> {
+    return this.#byAny((key) => openPromise(this.#crypto, line, key));
+  }
+
+  async #byAny<T>(open: (key: VerifierKey) => Promise<T>): Promise<T> {
     let fault: unknown;
     for (const { key } of [...this.periods].reverse()) {
       try {
-        return await openNote(this.#crypto, note, key);
+        return await open(key);
       } catch (error) {
         fault ??= error;
       }

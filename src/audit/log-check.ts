@@ -27,12 +27,16 @@ export interface Finding {
   /** The last of them. */
   readonly to: number;
   readonly detail: string;
+  /** Place of another finding that may be why. */
+  readonly follows?: number;
 }
 
 /** So many are kept; the others are counted. */
 const KEPT = 200;
 /** Of what the tree is made; a column, say, is not. */
 const HASHED: ReadonlySet<FindingKind> = new Set(['missing', 'leaf', 'node', 'root']);
+/** Where a record can't be read, or not as it was. */
+const BODIES: ReadonlySet<FindingKind> = new Set(['missing', 'record', 'leaf']);
 const NO_HASH = new Uint8Array(32);
 
 export class Findings {
@@ -42,6 +46,16 @@ export class Findings {
   add(kind: FindingKind, seq: number, detail: string, to = seq): void {
     this.count++;
     if (this.kept.length < KEPT) this.kept.push({ kind, seq, to, detail });
+  }
+
+  /** As {@link add}, of something that is looked for behind `seq` and may be what is wrong there. */
+  addLost(kind: FindingKind, seq: number, detail: string): void {
+    const follows = this.kept.find((one) => BODIES.has(one.kind) && one.to > seq)?.seq;
+    this.add(kind, seq, detail);
+    const last = this.kept.at(-1);
+    if (follows !== undefined && last?.seq === seq && last.kind === kind) {
+      this.kept[this.kept.length - 1] = { ...last, follows };
+    }
   }
 
   /** As {@link add}; places that follow each other are one finding. */
@@ -58,9 +72,10 @@ export class Findings {
     );
   }
 
-  /** The one with the lowest seq. */
+  /** The one with the lowest seq; what may follow from another one comes after it. */
   get first(): Finding | null {
-    return this.kept.reduce<Finding | null>((low, one) => (low === null || one.seq < low.seq ? one : low), null);
+    const at = ({ seq, follows }: Finding): number => follows ?? seq;
+    return this.kept.reduce<Finding | null>((low, one) => (low === null || at(one) < at(low) ? one : low), null);
   }
 }
 

@@ -16,7 +16,7 @@
  * `proof` is the RFC 9162, section 2.1.3 inclusion path from the leaf upwards, in the tree of the checkpoint. `outcome`
  * is null while the request runs, `opening` where there is none or it was erased.
  */
-import { fromBase64, fromHex, toBase64, toHex, utf8 } from '#kernel/bytes.ts';
+import { equalBytes, fromBase64, fromHex, toBase64, toHex, utf8 } from '#kernel/bytes.ts';
 import type { Checkpoint } from './checkpoint.shared.ts';
 import { KeyRing } from './key-ring.shared.ts';
 import { HASH_BYTES, leafHash, type Sha256, verifyInclusion } from './merkle.shared.ts';
@@ -45,6 +45,8 @@ export interface Receipt {
 export interface ReceiptTexts {
   readonly prompt?: SentPrompt;
   readonly answer?: SentAnswer;
+  /** The line of the header `x-audit-promise`, or of a stream's last comment. */
+  readonly promise?: string;
 }
 
 export type CheckName =
@@ -56,6 +58,7 @@ export type CheckName =
   | 'outcome_record'
   | 'outcome_inclusion'
   | 'pair'
+  | 'promise'
   | 'prompt'
   | 'answer';
 
@@ -102,6 +105,10 @@ export async function verifyReceipt(
   if (receipt.outcome !== null) {
     const fault = pairFault(intent, outcome);
     add('pair', fault === null, fault ?? 'the outcome belongs to the intent');
+  }
+  if (texts.promise !== undefined) {
+    const fault = await promiseFault(crypto, receipt, verifierKey, texts.promise);
+    add('promise', fault === null, fault ?? 'the log kept what was promised with the answer');
   }
   for (const name of ['prompt', 'answer'] as const) {
     const text = name === 'prompt' ? promptGiven(texts, outcome) : answerGiven(texts);
@@ -169,6 +176,26 @@ function pairFault(intent: LogRecord | null, outcome: LogRecord | null): string 
   if (outcome.seq <= intent.seq) return 'the outcome stands before the intent';
   const same = (['actor', 'action', 'resource'] as const).every((name) => intent[name] === outcome[name]);
   return same ? null : 'the outcome is of another actor, action or resource';
+}
+
+/** Null where the record that was promised, before any checkpoint covered it, is the one in the log. */
+async function promiseFault(
+  crypto: NoteCrypto,
+  { intent, outcome, rotations = [] }: Receipt,
+  verifierKey: string,
+  line: string,
+): Promise<string | null> {
+  try {
+    const ring = await KeyRing.open(crypto, await parseVerifierKey(crypto.sha256, verifierKey), rotations);
+    const { seq, leaf } = await ring.openPromise(line);
+    const promised = [intent, outcome].find((one) => one?.seq === seq);
+    if (!promised) return 'the promise is of another record than the two of this receipt';
+    const kept = equalBytes(await leafHash(crypto.sha256, utf8(promised.record)), leaf);
+    return kept ? null : 'the record is not the one that was promised';
+  } catch (error) {
+    if (!(error instanceof NoteFault)) throw error;
+    return error.message;
+  }
 }
 
 async function commitmentFault(

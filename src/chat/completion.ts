@@ -143,6 +143,8 @@ export class Completion {
         engine: this.#model.engine,
         engine_build: making?.build ?? null,
         weights_sha256: this.#model.digest,
+        adapter_sha256: this.#model.adapter?.digest ?? null,
+        adapter_scale: decimal(this.#model.adapter?.scale),
         template_sha256: this.#model.templateDigest,
         prompt_tokens: promptTokens,
         completion_tokens: completionTokens,

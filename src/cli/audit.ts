@@ -109,7 +109,8 @@ function sayResult(result: VerifyResult, key: FoundKey, name: string, seconds: n
       `Bodies of seq ${first} to ${end - 1} were dropped on record (seq ${by}, ${at}); their leaves are in the tree.`,
     );
   }
-  if (unsigned > 0) lines.push(`${unsigned} of them come after the last checkpoint and are not signed yet.`);
+  if (unsigned > 0 && first === null)
+    lines.push(`${unsigned} of them come after the last checkpoint and are not signed yet.`);
   if (openCount > 0) {
     lines.push(
       `${openCount} requests have no outcome yet: seq ${open.slice(0, 20).join(', ')}${openCount > 20 ? ', …' : ''}.`,
@@ -213,7 +214,7 @@ export async function receiptCommand({ words, json, options }: Invocation): Prom
   const given = options['key'];
   if (file === undefined || given === undefined) {
     throw new Error(
-      'usage: strongroom audit receipt FILE|REQUEST --key FILE|KEY [--prompt FILE] [--answer FILE] [--via-api]',
+      'usage: strongroom audit receipt FILE|REQUEST --key FILE|KEY [--prompt FILE] [--answer FILE] [--promise FILE] [--via-api]',
     );
   }
   const key = await formatVerifierKey(sha256, await keyOf(given));
@@ -233,7 +234,7 @@ function sayChecks(checks: readonly Check[], ok: boolean): string {
   const lines = checks.map(
     ({ name, ok: good, detail }) => `  ${good ? 'ok   ' : 'WRONG'}  ${name.padEnd(18)}${detail}`,
   );
-  for (const name of ['prompt', 'answer']) {
+  for (const name of ['prompt', 'answer', 'promise']) {
     if (!checks.some((check) => check.name === name)) lines.push(`  -      ${name.padEnd(18)}not given, not checked`);
   }
   return `${lines.join('\n')}\n${ok ? 'The receipt is good.' : 'THE RECEIPT IS NOT GOOD.'}\n`;
@@ -241,14 +242,18 @@ function sayChecks(checks: readonly Check[], ok: boolean): string {
 
 /** Request and answer as they went over the wire, or bare texts. */
 async function textsOf(options: Invocation['options']): Promise<ReceiptTexts> {
-  const { prompt, answer } = options;
+  const { prompt, answer, promise } = options;
   const sent = prompt === undefined ? undefined : sentPrompt(await readFile(prompt, 'utf8'));
   if (sent === null) throw new Error('the prompt holds a message without text');
   return {
     ...(sent === undefined ? {} : { prompt: sent }),
     ...(answer === undefined ? {} : { answer: sentAnswer(await readFile(answer, 'utf8')) }),
+    ...(promise === undefined ? {} : { promise: promiseOf(await readFile(promise, 'utf8')) }),
   };
 }
+
+/** The header as it came, a stream's comment, or the bare line. */
+const promiseOf = (text: string): string => /\bv[12] [!-~]+(?: [!-~]+){4,6}/.exec(text)?.[0] ?? text.trim();
 
 function parseJson(text: string): unknown {
   try {

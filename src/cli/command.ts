@@ -52,6 +52,7 @@ const OPTIONS = {
   factor: { type: 'boolean' },
   prompt: { type: 'string' },
   answer: { type: 'string' },
+  promise: { type: 'string' },
   id: { type: 'string' },
   title: { type: 'string' },
   version: { type: 'string' },
@@ -147,6 +148,7 @@ const VERBS: readonly Verb[] = [
   verb('user disable', 'NAME', 'End all sessions of an account and let it start none.', changeUser('disable')),
   verb('user enable', 'NAME', 'Let it sign in again.', changeUser('enable')),
   verb('user reset', 'NAME', 'Take password and factor away; prints a new link.', changeUser('reset')),
+  verb('user erase', 'NAME', 'Forget who a disabled account was; the log keeps its id.', changeUser('erase')),
   verb(
     'key create',
     'NAME [--for ACCOUNT] [--days N] [--models a,b] [--actions infer] [--limits requests_day=N,…]',
@@ -217,7 +219,7 @@ const VERBS: readonly Verb[] = [
   ),
   verb(
     'audit receipt',
-    'FILE|REQUEST --key KEY [--prompt FILE] [--answer FILE] [--via-api [--out FILE]]',
+    'FILE|REQUEST --key KEY [--prompt FILE] [--answer FILE] [--promise FILE] [--via-api [--out FILE]]',
     'Check a receipt, offline; over the API that of a request of yours.',
     receiptCommand,
   ),

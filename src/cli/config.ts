@@ -1,10 +1,11 @@
 import { loadConfig } from '#config/load.ts';
+import { modelNames } from '#config/models.ts';
 import type { Invocation } from './command.ts';
 
 /** `config check`: every fault at once; the settings themselves are not printed, some are addresses with passwords. */
 export async function checkConfig({ json }: Invocation): Promise<number> {
   const { file, config } = loadConfig();
-  const models = Object.keys(config.models ?? { demo: null });
+  const models = config.models === undefined ? ['demo'] : modelNames(config.models);
   if (json) process.stdout.write(`${JSON.stringify({ ok: true, file, models })}\n`);
   else
     process.stdout.write(

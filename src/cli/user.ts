@@ -110,9 +110,9 @@ async function addAdminDirectly(body: NewUser, reason: string | undefined): Prom
   return link.url;
 }
 
-/** `user disable|enable|reset NAME`. */
+/** `user disable|enable|reset|erase NAME`. */
 export const changeUser =
-  (verb: 'disable' | 'enable' | 'reset') =>
+  (verb: 'disable' | 'enable' | 'reset' | 'erase') =>
   async ({ words, json }: Invocation): Promise<number> => {
     using terminal = openTerminal();
     const client = new Client(await readSession(), terminal);
@@ -121,6 +121,8 @@ export const changeUser =
     if (user === undefined) throw new Error(`there is no user ${words[0] ?? ''}`);
     const result = await client.call('POST', `/admin/users/${user.id}/${verb}`);
     if (verb === 'reset') return printLink((result['enrolment'] as { url: string }).url, user.username, json);
-    process.stdout.write(json ? `${JSON.stringify(result)}\n` : `${user.username} is ${String(result['state'])}.\n`);
+    const state = verb === 'erase' ? `erased; the log shows ${user.id}` : String(result['state']);
+    const answer = verb === 'erase' ? { ok: true, id: user.id } : result;
+    process.stdout.write(json ? `${JSON.stringify(answer)}\n` : `${user.username} is ${state}.\n`);
     return 0;
   };

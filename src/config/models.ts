@@ -45,6 +45,24 @@ const common = {
 
 const Digest = z.string().regex(/^[0-9a-f]{64}$/);
 
+const MOST_NAME = 64;
+const ModelName = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._:+-]{0,63}$/);
+
+const Adapter = z.strictObject({
+  file: File.describe('GGUF file of a LoRA adapter for this model.'),
+  sha256: Digest.describe('Approved digest of the file; another file is never parsed.'),
+  scale: z.number().min(-100).max(100).default(1).describe('How strongly it is put on.'),
+  classification: z
+    .number()
+    .int()
+    .min(0)
+    .max(4)
+    .optional()
+    .describe('Least clearance for the model with this adapter; never less than for the model without.'),
+  ownerDepartment: z.string().trim().max(64).optional().describe('Department that owns it; default: the model’s.'),
+  parallel: z.number().int().min(1).max(64).optional().describe('Conversations at once; default: the model’s.'),
+});
+
 const LocalModel = z.strictObject({
   ...common,
   file: File.describe('GGUF file.'),
@@ -97,6 +115,20 @@ const LocalModel = z.strictObject({
     .max(512)
     .default(128)
     .describe('Prompt tokens that such a step takes in at most.'),
+  adapters: z
+    .record(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$/), Adapter)
+    .default({})
+    .describe('LoRA adapters: each makes another model of this one, named MODEL+ADAPTER, in a process of its own.'),
+  draft: z
+    .strictObject({
+      file: File.describe('GGUF file of a small model with the same vocabulary.'),
+      sha256: Digest.describe('Approved digest of the file; another file is never parsed.'),
+      tokens: z.number().int().min(1).max(16).default(4).describe('Tokens that it foresees at once.'),
+    })
+    .optional()
+    .describe(
+      'A draft model: while one conversation alone is answered, and as long as it is measured to pay, it foresees tokens that the model then checks in one step. The answers are the same; default: none.',
+    ),
   systemPrompts: z
     .array(
       z.strictObject({
@@ -178,8 +210,30 @@ const UpstreamModel = z.strictObject({
 export type LocalModelConfig = z.infer<typeof LocalModel>;
 export type UpstreamModelConfig = z.infer<typeof UpstreamModel>;
 
+/** The name of a model with an adapter. */
+export const adapterId = (model: string, adapter: string): string => `${model}+${adapter}`;
+
 /** `models`: the catalogue. */
 export const Models = z
-  .record(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._:+-]{0,63}$/), z.union([LocalModel, UpstreamModel]))
+  .record(ModelName, z.union([LocalModel, UpstreamModel]))
+  .superRefine((models, context) => {
+    for (const [id, model] of Object.entries(models)) {
+      if ('upstream' in model) continue;
+      for (const adapter of Object.keys(model.adapters)) {
+        const path = [id, 'adapters', adapter];
+        const own = adapterId(id, adapter);
+        if (Object.hasOwn(models, own))
+          context.addIssue({ code: 'custom', path, message: `'${own}' is a model already` });
+        if (own.length > MOST_NAME) context.addIssue({ code: 'custom', path, message: `'${own}' is too long a name` });
+      }
+    }
+  })
   .optional()
   .describe('What may be loaded at all; without it the built-in model `demo`.');
+
+/** Every name under which a model of the catalogue can be asked: those with an adapter follow the one without. */
+export const modelNames = (models: NonNullable<z.infer<typeof Models>>): string[] =>
+  Object.entries(models).flatMap(([id, model]) => [
+    id,
+    ...('upstream' in model ? [] : Object.keys(model.adapters).map((adapter) => adapterId(id, adapter))),
+  ]);

@@ -2,7 +2,6 @@
  * The main of the process that holds one model. Started by `process.llama.ts`, spoken to over IPC, and expendable: what
  * a hostile file, template or grammar can break ends here.
  */
-import { open } from 'node:fs/promises';
 import {
   getLlama,
   InsufficientMemoryError,
@@ -13,11 +12,16 @@ import {
   LlamaLogLevel,
   NoBinaryFoundError,
 } from 'node-llama-cpp';
+import { openDrafter } from './drafter.llama.ts';
 import { BatchFigures, Driver } from './driver.llama.ts';
 import { openEmbedder } from './embedder.llama.ts';
 import { Generation, type GenerationTools } from './generation.llama.ts';
+import { checkAdapter } from './gguf-adapter.ts';
+import { readGguf } from './gguf-entries.ts';
 import { GgufFault } from './gguf-figures.ts';
-import { checkHeader, LoadError, PROGRESS_MS, templateOf, verify } from './model-file.llama.ts';
+import { checkGguf } from './gguf-header.ts';
+import { GGUF_LIMITS } from './gguf-reader.ts';
+import { LoadError, openVerified, templateOf } from './model-file.llama.ts';
 import { openPromptRenderer, type PromptRenderer } from './prompt.llama.ts';
 import {
   type ChildMessage,
@@ -55,6 +59,9 @@ interface Loaded extends Worker {
   readonly layers: { readonly onGpu: number; readonly of: number };
 }
 
+/** Often enough for a bar, seldom enough to cost nothing. */
+const PROGRESS_MS = 200;
+
 async function openBackend(message: LoadMessage): Promise<Llama> {
   try {
     return await getLlama({
@@ -81,18 +88,19 @@ const OUT_OF_MEMORY = /failed to allocate|out of memory|unable to allocate/i;
 let ranOut = false;
 
 async function load(message: LoadMessage): Promise<Loaded> {
-  await using file = await open(message.file).catch((error: Error) => {
-    throw new LoadError('unreadable', error.message);
-  });
-  if (!message.verified) await verify(file, message.sha256, send);
+  const progress = throttled((done) => send({ t: 'progress', phase: 'verify', done }));
+  await using file = await openVerified(message.model, progress);
+  await using adapter = message.adapter === null ? null : await openVerified(message.adapter, progress);
+  await using draft = message.draft === null ? null : await openVerified(message.draft, progress);
   send({ t: 'verified' });
-  const facts = await checkHeader(file);
+  const facts = await checkGguf(file.readAt, file.size);
+  if (adapter !== null) checkAdapter(await readGguf(adapter.readAt, adapter.size, GGUF_LIMITS), facts);
   const template = message.embedding ? '' : templateOf(message, facts.chatTemplate);
 
   const llama = await openBackend(message);
   // The parent's open file, so that the bytes parsed are those that were verified, wherever its name points by now.
   const model = await llama.loadModel({
-    modelPath: message.file,
+    modelPath: message.model.file,
     gpuLayers: message.gpuLayers ?? 'auto',
     checkTensors: message.probe,
     onLoadProgress: throttled((done) => send({ t: 'progress', phase: 'load', done })),
@@ -104,7 +112,7 @@ async function load(message: LoadMessage): Promise<Loaded> {
   const engine = { layers, backend: llama.gpu || 'cpu', build: llama.llamaCppRelease.release };
   if (message.embedding) {
     const embedder = await openEmbedder(model, message, { send, report });
-    const none = { batches: 0, sequences: 0, largestBatch: 0 };
+    const none = { batches: 0, sequences: 0, largestBatch: 0, foreseen: 0, right: 0 };
     setInterval(() => send({ t: 'beat', steps: embedder.steps, ...none }), BEAT_MS);
     return { add: embedder.add, extend: embedder.extend, cancel: embedder.cancel, ...engine };
   }
@@ -119,13 +127,18 @@ async function load(message: LoadMessage): Promise<Loaded> {
     experimentalKvCacheKeyType: KV_TYPES[message.kvType],
     experimentalKvCacheValueType: KV_TYPES[message.kvType],
     failedCreationRemedy: false,
+    ...(message.adapter === null
+      ? {}
+      : { lora: { adapters: [{ filePath: message.adapter.file, scale: message.adapter.scale }] } }),
   });
   const prompts = openPromptRenderer(model, template);
   let outlet = send;
   const sequences = sequencesOf(context, message.parallel);
+  const drafter = draft === null ? null : await openDrafter(llama, message, draft, facts);
   const driver = new Driver({
     sequences,
     warm: await warmAll(message, context, prompts),
+    drafter,
     prefillChunk: message.prefillChunk,
     maxBatchSize: message.maxBatchSize,
     maxWaitMs: message.maxWaitMs,
@@ -136,13 +149,15 @@ async function load(message: LoadMessage): Promise<Loaded> {
   });
   setInterval(() => {
     const { batches, sequences, largestBatch } = figures;
-    send({ t: 'beat', steps: driver.steps, batches, sequences, largestBatch });
+    const { foreseen = 0, right = 0 } = drafter?.pace ?? {};
+    send({ t: 'beat', steps: driver.steps, batches, sequences, largestBatch, foreseen, right });
   }, BEAT_MS);
   const grammar = grammarCache(llama);
   const tools = {
     model,
     prompts,
     contextSize: message.contextSize,
+    foresees: drafter !== null,
     grammar,
     send: (words: ChildMessage) => outlet(words),
     now,

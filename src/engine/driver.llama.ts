@@ -1,5 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { BatchItem, LlamaContextSequence, PrioritizedBatchItem } from 'node-llama-cpp';
+import type { Drafter } from './drafter.llama.ts';
 import type { Generation } from './generation.llama.ts';
 import type { ChildMessage } from './protocol.contract.ts';
 import { promptParam, Refusal } from './refusal.ts';
@@ -11,6 +12,8 @@ export interface DriverOptions {
   readonly sequences: readonly LlamaContextSequence[];
   /** Approved system prompts, computed once. */
   readonly warm: readonly WarmPrefix[];
+  /** Foresees tokens while one alone is answered; null: nothing does. */
+  readonly drafter: Drafter | null;
   /** Prompt tokens per step while somebody generates. */
   readonly prefillChunk: number;
   /** Sequences per step; with more under way they take turns. */
@@ -104,7 +107,9 @@ export class Driver {
         this.#wake = null;
         continue;
       }
-      await this.#round(active);
+      // With others in the batch a place in it is better used by them.
+      const drafter = taken.length === 1 ? this.#options.drafter : null;
+      await this.#round(active, drafter);
       this.steps++;
       // Lets messages in (cancellations, newcomers) and the library finish the batch.
       await nextTurn();
@@ -139,7 +144,7 @@ export class Driver {
     return ready.filter((slot) => chosen.has(slot));
   }
 
-  async #round(active: readonly Slot[]): Promise<void> {
+  async #round(active: readonly Slot[], drafter: Drafter | null): Promise<void> {
     const generating = active.some(({ generation }) => generation?.prefillLeft === 0);
     const budgets = this.#prefillBudgets(active, generating);
     const began = this.#options.now();
@@ -155,7 +160,7 @@ export class Driver {
           prefilled += Math.min(budget, generation.prefillLeft);
         }
         try {
-          return await generation.step(budget);
+          return await generation.step(budget, drafter);
         } catch (error) {
           await this.#abandon(slot, error);
           return null;

@@ -212,6 +212,10 @@ export interface ModelStatus {
   readonly maxOutputTokens: number;
   /** SHA-256 of the weights in hex; null for an upstream. */
   readonly digest: string | null;
+  /** What is put on the weights, and how strongly; null where nothing is. */
+  readonly adapter: { readonly name: string; readonly digest: string; readonly scale: number } | null;
+  /** The model that foresees tokens: how many since the load, and how many of them rightly; null where none does. */
+  readonly draft: { readonly digest: string; readonly foreseen: number; readonly right: number } | null;
   /** SHA-256 of the chat template in hex; null for an upstream. */
   readonly templateDigest: string | null;
   /** Conversations that run at once, and how many do now. */

@@ -8,7 +8,9 @@ import {
 } from 'node-llama-cpp';
 import type { CallPiece } from './call-reader.ts';
 import { Calling } from './calling.llama.ts';
+import type { Drafter } from './drafter.llama.ts';
 import type { TokenLogprob } from './engine.ts';
+import { ForeseenTokens } from './foreseen.llama.ts';
 import { Likelihood } from './likelihood.llama.ts';
 import type { PromptRenderer } from './prompt.llama.ts';
 import type { ChildMessage, DeltaItem, GenerateMessage } from './protocol.contract.ts';
@@ -22,6 +24,8 @@ export interface GenerationTools {
   readonly model: LlamaModel;
   readonly prompts: PromptRenderer;
   readonly contextSize: number;
+  /** The model has another one that foresees: its tokens are chosen place by place. */
+  readonly foresees: boolean;
   /** Compiles a grammar, or takes it from a small cache. @throws Error for a grammar that llama.cpp refuses. */
   readonly grammar: (text: string) => Promise<LlamaGrammar>;
   readonly send: (message: ChildMessage) => void;
@@ -43,6 +47,7 @@ export class Generation {
   readonly #text: TextStream;
   #sequence: LlamaContextSequence | undefined;
   #tokens: AsyncGenerator<Token, void, undefined> | undefined;
+  #foreseen: ForeseenTokens | undefined;
   /** Prompt tokens that are in the sequence's state. */
   #evaluated = 0;
   #cached = 0;
@@ -107,7 +112,7 @@ export class Generation {
 
   /** Prompt tokens still to be evaluated; 0 once tokens are being generated. */
   get prefillLeft(): number {
-    return this.#tokens === undefined ? this.#prompt.length - this.#evaluated : 0;
+    return (this.#tokens ?? this.#foreseen) === undefined ? this.#prompt.length - this.#evaluated : 0;
   }
 
   /** How much of this prompt a sequence already holds. */
@@ -133,30 +138,53 @@ export class Generation {
   }
 
   /**
-   * Evaluates up to `budget` prompt tokens, or samples one token.
+   * Evaluates up to `budget` prompt tokens, or samples one token, and those that the drafter foresaw rightly.
    *
    * @returns the message that ends this generation, or null while it goes on
    */
-  async step(budget: number): Promise<ChildMessage | null> {
+  async step(budget: number, drafter: Drafter | null = null): Promise<ChildMessage | null> {
     if (this.#sequence === undefined) throw new Error('step before begin');
     if (this.#prompt.length + this.#sampled >= this.#credit) return this.#end('length');
-    if (this.#tokens === undefined) {
+    if ((this.#tokens ?? this.#foreseen) === undefined) {
       if (this.prefillLeft > budget) {
         const portion = this.#prompt.slice(this.#evaluated, this.#evaluated + budget);
         await this.#sequence.evaluateWithoutGeneratingNewTokens(portion);
         this.#evaluated += portion.length;
         return null;
       }
-      this.#tokens = await this.#sample(this.#sequence);
+      if (this.#mayForesee) this.#foreseen = this.#chooseByPlace(this.#sequence);
+      else this.#tokens = await this.#sample(this.#sequence);
     }
-    const next = await this.#tokens.next();
+    if (this.#foreseen !== undefined) return this.#acceptAll(this.#foreseen, drafter);
+    const next = await this.#tokens?.next();
     // The generator ends by itself only when its sampler is gone.
-    if (next.done) throw new Error('the engine stopped sampling');
+    if (next === undefined || next.done) throw new Error('the engine stopped sampling');
     if (this.#likelihood !== null && !this.#isEnd(next.value) && this.#calling?.isText !== false) {
       const told = await this.#likelihood.of(this.#sequence, next.value);
       this.#likelihoods.push({ at: this.#calling === null ? this.#text.length : 0, told });
     }
     return this.#accept(next.value);
+  }
+
+  /** A grammar, calls, penalties and likelihoods follow the answer token by token. */
+  get #mayForesee(): boolean {
+    const isPlain = this.request.grammar === null && this.#calling === null;
+    return this.#tools.foresees && isPlain && this.#history === null && this.#likelihood === null;
+  }
+
+  #chooseByPlace(sequence: LlamaContextSequence): ForeseenTokens {
+    const choice = samplerOf(this.request, this.#bias, [], this.#tools.contextSize);
+    return new ForeseenTokens(sequence, this.#prompt, { ...choice, seed: this.request.seed }, this.#tools.now);
+  }
+
+  async #acceptAll(foreseen: ForeseenTokens, drafter: Drafter | null): Promise<ChildMessage | null> {
+    const paid = this.#credit - this.#prompt.length - this.#sampled;
+    const most = Math.min(paid, this.#maxTokens - this.#sampled) - 1;
+    for (const token of await foreseen.next(drafter, this.request.subject, most)) {
+      const end = this.#accept(token);
+      if (end !== null) return end;
+    }
+    return null;
   }
 
   #isEnd(token: Token): boolean {

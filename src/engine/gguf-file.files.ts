@@ -10,17 +10,32 @@ export async function readHeader(path: string): Promise<GgufFacts> {
     const { buffer, bytesRead } = await file.read(Buffer.allocUnsafe(length), 0, length, offset);
     return buffer.subarray(0, bytesRead);
   };
-  return checkGguf(readAt, (await file.stat()).size);
+  // Waited for here: the file is closed when this function returns.
+  return await checkGguf(readAt, (await file.stat()).size);
 }
 
 /**
- * Reads the header, and nothing else, with our own bounded reader. Null for a file that can't be read or is not sound:
- * what is wrong with it is said by the load, which then fails.
+ * Reads headers, and nothing else, with our own bounded reader. Null for a file that can't be read or is not sound: what
+ * is wrong with it is said by the load, which then fails.
  */
 export async function estimateFile(spec: LlamaModelSpec): Promise<MemoryEstimate | null> {
   try {
-    return estimateMemory(await readHeader(spec.file), spec);
+    const own = estimateMemory(await readHeader(spec.file), spec);
+    return { ...own, weights: own.weights + (await adapterBytes(spec)) + (await draftBytes(spec)) };
   } catch {
     return null;
   }
+}
+
+async function adapterBytes({ adapter }: LlamaModelSpec): Promise<number> {
+  if (adapter === undefined) return 0;
+  await using file = await open(adapter.file);
+  return (await file.stat()).size;
+}
+
+/** Weights, and a context for the one conversation that it follows. */
+async function draftBytes({ draft, systemPrompts: _, kvType: __, ...spec }: LlamaModelSpec): Promise<number> {
+  if (draft === undefined) return 0;
+  const { weights, context, compute } = estimateMemory(await readHeader(draft.file), { ...spec, parallel: 1 });
+  return weights + context + compute;
 }

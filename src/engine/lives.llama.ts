@@ -1,6 +1,6 @@
 import type { Problem } from '#kernel/problem.ts';
 import type { LoadProgress, ModelState, ModelStatus } from './engine.ts';
-import type { LlamaModelSpec } from './model-spec.ts';
+import { type LlamaModelSpec, quarantineOf, trialDigest } from './model-spec.ts';
 import type { LlamaDeps } from './port.llama.ts';
 import { EngineProcess, type LlamaLimits, LOAD_FAILURES } from './process.llama.ts';
 import { memoryOf } from './process-tree.system.ts';
@@ -86,13 +86,13 @@ export class ChildLives {
 
   #next(): void {
     const { spec, deps } = this.#options;
-    const quarantine = deps.files.quarantineOf(spec.sha256);
+    const quarantine = quarantineOf(spec, deps.files);
     if (quarantine !== null) {
       this.#giveUp(`Model '${spec.id}' is in quarantine: ${quarantine.reason}`, undefined);
       return;
     }
     this.#progress = null;
-    this.#probing = !deps.files.isProbed(spec.sha256);
+    this.#probing = !deps.files.isProbed(trialDigest(spec));
     try {
       this.#process = this.#open(this.#probing);
     } catch (error) {
@@ -131,7 +131,7 @@ export class ChildLives {
         };
         return;
       case 'probed': {
-        deps.files.probed(spec.sha256);
+        deps.files.probed(trialDigest(spec));
         const process = this.#process;
         this.#process = null;
         // Whatever state the file left it in ends with it.
@@ -178,8 +178,8 @@ export class ChildLives {
     }
     if (delay === null) {
       const reason = `its engine died again and again (last: ${how})`;
-      deps.files.quarantine(spec.sha256, reason);
-      deps.onEvent?.({ type: 'quarantined', model: spec.id, digest: spec.sha256, how });
+      deps.files.quarantine(trialDigest(spec), reason);
+      deps.onEvent?.({ type: 'quarantined', model: spec.id, digest: spec.adapter?.sha256 ?? spec.sha256, how });
       onLost();
       this.#giveUp(`Model '${spec.id}' is in quarantine: ${reason}.`, undefined);
       return;

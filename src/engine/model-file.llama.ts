@@ -1,12 +1,9 @@
 import { createHash } from 'node:crypto';
-import type { FileHandle } from 'node:fs/promises';
-import { checkGguf, type GgufFacts } from './gguf-header.ts';
-import type { ChildMessage, LoadFailure, LoadMessage } from './protocol.contract.ts';
+import { type FileHandle, open } from 'node:fs/promises';
+import type { ReadAt } from './gguf-reader.ts';
+import type { ApprovedFileMessage, LoadFailure, LoadMessage } from './protocol.contract.ts';
 
-/** Often enough for a bar, seldom enough to cost nothing. */
-export const PROGRESS_MS = 200;
-
-/** Why a model is not loaded. */
+/** Why a load fails, as the parent is told. */
 export class LoadError extends Error {
   readonly reason: LoadFailure;
   constructor(reason: LoadFailure, message: string) {
@@ -15,28 +12,44 @@ export class LoadError extends Error {
   }
 }
 
-/** @throws LoadError when the bytes are not the approved ones */
-export async function verify(file: FileHandle, sha256: string, send: (message: ChildMessage) => void): Promise<void> {
+/** A file that is open and has the approved digest: what is parsed are the bytes that were read for it. */
+export interface VerifiedFile extends AsyncDisposable {
+  readonly readAt: ReadAt;
+  readonly size: number;
+}
+
+/** @throws LoadError when it can't be read or its bytes are not the approved ones */
+export async function openVerified(
+  { file, sha256, verified }: ApprovedFileMessage,
+  progress: (done: number) => void,
+): Promise<VerifiedFile> {
+  const handle = await open(file).catch((error: Error) => {
+    throw new LoadError('unreadable', error.message);
+  });
+  try {
+    const { size } = await handle.stat();
+    if (!verified) await verify(handle, size, sha256, progress);
+    const readAt = async (offset: number, length: number) => {
+      const { buffer, bytesRead } = await handle.read(Buffer.allocUnsafe(length), 0, length, offset);
+      return buffer.subarray(0, bytesRead);
+    };
+    return { readAt, size, [Symbol.asyncDispose]: () => handle.close() };
+  } catch (error) {
+    await handle.close();
+    throw error;
+  }
+}
+
+async function verify(file: FileHandle, size: number, sha256: string, progress: (done: number) => void): Promise<void> {
   const hash = createHash('sha256');
-  const { size } = await file.stat();
-  let [read, told] = [0, performance.now()];
+  let read = 0;
   for await (const chunk of file.createReadStream({ start: 0, autoClose: false, highWaterMark: 1 << 20 })) {
     hash.update(chunk);
     read += chunk.length;
-    if (performance.now() - told < PROGRESS_MS) continue;
-    told = performance.now();
-    send({ t: 'progress', phase: 'verify', done: Math.min(1, read / size) });
+    progress(Math.min(1, read / size));
   }
   const found = hash.digest('hex');
   if (found !== sha256) throw new LoadError('digest_mismatch', `the file's SHA-256 is ${found}`);
-}
-
-export async function checkHeader(file: FileHandle): Promise<GgufFacts> {
-  const readAt = async (offset: number, length: number) => {
-    const { buffer, bytesRead } = await file.read(Buffer.allocUnsafe(length), 0, length, offset);
-    return buffer.subarray(0, bytesRead);
-  };
-  return checkGguf(readAt, (await file.stat()).size);
 }
 
 /** The pinned one, or the file's own where an admin approved exactly that. */

@@ -1,7 +1,28 @@
 import { sha256Hex } from '#kernel/id.ts';
+import type { ModelStatus } from './engine.ts';
+import type { FileMemory, Quarantine } from './file-memory.ts';
 
 /** Which processor does the arithmetic. `auto` takes the best that is there. */
 export type GpuChoice = 'auto' | 'cuda' | 'vulkan' | 'cpu';
+
+/** A file and the digest by which an admin approved it. */
+export interface ApprovedFile {
+  /** Absolute path. */
+  readonly file: string;
+  /** SHA-256 of its bytes, hex. A file with another digest is never parsed. */
+  readonly sha256: string;
+}
+
+/** A LoRA adapter that is put on a model; with it the model is another one. */
+export interface AdapterSpec extends ApprovedFile {
+  readonly name: string;
+  readonly scale: number;
+}
+
+/** A small model of the same vocabulary that foresees up to `tokens` at once. */
+export interface DraftSpec extends ApprovedFile {
+  readonly tokens: number;
+}
 
 /** A model that runs in a child process of ours. Every value comes from the configuration file alone. */
 export interface LlamaModelSpec {
@@ -47,6 +68,8 @@ export interface LlamaModelSpec {
   readonly maxWaitMs?: number;
   /** Texts of approved system prompts, at most 4: what is computed of these alone is shared between users. */
   readonly systemPrompts?: readonly string[];
+  readonly adapter?: AdapterSpec;
+  readonly draft?: DraftSpec;
 }
 
 export const BATCHING = { prefillChunk: 128, maxBatchSize: 32, maxWaitMs: 50 } as const;
@@ -90,6 +113,31 @@ export interface RotatingKey {
 export const templateDigest = ({ chatTemplate, approvedTemplateSha256 }: LlamaModelSpec): string =>
   chatTemplate === null ? (approvedTemplateSha256 ?? '') : sha256Hex(chatTemplate);
 
+/** The files that a child opens, in the order in which they are handed over. */
+export const filesOf = ({ file, sha256, adapter, draft }: LlamaModelSpec): readonly ApprovedFile[] => [
+  { file, sha256 },
+  ...[adapter, draft].filter((one) => one !== undefined),
+];
+
+/** What is tried out, and put in quarantine: a model file, or what is put on it together with it. */
+export const trialDigest = (spec: LlamaModelSpec): string => {
+  const digests = filesOf(spec).map(({ sha256 }) => sha256);
+  return digests.length === 1 ? spec.sha256 : sha256Hex(digests.join(' '));
+};
+
+/** A bad model is bad with anything on it; a bad adapter is not the model's fault. */
+export const quarantineOf = (spec: LlamaModelSpec, files: Pick<FileMemory, 'quarantineOf'>): Quarantine | null =>
+  files.quarantineOf(spec.sha256) ?? files.quarantineOf(trialDigest(spec));
+
+/** What anybody may know of what stands beside a model: what is put on it, and what foresees its words and how well. */
+export const besideOf = (
+  { adapter, draft }: LlamaModelSpec,
+  { foreseen, right }: { readonly foreseen: number; readonly right: number },
+): Pick<ModelStatus, 'adapter' | 'draft'> => ({
+  adapter: adapter === undefined ? null : { name: adapter.name, digest: adapter.sha256, scale: adapter.scale },
+  draft: draft === undefined ? null : { digest: draft.sha256, foreseen, right },
+});
+
 /** Contexts that are kept: one for each conversation and for each approved system prompt, or the one that makes vectors. */
 export const sequencesOf = ({ embedding, parallel, systemPrompts }: LlamaModelSpec): number =>
   embedding ? 1 : parallel + (systemPrompts?.length ?? 0);
@@ -110,10 +158,16 @@ export function specFaults(spec: LlamaModelSpec): string[] {
   integer('threads', spec.threads, 1, 512);
   if (spec.contextSize * sequencesOf(spec) > 16_777_216)
     faults.push('contextSize times parallel must be at most 16777216');
-  if (!/^[0-9a-f]{64}$/.test(spec.sha256)) faults.push('sha256 must be 64 lower-case hex digits');
+  for (const { file, sha256 } of filesOf(spec)) {
+    if (!/^[0-9a-f]{64}$/.test(sha256)) faults.push('sha256 must be 64 lower-case hex digits');
+    if (!file.startsWith('/')) faults.push('file must be an absolute path');
+  }
+  if (spec.adapter !== undefined && !(Math.abs(spec.adapter.scale) <= 100)) faults.push('scale must be -100 to 100');
+  if (spec.embedding && (spec.adapter ?? spec.draft) !== undefined)
+    faults.push('a model for vectors takes neither adapter nor draft model');
+  if (spec.draft !== undefined) integer('tokens of the draft model', spec.draft.tokens, 1, 16);
   if (spec.embedding) integer('contextSize of a model for vectors', spec.contextSize, 16, 32_768);
   else if (spec.chatTemplate === null && spec.approvedTemplateSha256 === undefined)
     faults.push('chatTemplate or approvedTemplateSha256 is needed');
-  if (!spec.file.startsWith('/')) faults.push('file must be an absolute path');
   return faults;
 }

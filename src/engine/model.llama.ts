@@ -12,8 +12,14 @@ import { type CreditNews, GenerationTable, type WorkEvent } from './generation-t
 import { grammarFor } from './json-grammar.ts';
 import { ChildLives } from './lives.llama.ts';
 import { makingOf, samplingOf, unsampled } from './making.ts';
-import { type LlamaModelSpec, specFaults, templateDigest } from './model-spec.ts';
-import type { LlamaDeps, LlamaEngine, LlamaMeasurements } from './port.llama.ts';
+import { besideOf, type LlamaModelSpec, quarantineOf, specFaults, templateDigest, trialDigest } from './model-spec.ts';
+import {
+  type LlamaDeps,
+  type LlamaEngine,
+  type LlamaMeasurements,
+  NOTHING_MEASURED,
+  pickMeasurements,
+} from './port.llama.ts';
 import { LLAMA_LIMITS, type LlamaLimits } from './process.llama.ts';
 import type { ChildMessage, ParentMessage } from './protocol.contract.ts';
 import {
@@ -50,7 +56,7 @@ class ChildEngine implements LlamaEngine {
   #failure: Problem | null = null;
   #build: string | null = null;
   #watch: NodeJS.Timeout | undefined;
-  #measured: LlamaMeasurements = { steps: 0, batches: 0, sequences: 0, largestBatch: 0 };
+  #measured: LlamaMeasurements = NOTHING_MEASURED;
 
   constructor(spec: LlamaModelSpec, deps: LlamaDeps) {
     this.#spec = spec;
@@ -98,6 +104,7 @@ class ChildEngine implements LlamaEngine {
       contextSize: this.#spec.contextSize,
       maxOutputTokens: this.#spec.maxOutputTokens,
       digest: this.#spec.sha256,
+      ...besideOf(this.#spec, this.#measured),
       templateDigest: this.#spec.embedding ? null : this.#templateDigest,
       slots: this.#spec.parallel,
       busy: this.#turnstile.busy,
@@ -105,7 +112,7 @@ class ChildEngine implements LlamaEngine {
       pid: this.#lives.pid,
       restarts: this.#lives.deaths,
       progress: this.#lives.progress,
-      quarantine: this.#deps.files.quarantineOf(this.#spec.sha256)?.reason ?? null,
+      quarantine: quarantineOf(this.#spec, this.#deps.files)?.reason ?? null,
       ...this.#lives.runsOn,
       memory: this.#lives.memory,
     };
@@ -121,7 +128,7 @@ class ChildEngine implements LlamaEngine {
     const { promise } = this.#loading;
     if (this.#lives.state !== 'loading') {
       this.#failure = null;
-      this.#measured = { steps: 0, batches: 0, sequences: 0, largestBatch: 0 };
+      this.#measured = NOTHING_MEASURED;
       this.#watch ??= setInterval(() => this.#checkDeadlines(), WATCH_MS).unref();
       this.#lives.start();
     }
@@ -129,7 +136,7 @@ class ChildEngine implements LlamaEngine {
   }
 
   pardon(): void {
-    this.#deps.files.pardon(this.#spec.sha256);
+    for (const sha256 of [this.#spec.sha256, trialDigest(this.#spec)]) this.#deps.files.pardon(sha256);
   }
 
   async close(): Promise<void> {
@@ -289,10 +296,3 @@ class ChildEngine implements LlamaEngine {
     return this.#deps.clock.monotonic();
   }
 }
-
-const pickMeasurements = ({ steps, batches, sequences, largestBatch }: LlamaMeasurements): LlamaMeasurements => ({
-  steps,
-  batches,
-  sequences,
-  largestBatch,
-});

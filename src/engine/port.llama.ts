@@ -26,9 +26,20 @@ export interface LlamaMeasurements {
   /** Sum over all batches of the sequences in them. */
   readonly sequences: number;
   readonly largestBatch: number;
+  /** Tokens that the draft model foresaw, and those of them that the model then chose. */
+  readonly foreseen: number;
+  readonly right: number;
 }
 
 export interface LlamaEngine extends Engine {
   /** At most a second old. */
   measurements(): LlamaMeasurements;
 }
+
+export const NOTHING_MEASURED = { steps: 0, batches: 0, sequences: 0, largestBatch: 0, foreseen: 0, right: 0 };
+
+/** Without whatever else stands beside them. */
+export const pickMeasurements = (beat: LlamaMeasurements): LlamaMeasurements => {
+  const { steps, batches, sequences, largestBatch, foreseen, right } = beat;
+  return { steps, batches, sequences, largestBatch, foreseen, right };
+};

@@ -6,7 +6,7 @@ import type { Log } from '#kernel/log.ts';
 import { stampOf } from './file-memory.files.ts';
 import type { FileMemory, FileStamp } from './file-memory.ts';
 import type { GenerationDeadlines } from './generation-table.ts';
-import { BATCHING, type LlamaModelSpec } from './model-spec.ts';
+import { type ApprovedFile, BATCHING, filesOf, type LlamaModelSpec } from './model-spec.ts';
 import { innermost } from './process-tree.system.ts';
 import {
   type ChildMessage,
@@ -84,7 +84,7 @@ const PROBE_CONTEXT = 1024;
 export class EngineProcess {
   readonly #options: ProcessOptions;
   readonly #child: ChildProcess;
-  readonly #stamp: FileStamp;
+  readonly #stamps: readonly (readonly [sha256: string, FileStamp])[];
   readonly #watch: NodeJS.Timeout;
   readonly #ended = Promise.withResolvers<void>();
   #phase: 'verifying' | 'loading' | 'ready' | 'gone' = 'verifying';
@@ -102,13 +102,12 @@ export class EngineProcess {
     const { spec, sandbox } = options;
     const [file = process.execPath, ...args] = sandbox.command(CHILD, spec.id, spec.memoryLimit);
     // Opened by us and handed over: the child sees no other file, and what it verifies is what it parses.
-    const model = openSync(spec.file, 'r');
-    const stamp = stampOf(model);
-    const verified = options.files.isVerified(spec.sha256, stamp);
-    this.#stamp = stamp;
+    const descriptors: number[] = [];
     try {
+      for (const approved of filesOf(spec)) descriptors.push(openSync(approved.file, 'r'));
+      this.#stamps = filesOf(spec).map(({ sha256 }, at) => [sha256, stampOf(descriptors[at] ?? -1)]);
       this.#child = spawn(file, args, {
-        stdio: ['ignore', 'ignore', 'pipe', 'ipc', model],
+        stdio: ['ignore', 'ignore', 'pipe', 'ipc', ...descriptors],
         serialization: 'json',
         env: {
           ...sandbox.environment,
@@ -118,7 +117,7 @@ export class EngineProcess {
         },
       });
     } finally {
-      closeSync(model);
+      for (const descriptor of descriptors) closeSync(descriptor);
     }
     this.#child.stderr?.setEncoding('utf8');
     this.#child.stderr?.on('data', (text: string) => {
@@ -130,6 +129,7 @@ export class EngineProcess {
     this.#child.on('close', (code, signal) => this.#gone(signal ?? `exit code ${code}`));
     this.#watch = setInterval(() => this.#checkDeadlines(), WATCH_MS);
     this.#watch.unref();
+    const verified = this.#stamps.map(([sha256, stamp]) => options.files.isVerified(sha256, stamp));
     this.send(loadMessage(options, verified));
   }
 
@@ -175,7 +175,7 @@ export class EngineProcess {
     this.#heard = this.#options.clock.monotonic();
     if (message.t === 'verified') {
       this.#enter('loading');
-      this.#options.files.verified(this.#options.spec.sha256, this.#stamp);
+      for (const [sha256, stamp] of this.#stamps) this.#options.files.verified(sha256, stamp);
     }
     if (message.t === 'ready') {
       this.#enter('ready');
@@ -224,13 +224,18 @@ export class EngineProcess {
 const visible = (devices: string) => ({ CUDA_VISIBLE_DEVICES: devices, CUDA_DEVICE_ORDER: 'PCI_BUS_ID' });
 
 /** A probe takes the smallest context there is: what it looks for is in the file. */
-function loadMessage({ spec, probe, sandbox, gpuLayers }: ProcessOptions, verified: boolean): LoadMessage {
-  const { sha256, chatTemplate, contextSize, parallel, threads, gpu } = spec;
+function loadMessage({ spec, probe, sandbox, gpuLayers }: ProcessOptions, verified: readonly boolean[]): LoadMessage {
+  const { adapter, draft, chatTemplate, contextSize, parallel, threads, gpu } = spec;
+  const handedOver = (at: number, { sha256 }: ApprovedFile) => ({
+    file: sandbox.files[at] ?? '',
+    sha256,
+    verified: verified[at] ?? false,
+  });
   return {
     t: 'load',
-    file: sandbox.model,
-    sha256,
-    verified,
+    model: handedOver(0, spec),
+    adapter: adapter === undefined ? null : { ...handedOver(1, adapter), scale: adapter.scale },
+    draft: draft === undefined ? null : { ...handedOver(adapter === undefined ? 1 : 2, draft), tokens: draft.tokens },
     probe,
     embedding: spec.embedding ?? false,
     chatTemplate,

@@ -11,12 +11,20 @@ const MOST_VECTOR_TEXT = 349_528;
 const count = z.int().nonnegative();
 const id = z.int().positive();
 
-const loadMessage = z.strictObject({
-  t: z.literal('load'),
+const approvedFile = z.strictObject({
   file: z.string().min(1),
   sha256: z.string().regex(/^[0-9a-f]{64}$/),
   /** Bytes of this open file were found to have this digest before. */
   verified: z.boolean(),
+});
+
+const loadMessage = z.strictObject({
+  t: z.literal('load'),
+  model: approvedFile,
+  /** What is put on the model; null: nothing. */
+  adapter: approvedFile.extend({ scale: z.number().min(-100).max(100) }).nullable(),
+  /** What foresees so many tokens at once; null: nothing. */
+  draft: approvedFile.extend({ tokens: z.int().min(1).max(16) }).nullable(),
   /** Load with every weight checked, make one token, say `probed`. */
   probe: z.boolean(),
   /** Null: the one inside the file, if its digest is the approved one. */
@@ -176,7 +184,16 @@ const childMessage = z.discriminatedUnion('t', [
     message: z.string().max(2000),
   }),
   /** Once a second, so that a blocked child is noticed; figures since the load. */
-  z.strictObject({ t: z.literal('beat'), steps: count, batches: count, sequences: count, largestBatch: count }),
+  z.strictObject({
+    t: z.literal('beat'),
+    steps: count,
+    batches: count,
+    sequences: count,
+    largestBatch: count,
+    /** Tokens that were foreseen, and those of them that were chosen. */
+    foreseen: count,
+    right: count,
+  }),
 ]);
 
 const likelyToken = {
@@ -212,6 +229,7 @@ export interface DeltasMessage {
   readonly items: readonly DeltaItem[];
 }
 
+export type ApprovedFileMessage = z.infer<typeof approvedFile>;
 export type LoadMessage = z.infer<typeof loadMessage>;
 export type GenerateMessage = z.infer<typeof generateMessage>;
 export type EmbedMessage = z.infer<typeof embedMessage>;

@@ -10,7 +10,7 @@ import {
   brokenPromise,
   chooseSandbox,
   commandAt,
-  modelPath,
+  filePaths,
   permissionFlags,
   type Reach,
   type SandboxChoice,
@@ -26,7 +26,7 @@ export interface Sandbox extends SandboxChoice {
   /** `memory`: bytes that it may take for itself. */
   command(script: string, owner: string, memory?: number): readonly string[];
   /** Under which name the child finds the open file that is its fifth descriptor. */
-  readonly model: string;
+  readonly files: readonly string[];
   /** What the child may know of our environment: where libraries and processors are, and no secret. */
   readonly environment: Readonly<Record<string, string>>;
 }
@@ -72,7 +72,7 @@ export const sandboxAt = (
 ): Sandbox => ({
   ...choice,
   environment,
-  model: places.model,
+  files: places.files,
   command: (script, owner, memory) => {
     const command = [places.node, ...FLAGS, ...permissionFlags(places), script];
     return commandAt(choice.level, choice.network, places, uidOf(owner), command, memory);
@@ -98,7 +98,7 @@ export function findPlaces(environment: Readonly<Record<string, string | undefin
     libraries: (environment['LD_LIBRARY_PATH'] ?? '').split(':').filter((path) => path !== '' && existsSync(path)),
     devices: devices.map((name) => join('/dev', name)),
     kernels: kernels !== undefined && existsSync(kernels) ? resolve(kernels) : null,
-    model: modelPath(process.platform),
+    files: filePaths(process.platform),
   };
 }
 

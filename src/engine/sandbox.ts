@@ -92,8 +92,8 @@ export interface SandboxPlaces {
   readonly devices: readonly string[];
   /** Where compiled GPU kernels are kept between loads. */
   readonly kernels: string | null;
-  /** Under which name the child finds the open file of its model. */
-  readonly model: string;
+  /** Under which names the child finds the open files of its model, in the order in which they are handed over. */
+  readonly files: readonly string[];
 }
 
 /**
@@ -154,20 +154,24 @@ function bubblewrap({ node, program, packages, libraries, devices, kernels }: Sa
 }
 
 /** Node's own limits on what JavaScript may do; native code is held by the level, not by these. */
-export const permissionFlags = ({ program, packages, libraries, kernels, model }: SandboxPlaces): string[] => [
+export const permissionFlags = ({ program, packages, libraries, kernels, files }: SandboxPlaces): string[] => [
   '--permission',
   // The engine is an addon, and tries its binary out in a process of its own before it loads it.
   '--allow-addons',
   '--allow-child-process',
   '--disable-warning=SecurityWarning',
   ...[`${program}/src`, `${program}/package.json`, `${program}/node_modules`, packages, ...libraries]
-    .concat(['/usr', '/lib', '/lib64', '/sys', '/proc/cpuinfo', '/proc/meminfo', model])
+    .concat(['/usr', '/lib', '/lib64', '/sys', '/proc/cpuinfo', '/proc/meminfo', ...files])
     .map((path) => `--allow-fs-read=${path}`),
   ...(kernels === null ? [] : [`--allow-fs-read=${kernels}`, `--allow-fs-write=${kernels}`]),
 ];
 
-/** The descriptor under which a child finds its model. */
-const MODEL_DESCRIPTOR = 4;
-/** The path that names the same open file; elsewhere than on Linux opening it makes another handle of the same one. */
-export const modelPath = (platform: string): string =>
-  `${platform === 'linux' ? '/proc/self' : '/dev'}/fd/${MODEL_DESCRIPTOR}`;
+/** The first descriptor under which a child finds a file of its model, and how many there may be. */
+const FIRST_DESCRIPTOR = 4;
+const MOST_FILES = 3;
+/** The paths that name the same open files; elsewhere than on Linux opening them makes another handle of the same one. */
+export const filePaths = (platform: string): string[] =>
+  Array.from(
+    { length: MOST_FILES },
+    (_, at) => `${platform === 'linux' ? '/proc/self' : '/dev'}/fd/${FIRST_DESCRIPTOR + at}`,
+  );

@@ -72,6 +72,8 @@ export class UpstreamService {
       contextSize,
       maxOutputTokens,
       digest: null,
+      adapter: null,
+      draft: null,
       templateDigest: null,
       slots,
       busy,

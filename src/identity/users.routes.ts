@@ -22,6 +22,7 @@ export interface UsersPort {
   reset(id: string, actor: Actor): Promise<InvitedUser>;
   update(id: string, changes: UserChange, actor: Actor): Promise<UserEntry>;
   setDisabled(id: string, disabled: boolean, actor: Actor): Promise<UserEntry>;
+  erase(id: string, actor: Actor): Promise<void>;
 }
 
 interface Path {
@@ -121,6 +122,21 @@ export function userRoutes(users: UsersPort): Route[] {
       params: UserPath,
       response: Invitation,
       handle: async (call) => ({ kind: 'json', body: invitationOf(await users.reset(call.params.id, actorOf(call))) }),
+    }),
+    route<Path>({
+      ...changes,
+      id: 'admin.users.erase',
+      method: 'POST',
+      path: '/admin/users/:id/erase',
+      summary: 'Forget who somebody was: a disabled account is gone for good, and the log shows its id alone',
+      access: access('users.erase'),
+      stepUp: async (_admin, { params }) =>
+        `Erase the account ${await users.nameOf(params.id)} for good: the log will show ${params.id} alone`,
+      params: UserPath,
+      handle: async (call) => {
+        await users.erase(call.params.id, actorOf(call));
+        return { kind: 'empty' };
+      },
     }),
   ];
 }

@@ -42,6 +42,7 @@ export interface Actor {
 /** What the database refuses to do, whoever asks at the same moment. */
 const CONFLICTS: Readonly<Record<string, string>> = {
   last_admin: 'This is the last admin who can act. Make another one first.',
+  not_disabled: 'Disable the account first: its user may be at work.',
   service_account: 'A service account has no password and never signs in; a person’s account becomes none.',
 };
 
@@ -116,6 +117,16 @@ export class Users {
     const name = disabled ? 'account.disable' : 'account.enable';
     await this.#change(name, { id }, id, name, {}, actor);
     return this.#find(id);
+  }
+
+  /**
+   * Forgets who somebody was; what he did stays on record under his id, and every proof holds. There is no way back: his
+   * name may be another's from now on. Whom an identity provider vouches for again gets another id.
+   *
+   * @throws Problem `not_found`, `conflict` for an account that is not disabled
+   */
+  async erase(id: string, actor: Actor): Promise<void> {
+    await this.#change('account.erase', { id }, id, 'account.erase', {}, actor);
   }
 
   async #change(name: string, change: object, id: string, action: string, facts: Record<string, string>, actor: Actor) {

@@ -30,6 +30,7 @@ export interface Readings {
     readonly busy: number;
     readonly queued: number;
     readonly restarts: number;
+    readonly draft: { readonly foreseen: number; readonly right: number } | null;
     readonly upstream?: UpstreamReadings;
   }[];
   readonly activeRequests: () => number;
@@ -129,6 +130,19 @@ export function prometheusMetrics(readings: Readings): Metrics {
       for (const { id, restarts } of readings.models()) set({ model: id }, restarts);
     },
     ['model'],
+  );
+  gauge(
+    registry,
+    'strongroom_model_draft_tokens',
+    'Tokens that a draft model foresaw since the load, and those of them that were right.',
+    (set) => {
+      for (const { id, draft } of readings.models()) {
+        if (draft === null) continue;
+        set({ model: id, kind: 'foreseen' }, draft.foreseen);
+        set({ model: id, kind: 'right' }, draft.right);
+      }
+    },
+    ['model', 'kind'],
   );
   gauge(registry, 'strongroom_scoring_sessions', 'Sessions of encrypted scoring whose keys are in memory.', (set) =>
     set({}, readings.scoring()?.sessions ?? 0),

@@ -41,6 +41,10 @@ export const AdminModel = z.object({
   context_size: z.number().int().nullable(),
   max_output_tokens: z.number().int(),
   digest: z.string().nullable(),
+  /** What is put on the weights, and how strongly. */
+  adapter: z.object({ name: z.string(), digest: z.string(), scale: z.number() }).nullable(),
+  /** What foresees tokens: how many since the load, and how many of them rightly. */
+  draft: z.object({ digest: z.string(), foreseen: z.number().int(), right: z.number().int() }).nullable(),
   template_digest: z.string().nullable(),
   classification: z.number().int(),
   slots: z.number().int(),

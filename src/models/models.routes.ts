@@ -194,6 +194,8 @@ const adminModelOf = (
   context_size: status.contextSize,
   max_output_tokens: status.maxOutputTokens,
   digest: status.digest,
+  adapter: status.adapter,
+  draft: status.draft,
   template_digest: status.templateDigest,
   classification: classificationOf(status.id),
   slots: status.slots,

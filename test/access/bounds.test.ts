@@ -59,9 +59,14 @@ describe('bounds', () => {
     const tools = bound('tools', 'search|clock', 'refuse');
     assert.ok('changes' in holdWithin([tools], { tools: ['clock'] }));
     assert.ok('bound' in holdWithin([tools], { tools: ['clock', 'shell'] }));
-    const none = holdWithin([bound('adapters', 'none')], { adapters: ['x'] });
-    assert.ok('changes' in none);
-    assert.deepEqual([none.adapters, none.changes], [[], ['adapters 1 -> 0 (b)']]);
+    const fewer = holdWithin([bound('tools', 'none')], { tools: ['x'] });
+    assert.ok('changes' in fewer);
+    assert.deepEqual([fewer.tools, fewer.changes], [[], ['tools 1 -> 0 (b)']]);
+    // An adapter makes the model that was asked for: it is never left out, whatever the bound says.
+    for (const otherwise of ['clamp', 'refuse'] as const) {
+      assert.ok('bound' in holdWithin([bound('adapters', 'none', otherwise)], { adapters: ['x'] }));
+      assert.ok('changes' in holdWithin([bound('adapters', 'x|y', otherwise)], { adapters: ['x'] }));
+    }
     const context = holdWithin([bound('context', '1 to 4096'), bound('context', '1 to 1000')], {});
     assert.ok('changes' in context && context.context === 1000);
   });

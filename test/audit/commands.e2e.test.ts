@@ -28,6 +28,7 @@ describe('the audit commands', () => {
     assert.equal(answer.status, 200);
     await writeFile(join(folder, 'prompt.json'), JSON.stringify(ASK));
     await writeFile(join(folder, 'answer.json'), answer.text);
+    await writeFile(join(folder, 'promise.txt'), `x-audit-promise: ${answer.headers['x-audit-promise']}\r\n`);
     const path = String(answer.headers['x-audit-receipt']);
     const receipt = await eventually(async () => {
       const { status, text } = await gateway.client.get(path, headers);
@@ -49,9 +50,10 @@ describe('the audit commands', () => {
   it('`receipt` is checked by a stranger with the key alone', async () => {
     const file = join(folder, 'receipt.json');
     const texts = ['--prompt', join(folder, 'prompt.json'), '--answer', join(folder, 'answer.json')];
+    texts.push('--promise', join(folder, 'promise.txt'));
     const good = await stranger('receipt', file, '--key', join(folder, 'log.key'), ...texts);
     assert.equal(good.code, 0, good.stdout + good.stderr);
-    assert.match(good.stdout, /The receipt is good/);
+    assert.match(good.stdout, /ok +promise[\s\S]*The receipt is good/);
     const foreign = await stranger('receipt', file, '--key', OTHER, '--json');
     assert.equal(foreign.code, 1);
     assert.equal(JSON.parse(foreign.stdout).ok, false);

@@ -2,55 +2,19 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { after, before, describe, it } from 'node:test';
 import { generateSync } from 'otplib';
+import { ScoringClient } from '#scoring/client.shared.ts';
+import type { Descriptor } from '#scoring/descriptor.shared.ts';
+import { FRAME_TYPE } from '#scoring/frame.shared.ts';
 import { SoftAuthenticator } from '../fakes/authenticator.ts';
 import { startFakeUpstream } from '../fakes/upstream.ts';
-import { present, type Session, TestGateway, upstreamEntry } from '../harness/gateway.ts';
+import { eventually, present, type Session, TestGateway, upstreamEntry } from '../harness/gateway.ts';
 import type { Answer } from '../harness/https-client.ts';
 import { declaredRoutes } from '../harness/route-table.ts';
 import { assertionFor, enter, type KeyHolder } from '../identity/passkey-people.ts';
+import { CREDIT_RISK, madeRows, openSeal } from '../scoring/models.ts';
+import { RECORDED } from './recorded-kinds.ts';
+import { type Learnt, onModel, onUser, type Sent, type Step, USER } from './walk.ts';
 
-/** What the walk has learnt on its way. */
-interface Learnt {
-  user: string;
-  key: string;
-  session: string;
-  secret: string;
-  hold: string;
-  serviceKey: string;
-  passkey: string;
-  creation: Parameters<SoftAuthenticator['create']>[0] | null;
-  /** A service account. */
-  readonly service: string;
-  readonly device: SoftAuthenticator;
-  readonly password: string;
-}
-
-/** What a call takes along: `device` answers where a passkey is asked for. */
-interface Sent {
-  readonly body?: unknown;
-  readonly device?: SoftAuthenticator;
-}
-
-/** How a route is called once for its record, by somebody who may. */
-interface Step {
-  readonly who: 'analyst' | 'auditor' | 'admin';
-  readonly path?: (learnt: Learnt) => string;
-  readonly body?: (learnt: Learnt) => unknown;
-  readonly learn?: (answer: Answer, learnt: Learnt) => void;
-  /** It ends the caller's sessions: he comes back, with his new password or his passkey. */
-  readonly returns?: 'password' | 'passkey';
-}
-
-const USER = { username: 'walked', roles: ['analyst'], department: 'risk', clearance: 1 };
-const onUser = (verb: string): Step => ({
-  who: 'admin',
-  path: ({ user }) => `/admin/users/${user}/${verb}`,
-});
-const onModel = (verb: string): Step => ({
-  who: 'admin',
-  path: () => `/admin/models/demo/${verb}`,
-  body: () => undefined,
-});
 const NEW_PASSWORD = 'a long sentence that nobody has used';
 const POLICY = readFileSync(new URL('../../policies/policy.csv', import.meta.url), 'utf8');
 const NEW_POLICY = `p, walked, role:analyst, model, *, infer, *, 0, deny, , Closed for the walk.\n${POLICY}`;
@@ -66,6 +30,17 @@ const WALK: Readonly<Record<string, Step | string>> = {
   },
   completions: { who: 'analyst', body: () => ({ model: 'demo', prompt: 'x' }) },
   embeddings: { who: 'analyst', body: () => ({ model: 'vectors', input: ['x', 'y'] }) },
+  'scoring.keys.create': {
+    who: 'analyst',
+    path: () => '/v1/scoring/keys?model=credit-risk',
+    body: ({ customer }) => customer.keys(),
+    learn: (answer, learnt) => Object.assign(learnt, { scoring: String(answer.json()['id']) }),
+  },
+  'scoring.evaluate': {
+    who: 'analyst',
+    path: () => '/v1/scoring/models/credit-risk/evaluate?mode=single',
+    body: ({ customer, scoring }) => customer.encryptSingle(madeRows(CREDIT_RISK, 1)[0] ?? [], scoring),
+  },
   'audit.events': { who: 'auditor' },
   'audit.event': { who: 'auditor', path: () => '/audit/events/0' },
   'audit.export': { who: 'auditor' },
@@ -89,6 +64,7 @@ const WALK: Readonly<Record<string, Step | string>> = {
   'admin.users.disable': onUser('disable'),
   'admin.users.enable': onUser('enable'),
   'admin.users.reset': onUser('reset'),
+  'admin.users.erase': { who: 'admin', path: ({ leaver }) => `/admin/users/${leaver}/erase` },
   'admin.quotas.set': {
     who: 'admin',
     path: ({ user }) => `/admin/quotas/user:${user}/requests_day`,
@@ -155,8 +131,6 @@ const WALK: Readonly<Record<string, Step | string>> = {
     body: () => ({ name: 'walked on' }),
   },
   'auth.passkeys.remove': { who: 'analyst', path: ({ passkey }) => `/auth/webauthn/keys/${passkey}` },
-  'scoring.keys.create': 'needs keys of a client: test/scoring/scoring.e2e',
-  'scoring.evaluate': 'needs an encrypted customer: test/scoring/scoring.e2e',
   'admin.scoring.install': 'needs a model file: test/scoring/scoring.e2e',
   'admin.scoring.activate': 'needs a model that was installed: test/scoring/scoring.e2e',
   'auth.token': 'needs an audience in the configuration: test/identity/token.e2e',
@@ -171,6 +145,7 @@ describe('what is recorded is complete', () => {
     upstream = await startFakeUpstream();
     test = await TestGateway.open({
       models: { demo: upstreamEntry(upstream.url), vectors: upstreamEntry(upstream.url, { embedding: true }) },
+      scoring: { enabled: true },
     });
     for (const role of ['analyst', 'auditor', 'admin'] as const) sessions.set(role, await test.signIn(role));
   });
@@ -192,8 +167,8 @@ describe('what is recorded is complete', () => {
   async function call(who: Step['who'], method: string, path: string, { body, device }: Sent = {}): Promise<Answer> {
     const send = (more: Readonly<Record<string, string>> = {}) =>
       test.client.request(method, path, {
-        ...(body === undefined ? {} : { body }),
-        headers: { ...headersOf(who), ...more },
+        ...(body instanceof Uint8Array ? { raw: Buffer.from(body) } : body === undefined ? {} : { body }),
+        headers: { ...(body instanceof Uint8Array && { 'content-type': FRAME_TYPE }), ...headersOf(who), ...more },
       });
     const first = await send();
     if (first.code !== 'step_up_required') return first;
@@ -214,8 +189,19 @@ describe('what is recorded is complete', () => {
     const list = (await test.client.get('/auth/sessions', others.bearer)).json<{
       data: { id: string; current: boolean }[];
     }>();
-    const etl = { username: 'etl', roles: ['service'], department: 'risk', clearance: 1 };
-    const service = await call('admin', 'POST', '/admin/users', { body: etl });
+    const made = async (username: string, role: string) => {
+      const body = { username, roles: [role], department: 'risk', clearance: 1 };
+      return (await call('admin', 'POST', '/admin/users', { body })).json<{ user: { id: string } }>().user.id;
+    };
+    const leaver = await made('leaver', 'analyst');
+    await call('admin', 'POST', `/admin/users/${leaver}/disable`);
+    const customer = new ScoringClient(
+      await openSeal(),
+      await eventually(async () => {
+        const { data } = (await test.client.get('/v1/scoring/models', others.bearer)).json<{ data: Descriptor[] }>();
+        return data.find(({ id }) => id === 'credit-risk');
+      }),
+    );
     const learnt: Learnt = {
       user: '',
       key: '',
@@ -224,7 +210,10 @@ describe('what is recorded is complete', () => {
       serviceKey: '',
       passkey: '',
       creation: null,
-      service: service.json<{ user: { id: string } }>().user.id,
+      scoring: '',
+      service: await made('etl', 'service'),
+      leaver,
+      customer,
       device: new SoftAuthenticator(test.url),
       session: present(list.data.find(({ current }) => current)).id,
       password: '',
@@ -259,25 +248,6 @@ describe('what is recorded is complete', () => {
     const denied = await test.client.get('/admin/users', headersOf('auditor'));
     assert.ok(denied.status === 401 || denied.status === 403);
     await test.client.post('/auth/logout', undefined, headersOf('admin'));
-    const wanted = [
-      ['system', 'gateway.start', 'completed'],
-      ['system', 'model.loaded', 'completed'],
-      ['system', 'model.unloaded', 'completed'],
-      ['change', 'policy.import', 'completed'],
-      ['change', 'policy.rollback', 'completed'],
-      ['change', 'hold.place', 'completed'],
-      ['change', 'passkey.register', 'completed'],
-      ['change', 'account.create', 'completed'],
-      ['change', 'model.load', 'completed'],
-      ['sign-in', 'session.create', 'completed'],
-      ['sign-in', 'session.create', 'denied'],
-      ['sign-in', 'session.end', 'completed'],
-      ['sign-in', 'step_up.prove', 'completed'],
-      ['denial', 'users.list', 'denied'],
-      ['change', 'session.end', 'completed'],
-      ['change', 'key.create', 'completed'],
-      ['change', 'password.set', 'completed'],
-    ];
     // A refusal is recorded behind its answer, and what came before it stands before it: nothing more is waited for,
     // so that what is missing is named.
     for (const { headers } of [wrong, nobody, denied]) await test.recorded(String(headers['x-request-id']));
@@ -285,8 +255,9 @@ describe('what is recorded is complete', () => {
       'SELECT DISTINCT kind, action, outcome FROM entry',
     );
     const there = new Set(rows.map(({ kind, action, outcome }) => `${kind} ${action} ${outcome}`));
+    const wanted = Object.entries(RECORDED).flatMap(([kind, all]) => all.map((one) => `${kind} ${one}`));
     assert.deepEqual(
-      wanted.map((one) => one.join(' ')).filter((one) => !there.has(one)),
+      wanted.filter((one) => !there.has(one)),
       [],
     );
   });

@@ -6,6 +6,7 @@ import { Commitment } from '#audit/commitment.ts';
 import { inclusionPath, RootBuilder } from '#audit/merkle.shared.ts';
 import { formatVerifierKey } from '#audit/note.shared.ts';
 import { nodeCrypto, nodeSigner, sha256 } from '#audit/note-crypto.node.ts';
+import { PromiseSigner } from '#audit/promise.shared.ts';
 import { type Check, type Receipt, receiptRecord, verifyReceipt } from '#audit/receipt.shared.ts';
 import { webCrypto } from '#audit/web-crypto.shared.ts';
 import { canonicalJson } from '#kernel/canonical-json.ts';
@@ -94,6 +95,36 @@ describe('a receipt', () => {
     const checks = await verifyReceipt(nodeCrypto, { ...(await makeReceipt()), outcome: null, opening: null }, key);
     assert.deepEqual(failed(checks), []);
     assert.equal(checks.length, 3);
+  });
+
+  it('is held against the promise that came with the answer', async () => {
+    const good = await makeReceipt();
+    const { intent, outcome } = good;
+    assert.ok(outcome);
+    const promises = await PromiseSigner.open(sha256, signer);
+    const at = '2026-11-21T02:16:53.000000Z';
+    const leafOf = (record: string) => sha256(Buffer.concat([Buffer.of(0), Buffer.from(record)]));
+    const promiseOf = (seq: number, record: string) => ({ origin: signer.name, seq, leaf: leafOf(record), at });
+    const lineOf = async (seq: number, record: string) => (await promises.sign([promiseOf(seq, record)]))[0] ?? '';
+    const check = async (promise: string, withKey = key) => {
+      const checks = await verifyReceipt(nodeCrypto, good, withKey, { promise });
+      return checks.find(({ name }) => name === 'promise');
+    };
+    for (const { seq, record } of [intent, outcome]) assert.equal((await check(await lineOf(seq, record)))?.ok, true);
+    // What was promised was rewritten before the next checkpoint: the receipt is sound in itself, and yet a lie.
+    const rewritten = await check(await lineOf(3, outcome.record.replace('completed', 'failed')));
+    assert.deepEqual([rewritten?.ok, rewritten?.detail], [false, 'the record is not the one that was promised']);
+    const three = await promises.sign([1, 2, 3].map((seq) => promiseOf(seq, outcome.record)));
+    assert.equal((await check(three[2] ?? ''))?.ok, true);
+    assert.match((await check(await lineOf(2, outcome.record)))?.detail ?? '', /another record/);
+    const line = await lineOf(3, outcome.record);
+    assert.equal((await check(line.replace(' 3 ', ' 4 ')))?.ok, false);
+    assert.equal((await check('v1'))?.ok, false);
+    const other = nodeSigner(signer.name, generateKeyPairSync('ed25519').privateKey);
+    assert.equal((await check(line, await formatVerifierKey(sha256, other)))?.ok, false);
+    const foreign = await PromiseSigner.open(sha256, other);
+    const [forged = ''] = await foreign.sign([promiseOf(3, outcome.record)]);
+    assert.match((await check(forged))?.detail ?? '', /not signed by this key/);
   });
 
   it('says which of its parts is false', async () => {

@@ -66,6 +66,7 @@ describe('accounts and keys at the command line', () => {
         'user disable',
         'user enable',
         'user reset',
+        'user erase',
         'key create',
         'key revoke',
         'keys init',
@@ -109,6 +110,19 @@ describe('accounts and keys at the command line', () => {
     await succeeds(login, [PASSWORD, await code()]);
     const again = await line.run(['enrol', link, '--ca', line.caFile], [PASSWORD, PASSWORD]);
     isSentence(again.stderr.split('\n').slice(-2).join('\n'), /used or is over/);
+  });
+
+  it('who was disabled is erased; the table shows him no more', async () => {
+    const made = await succeeds(['user', 'add', 'leaver', '--role', 'analyst', '--json'], [await code()]);
+    assert.equal(made.json()['username'], 'leaver');
+    const early = await line.run(['user', 'erase', 'leaver'], [await code()]);
+    assert.equal(early.code, 1);
+    assert.match(early.stderr, /Disable the account first/);
+    await succeeds(['user', 'disable', 'leaver'], [await code()]);
+    const erased = await succeeds(['user', 'erase', 'leaver'], [await code()]);
+    assert.match(erased.stderr, /Erase the account leaver for good/);
+    assert.match(erased.stdout, /^leaver is erased; the log shows usr_[0-9a-f]{32}\.\n$/);
+    assert.doesNotMatch((await succeeds(['user', 'list'])).stdout, /leaver/);
   });
 
   it('a service account and its keys: made with a code, listed, revoked', async () => {

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { before, describe, it } from 'node:test';
 import { GgufFault } from '#engine/gguf-figures.ts';
-import { checkGguf, GGUF_LIMITS } from '#engine/gguf-header.ts';
+import { checkGguf } from '#engine/gguf-header.ts';
+import { GGUF_LIMITS } from '#engine/gguf-reader.ts';
 import { DEMO_FILE } from './demo.ts';
 
 const check = (bytes: Buffer, limits = GGUF_LIMITS) =>

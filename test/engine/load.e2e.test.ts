@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { environmentFor, findPlaces, sandboxAt } from '#engine/sandbox.system.ts';
-import { modelPath } from '#engine/sandbox.ts';
+import { filePaths } from '#engine/sandbox.ts';
 import { Problem } from '#kernel/problem.ts';
 import { answer, DEMO_FILE, DEMO_TEXT, demoSpec, openLlama, sha256 } from './demo.ts';
 
@@ -56,10 +56,10 @@ describe('what is not loaded', () => {
   it('but one whose open file is named as other systems do is', async () => {
     const sandbox = sandboxAt(
       { level: 'process', network: 'open', faults: [] },
-      { ...findPlaces(process.env), model: modelPath('darwin') },
+      { ...findPlaces(process.env), files: filePaths('darwin') },
       environmentFor(process.env),
     );
-    assert.equal(sandbox.model, '/dev/fd/4');
+    assert.deepEqual(sandbox.files, ['/dev/fd/4', '/dev/fd/5', '/dev/fd/6']);
     const engine = openLlama(await demoSpec(), { sandbox });
     try {
       await engine.load();

@@ -24,7 +24,7 @@ const PLACES: SandboxPlaces = {
   libraries: [],
   devices: [],
   kernels: null,
-  model: '/proc/self/fd/4',
+  files: ['/proc/self/fd/4', '/proc/self/fd/5', '/proc/self/fd/6'],
 };
 
 describe('which sandbox', () => {

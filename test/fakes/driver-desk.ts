@@ -108,6 +108,7 @@ export function openDriver(
   const driver = new Driver({
     sequences: slots as unknown as LlamaContextSequence[],
     warm: [],
+    drafter: null,
     prefillChunk: CHUNK,
     maxBatchSize: 32,
     maxWaitMs: 50,
@@ -131,6 +132,7 @@ export function openDriver(
       endTokens: new Set<Token>(),
     },
     contextSize: 8192,
+    foresees: false,
     grammar: () => assert.fail('no grammar'),
     send,
     now: () => time,

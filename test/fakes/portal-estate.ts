@@ -34,6 +34,8 @@ const adminModel = (id: string, rest: Partial<AdminModel>): AdminModel => ({
   context_size: 32_768,
   max_output_tokens: 4096,
   digest: '3b1f0ce9f8a2d6c47e5b9a01d2c3f4e5a6b7c8d9e0f1a2b3c4d5e6f708192a3b',
+  adapter: null,
+  draft: null,
   template_digest: null,
   classification: 2,
   slots: 8,

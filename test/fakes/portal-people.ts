@@ -193,6 +193,11 @@ export class PortalPeople {
     if (verb === 'disable' && found.record.id === call.user.id)
       return problem(response, '/admin', 409, 'conflict', { message: 'You can’t disable your own account.' });
     if (verb === 'reset') return this.#answerInvitation(response, 200, found);
+    if (verb === 'erase') {
+      this.#people = this.#people.filter((person) => person !== found);
+      response.writeHead(204).end();
+      return;
+    }
     const { roles, ...change } = (body ?? {}) as UserChange;
     const state = verb === '' ? found.record.state : verb === 'disable' ? 'disabled' : 'active';
     const record: UserRecord = {
@@ -258,6 +263,7 @@ function userOf({ id, username, roles, attributes, has_totp, has_passkey }: User
 
 function operationOf(verb: string, username: string, body: unknown): string {
   if (verb === 'reset') return `Reset password and second factor of the account ${username}`;
+  if (verb === 'erase') return `Erase the account ${username} for good`;
   if (verb === 'disable' || verb === 'enable')
     return `${verb === 'disable' ? 'Disable' : 'Enable'} the account ${username}`;
   return `Change ${Object.keys(body as UserChange).join(', ')} of the account ${username}`;

@@ -91,6 +91,21 @@ test('an account is disabled, enabled and reset; a wrong or used code does nothi
   await dialog().getByText('Enrolment link for analyst').waitFor();
 });
 
+test('who was disabled is erased for good, and leaves the list', async () => {
+  await desk.signIn('admin', '/#/users');
+  await desk.page.getByRole('link', { name: 'auditor' }).click();
+  await dialog().getByText('active').waitFor();
+  assert.equal(await dialog().getByRole('button', { name: 'Erase' }).count(), 0);
+  await dialog().getByRole('button', { name: 'Disable' }).click();
+  await confirm('Disable the account auditor');
+  await dialog().getByText('What was done stays in the log, under the ID alone.').waitFor();
+  await dialog().getByRole('button', { name: 'Erase' }).click();
+  await confirm('Erase the account auditor for good');
+  await desk.page.getByRole('dialog').waitFor({ state: 'detached' });
+  await desk.page.getByRole('link', { name: 'auditor' }).waitFor({ state: 'detached' });
+  await desk.page.getByRole('link', { name: 'admin' }).waitFor();
+});
+
 test('an admin can’t disable himself, and is told why', async () => {
   await desk.signIn('admin', '/#/users');
   await desk.page.getByRole('link', { name: 'admin' }).click();

@@ -113,6 +113,9 @@ describe('promise 2: tampering shows', () => {
 
   for (const [column, value] of [
     ['at', "at + interval '1 second'"],
+    ['at', "at + interval '1 microsecond'"],
+    ['at', "'infinity'"],
+    ['at', "((at AT TIME ZONE 'UTC')::text || ' BC')::timestamp AT TIME ZONE 'UTC'"],
     ['actor', "'usr_9'"],
     ['action', "'x'"],
     ['kind', "'x'"],
@@ -138,6 +141,15 @@ describe('promise 2: tampering shows', () => {
     await detected('missing', 7);
     await attack('DELETE FROM leaf WHERE seq = 7');
     assert.equal((await detected('missing', 7)).first?.seq, 7);
+  });
+
+  attacked('an outcome deleted: it is named, and its intent after it, which has none now', async () => {
+    await attack('DELETE FROM entry WHERE seq = 15', 'DELETE FROM leaf WHERE seq = 15');
+    const result = await detected('missing', 15);
+    assert.deepEqual([result.first?.kind, result.first?.seq], ['missing', 15]);
+    assert.deepEqual(found(result), ['missing 15-15', 'pair 5-5']);
+    await attack("UPDATE entry SET record = 'x' WHERE seq = 14");
+    assert.equal((await verify()).first?.seq, 14);
   });
 
   attacked('the last rows deleted, also with the head, the nodes and the checkpoints over them', async () => {

@@ -152,6 +152,9 @@ export const officesEn = {
     'Lost password or telephone: clears password, second factor and API keys, and gives a new enrolment link.',
   userDisable: 'Disable',
   userDisableWhy: 'Signs it out everywhere and refuses its keys, at once. The account and its records stay.',
+  userErase: 'Erase',
+  userEraseWhy:
+    'Forgets who this was, for good: name, attributes, factors, keys. What was done stays in the log, under the ID alone.',
   userEnable: 'Enable',
   userEnableWhy: 'This account may not sign in. Enabling it gives back the rights above.',
   linkTitle: (username: string) => `Enrolment link for ${username}`,

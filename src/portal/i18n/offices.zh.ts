@@ -152,6 +152,8 @@ export const officesZh: OfficeDictionary = {
   userResetWhy: '忘记密码或丢失手机时使用：清除密码、双重验证和 API 密钥，并生成新的激活链接。',
   userDisable: '停用',
   userDisableWhy: '立即结束所有会话并拒绝其密钥。账户及其记录会保留。',
+  userErase: '抹除',
+  userEraseWhy: '永久抹除此人的身份信息：姓名、属性、双重验证和密钥。其操作仍保留在日志中，仅显示 ID。',
   userEnable: '启用',
   userEnableWhy: '此账户目前不能登录。启用后将恢复上述权限。',
   linkTitle: (username) => `${username} 的激活链接`,

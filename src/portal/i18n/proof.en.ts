@@ -30,6 +30,7 @@ export const proofEn = {
     outcome_record: 'Record of the answer',
     outcome_inclusion: 'Answer is in the log',
     pair: 'Both belong together',
+    promise: 'What was promised',
     prompt: 'Text of the question',
     answer: 'Text of the answer',
   },

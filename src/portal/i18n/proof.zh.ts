@@ -31,6 +31,7 @@ export const proofZh: ProofDictionary = {
     outcome_record: '回答的记录',
     outcome_inclusion: '回答在日志中',
     pair: '两者属于同一请求',
+    promise: '当时的承诺',
     prompt: '问题原文',
     answer: '回答原文',
   },

@@ -93,7 +93,7 @@ export function UserSheet({ user, onClose, onChanged, onInvited }: SheetProps) {
           </div>
         </dl>
         <EditForm user={user} onChanged={onChanged} />
-        <AccessActions user={user} onChanged={onChanged} onInvited={onInvited} />
+        <AccessActions user={user} onClose={onClose} onChanged={onChanged} onInvited={onInvited} />
       </div>
     </Modal>
   );
@@ -149,12 +149,12 @@ function EditForm({ user, onChanged }: Pick<SheetProps, 'user' | 'onChanged'>) {
 }
 
 /** Each asks for a code, and the code's dialog says what it is for: a second question would only be clicked away. */
-function AccessActions({ user, onChanged, onInvited }: Omit<SheetProps, 'onClose'>) {
+function AccessActions({ user, onClose, onChanged, onInvited }: SheetProps) {
   const text = useOfficeText();
   const api = useApi();
   const stepUp = useStepUp();
   const task = useTask();
-  const post = <T,>(verb: 'disable' | 'enable' | 'reset', done: (answer: T) => void): void =>
+  const post = <T,>(verb: 'disable' | 'enable' | 'reset' | 'erase', done: (answer: T) => void): void =>
     task.run(async () => {
       const path = `/admin/users/${encodeURIComponent(user.id)}/${verb}`;
       done(await stepUp((proof) => api.send<T>('POST', path, proof)));
@@ -187,6 +187,24 @@ function AccessActions({ user, onChanged, onInvited }: Omit<SheetProps, 'onClose
           {disabled ? text.userEnable : text.userDisable}
         </button>
       </div>
+      {disabled && (
+        <div class="act">
+          <p class="quiet">{text.userEraseWhy}</p>
+          <button
+            type="button"
+            class="button button-bad"
+            disabled={task.busy}
+            onClick={() =>
+              post<undefined>('erase', () => {
+                onChanged();
+                onClose();
+              })
+            }
+          >
+            {text.userErase}
+          </button>
+        </div>
+      )}
       {task.refusal !== null && <RefusalNotice refusal={task.refusal} />}
     </section>
   );

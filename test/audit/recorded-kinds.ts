@@ -1,0 +1,41 @@
+import type { EventKind } from '#audit/event.ts';
+
+/** What has no route of its own and is on record all the same, by its kind: action and outcome. */
+export const RECORDED: Readonly<Record<Exclude<EventKind, 'intent' | 'outcome' | 'refusals'>, readonly string[]>> = {
+  system: ['gateway.start completed', 'model.loaded completed', 'model.unloaded completed'],
+  change: [
+    'policy.import completed',
+    'policy.rollback completed',
+    'hold.place completed',
+    'hold.release completed',
+    'passkey.register completed',
+    'passkey.rename completed',
+    'passkey.remove completed',
+    'account.create completed',
+    'account.update completed',
+    'account.disable completed',
+    'account.enable completed',
+    'account.reset completed',
+    'account.erase completed',
+    'model.load completed',
+    'model.unload completed',
+    'model.pin completed',
+    'model.unpin completed',
+    'quota.set completed',
+    'quota.clear completed',
+    'session.end completed',
+    'key.create completed',
+    'key.revoke completed',
+    'totp.enrol completed',
+    'totp.activate completed',
+    'password.set completed',
+  ],
+  'sign-in': [
+    'session.create completed',
+    'session.create denied',
+    'session.end completed',
+    'step_up.challenge completed',
+    'step_up.prove completed',
+  ],
+  denial: ['users.list denied'],
+};
