@@ -110,6 +110,8 @@ export class JsonGrammar {
     if (place.depth > LIMITS.depth) throw refuse('properties', `nests deeper than ${LIMITS.depth} levels`);
     for (const keyword of Object.keys(schema)) {
       if (!ENFORCED.has(keyword) && !ANNOTATIONS.has(keyword)) throw refuse(keyword, 'is not supported');
+      // It would change what references below it mean.
+      if (keyword === '$id' && schema !== this.#root) throw refuse(keyword, 'is not supported within a schema');
     }
     if (schema['allOf'] !== undefined || (schema['$ref'] !== undefined && !isAlone(schema, '$ref'))) {
       return this.#expression(mergedSchema(schema, this.#resolve), { ...place, depth: place.depth + 1 });

@@ -116,4 +116,17 @@ describe('where a conversation lies', () => {
       [true, true, true, true, false, false, false, false],
     );
   });
+
+  it('an answer that does not fit its schema in the end is an error, also where the grammar let it pass', async () => {
+    const { ask, sent } = open(2);
+    const schema = { type: 'integer' };
+    const [bad, good] = [ask('a', { stop: ['xx'], schema }), ask('b', { stop: ['xx'] })];
+    await until(() => sent.filter(({ t }) => t === 'failed' || t === 'finished').length === 2);
+    const ends = sent.filter((message) => message.t === 'failed' || message.t === 'finished');
+    assert.deepEqual(ends.map(({ t, id }) => [t, id]).sort(), [
+      ['failed', bad],
+      ['finished', good],
+    ]);
+    assert.match(JSON.stringify(ends), /does not fit the schema/);
+  });
 });

@@ -47,6 +47,11 @@ describe('grammarFor', () => {
     });
   }
 
+  it('refuses a name of its own within a schema, which would change what references mean', () => {
+    assert.ok(grammarOf({ $id: 'https://bank.example/x', type: 'string' }));
+    refuses({ properties: { a: { $id: 'https://bank.example/a', type: 'string' } } }, '$id');
+  });
+
   it('joins what allOf and a reference with others demand, where that can be said', () => {
     const grammar = grammarOf({
       allOf: [

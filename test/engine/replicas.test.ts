@@ -161,7 +161,7 @@ describe('several servers behind one model', () => {
     breaking.listen(0, '127.0.0.1');
     await once(breaking, 'listening');
     const url = `http://127.0.0.1:${(breaking.address() as AddressInfo).port}`;
-    await open({ urls: [url] });
+    await open({ urls: [url] }, { limits: { failures: 100 } });
     await assert.rejects(answer(engine), problem('engine_failed'));
     assert.equal(questions, 2);
     await engine.close();
