@@ -12,7 +12,7 @@ import type { Drafter } from './drafter.llama.ts';
 import type { TokenLogprob } from './engine.ts';
 import { ForeseenTokens } from './foreseen.llama.ts';
 import { Likelihood } from './likelihood.llama.ts';
-import type { PromptRenderer } from './prompt.llama.ts';
+import { type PromptRenderer, promptOf } from './prompt.llama.ts';
 import type { ChildMessage, DeltaItem, GenerateMessage } from './protocol.contract.ts';
 import { Refusal } from './refusal.ts';
 import { biasOf, samplerOf } from './sampling.llama.ts';
@@ -295,11 +295,4 @@ export class Generation {
   async release(): Promise<void> {
     await this.#tokens?.return();
   }
-}
-
-/** A prompt as it stands, a conversation, or one in which functions are called or offered. */
-function promptOf({ messages, prompt, tools }: GenerateMessage, prompts: PromptRenderer): Token[] {
-  if (prompt !== undefined) return prompts.tokenize(prompt);
-  const calls = tools !== undefined || messages.some((one) => one.role === 'tool' || one.tool_calls !== undefined);
-  return calls ? prompts.tools.render(messages, tools?.functions ?? []) : prompts.render(messages);
 }

@@ -1,5 +1,6 @@
 import { type ChatHistoryItem, JinjaTemplateChatWrapper, type LlamaModel, type Token } from 'node-llama-cpp';
 import type { ChatMessage } from './engine.ts';
+import type { GenerateMessage } from './protocol.contract.ts';
 import { openToolPrompts, type ToolPrompts } from './tool-prompt.llama.ts';
 
 /** Renders conversations with the pinned template and turns them into tokens. Never shortens anything. */
@@ -77,4 +78,11 @@ function historyItem(message: ChatMessage): ChatHistoryItem {
     case 'tool':
       throw new Error('results of functions are rendered by ToolPrompts');
   }
+}
+
+/** A prompt as it stands, a conversation, or one in which functions are called or offered. */
+export function promptOf({ messages, prompt, tools }: GenerateMessage, prompts: PromptRenderer): Token[] {
+  if (prompt !== undefined) return prompts.tokenize(prompt);
+  const calls = tools !== undefined || messages.some((one) => one.role === 'tool' || one.tool_calls !== undefined);
+  return calls ? prompts.tools.render(messages, tools?.functions ?? []) : prompts.render(messages);
 }
