@@ -4,8 +4,8 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { GgufFault } from '#engine/gguf-figures.ts';
-import { checkGguf } from '#engine/gguf-header.ts';
+import { GgufFault } from '#engine/gguf/gguf-figures.ts';
+import { checkGguf } from '#engine/gguf/gguf-header.ts';
 import { headerOf, type Mutation, mutations } from '../test/fakes/gguf-mutations.ts';
 
 const SOUND = fileURLToPath(new URL('../models/demo/scripted.gguf', import.meta.url));

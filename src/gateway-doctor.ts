@@ -22,12 +22,12 @@ import {
   textOf,
 } from '#doctor/machine.system.ts';
 import { judgeDisk, judgeLimits, judgeNode, judgePort, judgeSandbox, judgeSecrets } from '#doctor/machine.ts';
-import { stampOf } from '#engine/file-memory.files.ts';
-import type { FileMemory } from '#engine/file-memory.ts';
 import { readHeader } from '#engine/gguf-file.files.ts';
 import { type GpuWatch, gpuTool, watchGpus } from '#engine/gpu.system.ts';
+import { stampOf } from '#engine/llama/file-memory.files.ts';
+import type { FileMemory } from '#engine/llama/file-memory.ts';
+import type { Sandbox } from '#engine/llama/sandbox.system.ts';
 import { type LlamaModelSpec, quarantineOf, templateDigest } from '#engine/model-spec.ts';
-import type { Sandbox } from '#engine/sandbox.system.ts';
 import { systemClock } from '#kernel/clock.ts';
 import { sha256Hex } from '#kernel/id.ts';
 import { silentLog } from '#kernel/log.ts';

@@ -1,10 +1,10 @@
 import { totalmem } from 'node:os';
 import type { Config } from '#config/schema.ts';
 import type { ModelStatus } from '#engine/engine.ts';
-import type { FileMemory } from '#engine/file-memory.ts';
 import { estimateFile } from '#engine/gguf-file.files.ts';
 import type { GpuWatch } from '#engine/gpu.system.ts';
 import { type Gpu, visibleGpus } from '#engine/gpu.ts';
+import type { FileMemory } from '#engine/llama/file-memory.ts';
 import { type LlamaModelSpec, sequencesOf } from '#engine/model-spec.ts';
 import { type MemoryFigures, type Placement, place } from '#engine/placement.ts';
 

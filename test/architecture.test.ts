@@ -116,7 +116,7 @@ test('adapters share nothing but within one feature', () => {
       layerOf(one.from) === 'adapter' &&
       file !== null &&
       ['adapter', 'contract'].includes(layerOf(file)) &&
-      dirname(file) !== dirname(one.from)
+      file.split('/')[0] !== one.from.split('/')[0]
     );
   });
   assert.deepEqual(wrong.map(say), []);

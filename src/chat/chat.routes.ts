@@ -1,6 +1,6 @@
 import { Commitment } from '#audit/commitment.ts';
-import type { CallPiece } from '#engine/call-reader.ts';
 import type { Engine, GenerationDelta, GenerationRequest, TokenLogprob } from '#engine/engine.ts';
+import type { CallPiece } from '#engine/grammar/call-reader.ts';
 import type { Priority } from '#engine/priority.ts';
 import { eventFrame } from '#http/reply.ts';
 import { NO_STEP_UP, type Route, route } from '#http/route.ts';

@@ -1,6 +1,5 @@
 import type { Commitment } from '#audit/commitment.ts';
 import { answerText, promptText, type SpokenAnswer } from '#audit/transcript.shared.ts';
-import type { CallPiece } from '#engine/call-reader.ts';
 import type {
   Engine,
   FinishReason,
@@ -13,6 +12,7 @@ import type {
   ToolCall,
   Usage,
 } from '#engine/engine.ts';
+import type { CallPiece } from '#engine/grammar/call-reader.ts';
 import { promptParam } from '#engine/refusal.ts';
 import type { Clock } from '#kernel/clock.ts';
 import type { Report } from '#kernel/gate.ts';

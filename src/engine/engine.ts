@@ -1,5 +1,5 @@
+import type { CallPiece } from '#engine/grammar/call-reader.ts';
 import type { Problem } from '#kernel/problem.ts';
-import type { CallPiece } from './call-reader.ts';
 import type { Priority } from './priority.ts';
 
 /** A call of a function as it was made; in OpenAI's shape, since it is passed on and committed to in that. */

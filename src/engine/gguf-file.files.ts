@@ -1,5 +1,5 @@
 import { open } from 'node:fs/promises';
-import { checkGguf, type GgufFacts } from './gguf-header.ts';
+import { checkGguf, type GgufFacts } from '#engine/gguf/gguf-header.ts';
 import { estimateMemory, type MemoryEstimate } from './memory-estimate.ts';
 import type { LlamaModelSpec } from './model-spec.ts';
 

@@ -1,4 +1,4 @@
-import type { GgufFacts } from './gguf-header.ts';
+import type { GgufFacts } from '#engine/gguf/gguf-header.ts';
 import { type LlamaModelSpec, sequencesOf } from './model-spec.ts';
 
 /** A child without a model: node, the engine's libraries, their heaps. Measured, rounded up. */

@@ -1,6 +1,6 @@
+import type { FileMemory, Quarantine } from '#engine/llama/file-memory.ts';
 import { sha256Hex } from '#kernel/id.ts';
 import type { ModelStatus } from './engine.ts';
-import type { FileMemory, Quarantine } from './file-memory.ts';
 
 /** Which processor does the arithmetic. `auto` takes the best that is there. */
 export type GpuChoice = 'auto' | 'cuda' | 'vulkan' | 'cpu';

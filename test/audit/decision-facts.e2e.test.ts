@@ -54,10 +54,21 @@ describe('the story of a decision is told from what is really recorded', () => {
     const conditional = await ask({ max_tokens: 1 });
     assert.equal(conditional.status, 200, conditional.text);
     await test.outcome(String(conditional.headers['x-request-id']));
-    const stories = [await told(answered), await told(denied), await told(conditional)];
+    const unusual = await ask({
+      n: 2,
+      logit_bias: { 5: 1 },
+      frequency_penalty: 1,
+      presence_penalty: 1,
+      logprobs: true,
+      top_logprobs: 1,
+      max_tokens: 1,
+    });
+    assert.equal(unusual.status, 200, unusual.text);
+    await test.outcome(String(unusual.headers['x-request-id']));
+    const stories = await Promise.all([answered, denied, conditional, unusual].map(told));
     const names = new Set(stories.flat().flatMap(({ facts }) => Object.keys(facts)));
-    // An adapter's digest is there where the catalogue has adapters.
-    names.add('adapter_sha256');
+    // Of models with an adapter and of templates that can call: test/models/adapters and test/gateway/chat-tools find them.
+    for (const name of ['adapter_sha256', 'tools', 'tool_calls']) names.add(name);
     const known = Object.keys(proofEn.storyFacts) as FactName[];
     assert.deepEqual(
       known.filter((name) => !names.has(name)),

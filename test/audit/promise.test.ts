@@ -3,6 +3,7 @@ import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { describe, it } from 'node:test';
 import { nodeCrypto, nodeSigner, sha256 } from '#audit/note-crypto.node.ts';
 import { type AuditPromise, MOST_PROMISES, openPromise, PromiseSigner } from '#audit/promise.shared.ts';
+import { SigningKeys } from '#audit/signing-keys.service.ts';
 
 const FAULT = { name: 'NoteFault' };
 const signer = nodeSigner('bank.example/log', generateKeyPairSync('ed25519').privateKey);
@@ -29,6 +30,24 @@ describe('promises that are signed together', () => {
       }
     });
   }
+
+  it('those of one turn under one signature, however many, and the next turn’s under another', async () => {
+    const keys = await SigningKeys.open({
+      crypto: { ...nodeCrypto, sha256 },
+      origin: signer.name,
+      registered: async () => [{ origin: signer.name, publicKey: signer.publicKey, after: 0, note: null }],
+      local: async () => [signer],
+      lastSigned: async () => 0,
+      afterTurn: queueMicrotask,
+    });
+    const turn = async (count: number) => {
+      const all = promises(count);
+      const lines = await Promise.all(all.map((one) => keys.promise(one)));
+      for (const [place, line] of lines.entries()) assert.deepEqual(await open(line), all[place]);
+      return new Set(lines.map((line) => line.split(' ')[5])).size;
+    };
+    assert.deepEqual([await turn(24), await turn(1), await turn(MOST_PROMISES + 1)], [1, 1, 2]);
+  });
 
   it('takes none and no more than there is room for', async () => {
     await assert.rejects(sign([]), FAULT);

@@ -64,7 +64,7 @@ describe('promises, receipts and proofs over the whole gateway', () => {
     }
   });
 
-  it('so do many at once, under one signature', async () => {
+  it('so do many at once', async () => {
     const answers = await Promise.all(Array.from({ length: 24 }, () => ask()));
     const lines = answers.map(({ headers }) => String(headers['x-audit-promise']));
     const seqs = await Promise.all(lines.map(async (line) => (await openPromise(nodeCrypto, line, await key())).seq));
@@ -73,8 +73,6 @@ describe('promises, receipts and proofs over the whole gateway', () => {
       seqs,
       outcomes.map(({ seq }) => seq),
     );
-    const signatures = new Set(lines.map((line) => line.split(' ')[5]));
-    assert.ok(signatures.size < lines.length, `${signatures.size} signatures for ${lines.length} promises`);
   });
 
   it('a stream carries the promise of its intent in the header, of its outcome before [DONE]', async () => {

@@ -1,4 +1,4 @@
-import { openUpstreamModel } from '#engine/model.upstream.ts';
+import { openUpstreamModel } from '#engine/upstream/model.upstream.ts';
 import { systemClock } from '#kernel/clock.ts';
 import { silentLog } from '#kernel/log.ts';
 import { DEMO_TEXT, demoSpec, madeSpec, openLlama } from '../engine/demo.ts';

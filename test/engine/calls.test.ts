@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Template } from '@huggingface/jinja';
 import fc from 'fast-check';
-import { callGrammar } from '#engine/call-grammar.ts';
-import { CallReader } from '#engine/call-reader.ts';
-import { type CallSyntax, callSyntaxOf, triggerOf } from '#engine/call-syntax.ts';
 import type { ToolUse } from '#engine/engine.ts';
+import { callGrammar } from '#engine/grammar/call-grammar.ts';
+import { CallReader } from '#engine/grammar/call-reader.ts';
+import { type CallSyntax, callSyntaxOf, triggerOf } from '#engine/grammar/call-syntax.ts';
 import { LISTED, SHOWING, SINGLE, TAGGED } from '../fakes/tool-templates.ts';
 
 const syntaxIn = (text: string): CallSyntax | null => {

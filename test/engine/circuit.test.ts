@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { beforeEach, describe, it } from 'node:test';
-import { Circuit } from '#engine/circuit.ts';
+import { Circuit } from '#engine/upstream/circuit.ts';
 
 describe('a circuit breaker', () => {
   let now: number;

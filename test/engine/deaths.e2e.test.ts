@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import type { GenerationEvent } from '#engine/engine.ts';
 import type { EngineEvent } from '#engine/engine-event.ts';
-import { forgetfulMemory } from '#engine/file-memory.ts';
+import { forgetfulMemory } from '#engine/llama/file-memory.ts';
+import type { LlamaDeps, LlamaEngine } from '#engine/llama/port.llama.ts';
 import type { LlamaModelSpec } from '#engine/model-spec.ts';
-import type { LlamaDeps, LlamaEngine } from '#engine/port.llama.ts';
 import { Problem } from '#kernel/problem.ts';
 import {
   answer,

@@ -3,8 +3,8 @@ import { open, readdir, readFile, stat } from 'node:fs/promises';
 import { before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { type GgufFileInfo, readGgufFileInfo } from 'node-llama-cpp';
-import { checkGguf } from '#engine/gguf-header.ts';
-import type { ReadAt } from '#engine/gguf-reader.ts';
+import { checkGguf } from '#engine/gguf/gguf-header.ts';
+import type { ReadAt } from '#engine/gguf/gguf-reader.ts';
 import { BUILT_IN_MODEL } from '#models/built-in.ts';
 import { sha256 } from './demo.ts';
 

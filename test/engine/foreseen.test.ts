@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { LlamaContextSequence, Token } from 'node-llama-cpp';
-import { DraftPace } from '#engine/draft-pace.ts';
-import { Drafter } from '#engine/drafter.llama.ts';
-import { ForeseenTokens } from '#engine/foreseen.llama.ts';
+import { DraftPace } from '#engine/llama/draft-pace.ts';
+import { Drafter } from '#engine/llama/drafter.llama.ts';
+import { ForeseenTokens } from '#engine/llama/foreseen.llama.ts';
 
 type Input = number | [token: number, options: { generateNext: { options: { seed: number } } }];
 

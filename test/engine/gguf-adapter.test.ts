@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { before, describe, it } from 'node:test';
-import { checkAdapter } from '#engine/gguf-adapter.ts';
-import { readGguf } from '#engine/gguf-entries.ts';
-import { GgufFault } from '#engine/gguf-figures.ts';
-import { checkGguf, type GgufFacts } from '#engine/gguf-header.ts';
-import { GGUF_LIMITS } from '#engine/gguf-reader.ts';
+import { checkAdapter } from '#engine/gguf/gguf-adapter.ts';
+import { readGguf } from '#engine/gguf/gguf-entries.ts';
+import { GgufFault } from '#engine/gguf/gguf-figures.ts';
+import { checkGguf, type GgufFacts } from '#engine/gguf/gguf-header.ts';
+import { GGUF_LIMITS } from '#engine/gguf/gguf-reader.ts';
 import { type MetadataValue, type Tensor, gguf as writeGguf } from '../../models/demo/gguf-writer.ts';
 import { mutations } from '../fakes/gguf-mutations.ts';
 

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { before, describe, it } from 'node:test';
-import { GgufFault } from '#engine/gguf-figures.ts';
-import { checkGguf } from '#engine/gguf-header.ts';
-import { GGUF_LIMITS } from '#engine/gguf-reader.ts';
+import { GgufFault } from '#engine/gguf/gguf-figures.ts';
+import { checkGguf } from '#engine/gguf/gguf-header.ts';
+import { GGUF_LIMITS } from '#engine/gguf/gguf-reader.ts';
 import { DEMO_FILE } from './demo.ts';
 
 const check = (bytes: Buffer, limits = GGUF_LIMITS) =>

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { grammarFor } from '#engine/json-grammar.ts';
+import { grammarFor } from '#engine/grammar/json-grammar.ts';
 import { Problem } from '#kernel/problem.ts';
 
 const grammarOf = (schema: Record<string, unknown>) => grammarFor({ type: 'json_schema', name: 'x', schema });

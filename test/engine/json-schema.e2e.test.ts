@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { Validator } from '@cfworker/json-schema';
 import fc from 'fast-check';
-import { grammarFor } from '#engine/json-grammar.ts';
-import type { LlamaEngine } from '#engine/port.llama.ts';
+import { grammarFor } from '#engine/grammar/json-grammar.ts';
+import type { LlamaEngine } from '#engine/llama/port.llama.ts';
 import { Problem } from '#kernel/problem.ts';
 import { answer, demoSpec, openLlama } from './demo.ts';
 

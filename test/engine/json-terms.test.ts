@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { formatCharacters } from '#engine/json-format.ts';
-import { numberRule } from '#engine/json-number.ts';
-import { patternRule } from '#engine/json-pattern.ts';
+import { formatCharacters } from '#engine/grammar/json-format.ts';
+import { numberRule } from '#engine/grammar/json-number.ts';
+import { patternRule } from '#engine/grammar/json-pattern.ts';
 
 /** What a rule without references matches, as a regular expression. */
 function expressionOf(rule: string): RegExp {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import type { GenerationRequest } from '#engine/engine.ts';
-import type { LlamaEngine } from '#engine/port.llama.ts';
+import type { LlamaEngine } from '#engine/llama/port.llama.ts';
 import { Problem } from '#kernel/problem.ts';
 import {
   answer,

@@ -3,8 +3,8 @@ import { appendFile, copyFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { environmentFor, findPlaces, sandboxAt } from '#engine/sandbox.system.ts';
-import { filePaths } from '#engine/sandbox.ts';
+import { environmentFor, findPlaces, sandboxAt } from '#engine/llama/sandbox.system.ts';
+import { filePaths } from '#engine/llama/sandbox.ts';
 import { Problem } from '#kernel/problem.ts';
 import { answer, DEMO_FILE, DEMO_TEXT, demoSpec, openLlama, sha256 } from './demo.ts';
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { readChildMessage, readParentMessage } from '#engine/protocol.contract.ts';
+import { readChildMessage, readParentMessage } from '#engine/llama/protocol.contract.ts';
 
 const GENERATE = {
   t: 'generate',

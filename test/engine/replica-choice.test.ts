@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { affinityOf, choose, seedOf } from '#engine/replica-choice.ts';
+import { affinityOf, choose, seedOf } from '#engine/upstream/replica-choice.ts';
 import { request } from './demo.ts';
 
 const servers = (...busy: number[]) => busy.map((count, at) => ({ busy: count, seed: seedOf(`gpu-${at}:8000`) }));

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
-import { RestartPolicy } from '#engine/restart-policy.ts';
+import { RestartPolicy } from '#engine/llama/restart-policy.ts';
 
 it('starts again at once, then later, then not at all', () => {
   const policy = new RestartPolicy();

@@ -7,7 +7,7 @@ import {
   type Reach,
   type SandboxPlaces,
   type Trial,
-} from '#engine/sandbox.ts';
+} from '#engine/llama/sandbox.ts';
 
 const WALLED: Reach = { network: false, read: false, write: false, signal: false, sockets: 0, variables: [] };
 const OPEN: Reach = { ...WALLED, network: true, read: true, write: true, signal: true };

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { fitsSchema } from '#engine/schema-check.vm.ts';
+import { fitsSchema } from '#engine/grammar/schema-check.vm.ts';
 
 describe('the last word on an answer', () => {
   it('says whether a text is what a schema asks for', () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { SseParser } from '#engine/sse-parser.upstream.ts';
+import { SseParser } from '#engine/upstream/sse-parser.upstream.ts';
 
 const parse = (stream: string, size = Number.POSITIVE_INFINITY): string[] => {
   const parser = new SseParser();

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import type { GenerationRequest, ToolCall, ToolUse } from '#engine/engine.ts';
-import type { LlamaEngine } from '#engine/port.llama.ts';
+import type { LlamaEngine } from '#engine/llama/port.llama.ts';
 import { LISTED, SHOWING, TAGGED } from '../fakes/tool-templates.ts';
 import { answer, DEMO_TEXT, demoSpec, madeSpec, openLlama } from './demo.ts';
 

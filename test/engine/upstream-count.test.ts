@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { countOf, promptBound } from '#engine/upstream-count.ts';
-import { busyProblem, refusalOf, retryAfterMs } from '#engine/upstream-refusal.ts';
+import { countOf, promptBound } from '#engine/upstream/upstream-count.ts';
+import { busyProblem, refusalOf, retryAfterMs } from '#engine/upstream/upstream-refusal.ts';
 import { Problem } from '#kernel/problem.ts';
 import { request } from './demo.ts';
 

@@ -4,7 +4,7 @@ import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { after, before, describe, it } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import type { Engine } from '#engine/engine.ts';
-import { openUpstreamModel } from '#engine/model.upstream.ts';
+import { openUpstreamModel } from '#engine/upstream/model.upstream.ts';
 import { systemClock } from '#kernel/clock.ts';
 import type { Log } from '#kernel/log.ts';
 import { silentLog } from '#kernel/log.ts';

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import type { Engine } from '#engine/engine.ts';
-import { openUpstreamModel } from '#engine/model.upstream.ts';
 import type { UpstreamModelSpec } from '#engine/model-spec.ts';
-import type { UpstreamDeps } from '#engine/service.upstream.ts';
+import { openUpstreamModel } from '#engine/upstream/model.upstream.ts';
+import type { UpstreamDeps } from '#engine/upstream/service.upstream.ts';
 import { systemClock } from '#kernel/clock.ts';
 import { silentLog } from '#kernel/log.ts';
 import { Problem } from '#kernel/problem.ts';

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import type { EmbeddingEvent, EmbeddingRequest } from '#engine/engine.ts';
-import { forgetfulMemory } from '#engine/file-memory.ts';
-import type { LlamaEngine } from '#engine/port.llama.ts';
+import { forgetfulMemory } from '#engine/llama/file-memory.ts';
+import type { LlamaEngine } from '#engine/llama/port.llama.ts';
 import { Problem } from '#kernel/problem.ts';
 import { PAID } from '../fakes/credit.ts';
 import { answer, collect, madeSpec, NEVER, openLlama, until } from './demo.ts';

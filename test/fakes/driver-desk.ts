@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import type { LlamaContextSequence, LlamaModel, Token } from 'node-llama-cpp';
-import { Driver, type DriverOptions } from '#engine/driver.llama.ts';
 import type { Usage } from '#engine/engine.ts';
-import { Generation, type GenerationTools } from '#engine/generation.llama.ts';
-import type { ChildMessage, GenerateMessage } from '#engine/protocol.contract.ts';
-import { warm } from '#engine/warm-prefix.llama.ts';
+import { Driver, type DriverOptions } from '#engine/llama/driver.llama.ts';
+import { Generation, type GenerationTools } from '#engine/llama/generation.llama.ts';
+import type { ChildMessage, GenerateMessage } from '#engine/llama/protocol.contract.ts';
+import { warm } from '#engine/llama/warm-prefix.llama.ts';
 
 /** What a sequence of llama.cpp does to its state, and a note of every token that had to be computed. */
 export class FakeSequence {

@@ -3,8 +3,8 @@ import { chmod, copyFile, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { environmentFor, findPlaces, openSandbox, sandboxAt, tryLevels } from '#engine/sandbox.system.ts';
-import { brokenPromise, type SandboxLevel } from '#engine/sandbox.ts';
+import { environmentFor, findPlaces, openSandbox, sandboxAt, tryLevels } from '#engine/llama/sandbox.system.ts';
+import { brokenPromise, type SandboxLevel } from '#engine/llama/sandbox.ts';
 import { silentLog } from '#kernel/log.ts';
 import { answer, DEMO_FILE, DEMO_TEXT, demoSpec, openLlama } from '../engine/demo.ts';
 

@@ -13,10 +13,10 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { processEnvironment } from '#config/load.ts';
 import type { ResponseFormat, TokenCredit } from '#engine/engine.ts';
-import { forgetfulMemory } from '#engine/file-memory.ts';
-import { openLlamaModel } from '#engine/model.llama.ts';
-import type { LlamaEngine } from '#engine/port.llama.ts';
-import { openSandbox } from '#engine/sandbox.system.ts';
+import { forgetfulMemory } from '#engine/llama/file-memory.ts';
+import { openLlamaModel } from '#engine/llama/model.llama.ts';
+import type { LlamaEngine } from '#engine/llama/port.llama.ts';
+import { openSandbox } from '#engine/llama/sandbox.system.ts';
 import { systemClock } from '#kernel/clock.ts';
 import { silentLog } from '#kernel/log.ts';
 

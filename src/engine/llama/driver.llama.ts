@@ -1,0 +1,276 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { BatchItem, LlamaContextSequence, PrioritizedBatchItem } from 'node-llama-cpp';
+import { promptParam, Refusal } from '#engine/refusal.ts';
+import type { Drafter } from './drafter.llama.ts';
+import type { Generation } from './generation.llama.ts';
+import type { ChildMessage } from './protocol.contract.ts';
+import { handOver, type Slot, slotFor } from './slot.llama.ts';
+import type { WarmPrefix } from './warm-prefix.llama.ts';
+
+export interface DriverOptions {
+  /** In ascending order of their ids: llama.cpp joins only consecutive, ascending sequences. */
+  readonly sequences: readonly LlamaContextSequence[];
+  /** Approved system prompts, computed once. */
+  readonly warm: readonly WarmPrefix[];
+  /** Foresees tokens while one alone is answered; null: nothing does. */
+  readonly drafter: Drafter | null;
+  /** Prompt tokens per step while somebody generates. */
+  readonly prefillChunk: number;
+  /** Sequences per step; with more under way they take turns. */
+  readonly maxBatchSize: number;
+  /** How long prompts may hold up a step in which somebody generates; never longer than it takes without them. */
+  readonly maxWaitMs: number;
+  /** Prompt tokens per step while nobody does. */
+  readonly batchSize: number;
+  readonly send: (message: ChildMessage) => void;
+  readonly now: () => number;
+  /** For our own diagnosis only. */
+  readonly report: (error: unknown) => void;
+}
+
+/** A step should not take longer: after an abort the slot must be free within a second, however slow the machine. */
+const STEP_TARGET_MS = 250;
+const LEAST_CHUNK = 16;
+
+/**
+ * Runs all conversations in lock-step: one round takes every sequence one token (or one portion of its prompt) further,
+ * all in one batch. Free-running sequences would leave one out of every batch (engine.md, section 3.2).
+ */
+export class Driver {
+  readonly #options: DriverOptions;
+  readonly #slots: Slot[];
+  readonly #arrived: Generation[] = [];
+  #running = false;
+  /** Set while everybody waits for credit. */
+  #wake: (() => void) | null = null;
+  #arrivals = 0;
+  #turns = 0;
+  /** Measured, prompt tokens per millisecond. */
+  #prefillSpeed: number | null = null;
+  /** Measured, milliseconds of a step that takes in no prompt. */
+  #plainStep: number | null = null;
+  steps = 0;
+
+  constructor(options: DriverOptions) {
+    this.#options = options;
+    this.#slots = options.sequences.map((sequence) => ({
+      sequence,
+      subject: null,
+      generation: null,
+      since: 0,
+      stepped: 0,
+    }));
+  }
+
+  add(generation: Generation): void {
+    this.#arrived.push(generation);
+    this.#wake?.();
+    if (this.#running) return;
+    this.#running = true;
+    this.#run().then(
+      () => {},
+      // Nothing below lets an exception through; if one comes, the state is unknown and the parent must start anew.
+      (error: unknown) => {
+        this.#options.report(error);
+        process.exit(70);
+      },
+    );
+  }
+
+  cancel(id: number): void {
+    const generation = this.#find(id);
+    if (generation) generation.cancelled = true;
+    this.#wake?.();
+  }
+
+  /** More tokens of this generation are paid for. */
+  extend(id: number, total: number, final: boolean): void {
+    this.#find(id)?.extend(total, final);
+    this.#wake?.();
+  }
+
+  #find(id: number): Generation | null | undefined {
+    const isIt = (generation: Generation | null) => generation?.request.id === id;
+    return this.#arrived.find(isIt) ?? this.#slots.find((slot) => isIt(slot.generation))?.generation;
+  }
+
+  async #run(): Promise<void> {
+    for (;;) {
+      await this.#settleArrivals();
+      const taken = this.#slots.filter((slot) => slot.generation !== null);
+      if (taken.length === 0) break;
+      const active = this.#inTurn(taken.filter(({ generation }) => generation?.cancelled || generation?.mayGoOn));
+      if (active.length === 0) {
+        await new Promise<void>((resolve) => {
+          this.#wake = resolve;
+        });
+        this.#wake = null;
+        continue;
+      }
+      // With others in the batch a place in it is better used by them.
+      const drafter = taken.length === 1 ? this.#options.drafter : null;
+      await this.#round(active, drafter);
+      this.steps++;
+      // Lets messages in (cancellations, newcomers) and the library finish the batch.
+      await nextTurn();
+    }
+    this.#running = false;
+  }
+
+  async #settleArrivals(): Promise<void> {
+    for (let generation = this.#arrived.shift(); generation; generation = this.#arrived.shift()) {
+      const slot = slotFor(this.#slots, generation);
+      if (slot === undefined) {
+        this.#fail(generation, new Error('more generations than sequences'));
+        continue;
+      }
+      slot.generation = generation;
+      slot.since = ++this.#arrivals;
+      if (generation.cancelled) continue;
+      try {
+        await handOver(slot, generation, this.#options.warm);
+        await generation.begin(slot.sequence);
+      } catch (error) {
+        await this.#abandon(slot, error);
+      }
+    }
+  }
+
+  /** As many as a batch may have, those first that have waited longest; still in the order of the sequences. */
+  #inTurn(ready: readonly Slot[]): readonly Slot[] {
+    const { maxBatchSize } = this.#options;
+    const chosen = new Set(ready.toSorted((a, b) => a.stepped - b.stepped).slice(0, maxBatchSize));
+    for (const slot of chosen) slot.stepped = ++this.#turns;
+    return ready.filter((slot) => chosen.has(slot));
+  }
+
+  async #round(active: readonly Slot[], drafter: Drafter | null): Promise<void> {
+    const generating = active.some(({ generation }) => generation?.prefillLeft === 0);
+    const budgets = this.#prefillBudgets(active, generating);
+    const began = this.#options.now();
+    let prefilled = 0;
+    const ends = await Promise.all(
+      active.map(async (slot): Promise<ChildMessage | null> => {
+        const generation = slot.generation;
+        if (generation === null) return null;
+        if (generation.cancelled) return { t: 'cancelled', id: generation.request.id };
+        const budget = budgets.get(slot) ?? 0;
+        if (generation.prefillLeft > 0) {
+          if (budget === 0) return null;
+          prefilled += Math.min(budget, generation.prefillLeft);
+        }
+        try {
+          return await generation.step(budget, drafter);
+        } catch (error) {
+          await this.#abandon(slot, error);
+          return null;
+        }
+      }),
+    );
+    this.#measure(prefilled, generating, this.#options.now() - began);
+    await this.#deliver(active, ends);
+  }
+
+  /** First come, first served: prompts one after another reach their first token sooner on average than all at once. */
+  #prefillBudgets(active: readonly Slot[], generating: boolean): Map<Slot, number> {
+    const { prefillChunk, batchSize } = this.#options;
+    const most = generating ? prefillChunk : batchSize - active.length;
+    const affordable = this.#prefillSpeed === null ? prefillChunk : this.#prefillSpeed * this.#prefillTime(generating);
+    let left = Math.max(LEAST_CHUNK, Math.min(most, Math.floor(affordable)));
+    const budgets = new Map<Slot, number>();
+    for (const slot of active.toSorted((a, b) => a.since - b.since)) {
+      const wanted = slot.generation?.prefillLeft ?? 0;
+      if (wanted === 0 || slot.generation?.cancelled || left === 0) continue;
+      budgets.set(slot, Math.min(wanted, left));
+      left -= Math.min(wanted, left);
+    }
+    return budgets;
+  }
+
+  /** No longer than the step takes anyway: then nobody's gap between two tokens is more than twice what it was. */
+  #prefillTime(generating: boolean): number {
+    const { maxWaitMs } = this.#options;
+    return generating ? Math.min(maxWaitMs, this.#plainStep ?? maxWaitMs) : STEP_TARGET_MS;
+  }
+
+  #measure(prefilled: number, generating: boolean, milliseconds: number): void {
+    if (prefilled === 0) {
+      if (generating) this.#plainStep = smooth(this.#plainStep, milliseconds);
+      return;
+    }
+    // What the prompts took of it; where that can't be told apart, at least an eighth.
+    const plain = generating ? (this.#plainStep ?? 0) : 0;
+    const portion = Math.max(milliseconds - plain, milliseconds / 8, 0.1);
+    this.#prefillSpeed = smooth(this.#prefillSpeed, prefilled / portion);
+  }
+
+  /** One message with everybody's text, then the ends; the order per generation is what the reader relies on. */
+  async #deliver(active: readonly Slot[], ends: readonly (ChildMessage | null)[]): Promise<void> {
+    const items = active.flatMap((slot, index) => {
+      const delta = slot.generation?.takeDelta(ends[index]?.t === 'finished');
+      return delta ? [delta] : [];
+    });
+    if (items.length > 0) this.#options.send({ t: 'deltas', items });
+    for (const [index, slot] of active.entries()) {
+      const end = ends[index];
+      if (!end || slot.generation === null) continue;
+      await slot.generation.release();
+      slot.generation = null;
+      this.#options.send(end);
+    }
+  }
+
+  /** A generation that broke: its sequence is wiped, the others go on. */
+  async #abandon(slot: Slot, error: unknown): Promise<void> {
+    const generation = slot.generation;
+    if (generation === null) return;
+    await generation.release().catch(this.#options.report);
+    slot.generation = null;
+    slot.subject = null;
+    await slot.sequence.clearHistory();
+    this.#fail(generation, error);
+  }
+
+  #fail(generation: Generation, error: unknown): void {
+    if (!(error instanceof Refusal)) this.#options.report(error);
+    const { code, message, param } = error instanceof Refusal ? error : ENGINE_FAILED;
+    this.#options.send({
+      t: 'failed',
+      id: generation.request.id,
+      code,
+      param: param ?? promptParam(generation.request),
+      message,
+    });
+  }
+}
+
+const ENGINE_FAILED = {
+  code: 'engine_failed',
+  message: 'The engine could not finish this answer.',
+  param: undefined,
+} as const;
+
+const smooth = (known: number | null, found: number): number => (known === null ? found : known * 0.7 + found * 0.3);
+
+/** What the batches were made of: the proof that sequences run together. */
+export class BatchFigures {
+  batches = 0;
+  sequences = 0;
+  largestBatch = 0;
+
+  /** Everything that waits goes into the batch, in the order of the sequences; the driver's budgets make it fit. */
+  readonly inOrder = ({ items, size }: { items: readonly BatchItem[]; size: number }): PrioritizedBatchItem[] => {
+    let left = size;
+    const batch: PrioritizedBatchItem[] = [];
+    for (const item of items) {
+      const processAmount = Math.min(item.tokens.length, left);
+      if (processAmount === 0) break;
+      batch.push({ item, processAmount });
+      left -= processAmount;
+    }
+    this.batches++;
+    this.sequences += batch.length;
+    this.largestBatch = Math.max(this.largestBatch, batch.length);
+    return batch;
+  };
+}

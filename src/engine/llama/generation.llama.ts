@@ -1,0 +1,298 @@
+import {
+  type LlamaContextSequence,
+  type LlamaGrammar,
+  LlamaGrammarEvaluationState,
+  type LlamaModel,
+  type Token,
+  type TokenBias,
+} from 'node-llama-cpp';
+import type { TokenLogprob } from '#engine/engine.ts';
+import type { CallPiece } from '#engine/grammar/call-reader.ts';
+import { fitsSchema } from '#engine/grammar/schema-check.vm.ts';
+import { Refusal } from '#engine/refusal.ts';
+import { Calling } from './calling.llama.ts';
+import type { Drafter } from './drafter.llama.ts';
+import { ForeseenTokens } from './foreseen.llama.ts';
+import { Likelihood } from './likelihood.llama.ts';
+import { type PromptRenderer, promptOf } from './prompt.llama.ts';
+import type { ChildMessage, DeltaItem, GenerateMessage } from './protocol.contract.ts';
+import { biasOf, samplerOf } from './sampling.llama.ts';
+import { type TextPiece, TextStream } from './text-stream.ts';
+
+/** What a generation needs beside its request. */
+export interface GenerationTools {
+  readonly model: LlamaModel;
+  readonly prompts: PromptRenderer;
+  readonly contextSize: number;
+  /** The model has another one that foresees: its tokens are chosen place by place. */
+  readonly foresees: boolean;
+  /** Compiles a grammar, or takes it from a small cache. @throws Error for a grammar that llama.cpp refuses. */
+  readonly grammar: (text: string) => Promise<LlamaGrammar>;
+  readonly send: (message: ChildMessage) => void;
+  readonly now: () => number;
+}
+
+/** Whole answers are sent in portions, so that what was computed is known when it breaks off half-way. */
+const PORTION_TOKENS = 64;
+const PORTION_MS = 1000;
+
+const UNSOUND = 'The answer does not fit the schema that was asked for. Try again.';
+
+/** One answer on one sequence: prompt in portions, then token by token. The driver calls `step` once per round. */
+export class Generation {
+  readonly request: GenerateMessage;
+  readonly #tools: GenerationTools;
+  readonly #prompt: readonly Token[];
+  readonly #maxTokens: number;
+  readonly #text: TextStream;
+  #sequence: LlamaContextSequence | undefined;
+  #tokens: AsyncGenerator<Token, void, undefined> | undefined;
+  #foreseen: ForeseenTokens | undefined;
+  /** Prompt tokens that are in the sequence's state. */
+  #evaluated = 0;
+  #cached = 0;
+  #sampled = 0;
+  #pendingText = '';
+  #pendingTokens = 0;
+  #sentAt = 0;
+  #credit: number;
+  #creditIsFinal = false;
+  #isStarved = false;
+  /** Null where there is nothing to call. */
+  readonly #calling: Calling | null;
+  #pendingCalls: CallPiece[] = [];
+  /** The whole text, where it is held against a schema in the end. */
+  #whole = '';
+  readonly #bias: TokenBias | null;
+  /** The answer so far, where penalties look at it. */
+  readonly #history: Token[] | null;
+  readonly #likelihood: Likelihood | null;
+  /** Told of tokens whose text has not left yet: with the place in the text where each begins. */
+  #likelihoods: { readonly at: number; readonly told: TokenLogprob }[] = [];
+  #shown = 0;
+  cancelled = false;
+
+  /** @throws Refusal, before anything was computed */
+  constructor(request: GenerateMessage, tools: GenerationTools) {
+    this.request = request;
+    this.#credit = request.credit;
+    this.#tools = tools;
+    this.#prompt = promptOf(request, tools.prompts);
+    const room = tools.contextSize - this.#prompt.length;
+    if (room < 1) {
+      throw new Refusal(
+        'context_length_exceeded',
+        `The prompt has ${this.#prompt.length} tokens; this model's context holds ${tools.contextSize}, the answer included.`,
+      );
+    }
+    this.#maxTokens = Math.min(request.maxTokens, room);
+    this.#bias = biasOf(request, tools.model);
+    this.#history = request.frequencyPenalty || request.presencePenalty ? [] : null;
+    this.#likelihood = request.topLogprobs === undefined ? null : new Likelihood(tools.model, request.topLogprobs);
+    this.#calling = request.tools === undefined ? null : new Calling(request.tools, request.stop, tools);
+    const detokenize = (tokens: readonly number[], before: readonly number[]) =>
+      tools.model.detokenize(tokens as Token[], this.#calling?.shows(tokens) ?? false, before as Token[]);
+    this.#text = new TextStream(detokenize, this.#calling === null ? request.stop : [], this.#prompt);
+  }
+
+  /** More is paid for. */
+  extend(total: number, final: boolean): void {
+    this.#credit = total;
+    this.#creditIsFinal = final;
+    this.#isStarved = false;
+  }
+
+  /** False while the next token is not paid for; says so once to whoever pays. */
+  get mayGoOn(): boolean {
+    if (this.#prompt.length + this.#sampled < this.#credit || this.#creditIsFinal) return true;
+    if (!this.#isStarved) this.#tools.send({ t: 'starved', id: this.request.id });
+    this.#isStarved = true;
+    return false;
+  }
+
+  /** Prompt tokens still to be evaluated; 0 once tokens are being generated. */
+  get prefillLeft(): number {
+    return (this.#tokens ?? this.#foreseen) === undefined ? this.#prompt.length - this.#evaluated : 0;
+  }
+
+  /** How much of this prompt a sequence already holds. */
+  sharedWith(state: readonly Token[]): number {
+    let length = 0;
+    while (length < state.length && state[length] === this.#prompt[length]) length++;
+    return length;
+  }
+
+  /** Whether this prompt goes on after these tokens. */
+  beginsWith(tokens: readonly Token[]): boolean {
+    return tokens.length < this.#prompt.length && this.sharedWith(tokens) === tokens.length;
+  }
+
+  /** Takes a sequence whose state is empty or belongs to the same user. */
+  async begin(sequence: LlamaContextSequence): Promise<void> {
+    this.#tools.send({ t: 'started', id: this.request.id, promptTokens: this.#prompt.length });
+    // The last token must be evaluated anew in any case: the first answer token is sampled from its result.
+    await sequence.adaptStateToTokens(this.#prompt.slice(0, -1), false);
+    this.#sequence = sequence;
+    this.#evaluated = this.#cached = sequence.nextTokenIndex;
+    this.#sentAt = this.#tools.now();
+  }
+
+  /**
+   * Evaluates up to `budget` prompt tokens, or samples one token, and those that the drafter foresaw rightly.
+   *
+   * @returns the message that ends this generation, or null while it goes on
+   */
+  async step(budget: number, drafter: Drafter | null = null): Promise<ChildMessage | null> {
+    if (this.#sequence === undefined) throw new Error('step before begin');
+    if (this.#prompt.length + this.#sampled >= this.#credit) return this.#end('length');
+    if ((this.#tokens ?? this.#foreseen) === undefined) {
+      if (this.prefillLeft > budget) {
+        const portion = this.#prompt.slice(this.#evaluated, this.#evaluated + budget);
+        await this.#sequence.evaluateWithoutGeneratingNewTokens(portion);
+        this.#evaluated += portion.length;
+        return null;
+      }
+      if (this.#mayForesee) this.#foreseen = this.#chooseByPlace(this.#sequence);
+      else this.#tokens = await this.#sample(this.#sequence);
+    }
+    if (this.#foreseen !== undefined) return this.#acceptAll(this.#foreseen, drafter);
+    const next = await this.#tokens?.next();
+    // The generator ends by itself only when its sampler is gone.
+    if (next === undefined || next.done) throw new Error('the engine stopped sampling');
+    if (this.#likelihood !== null && !this.#isEnd(next.value) && this.#calling?.isText !== false) {
+      const told = await this.#likelihood.of(this.#sequence, next.value);
+      this.#likelihoods.push({ at: this.#calling === null ? this.#text.length : 0, told });
+    }
+    return this.#accept(next.value);
+  }
+
+  /** A grammar, calls, penalties and likelihoods follow the answer token by token. */
+  get #mayForesee(): boolean {
+    const isPlain = this.request.grammar === null && this.#calling === null;
+    return this.#tools.foresees && isPlain && this.#history === null && this.#likelihood === null;
+  }
+
+  #chooseByPlace(sequence: LlamaContextSequence): ForeseenTokens {
+    const choice = samplerOf(this.request, this.#bias, [], this.#tools.contextSize);
+    return new ForeseenTokens(sequence, this.#prompt, { ...choice, seed: this.request.seed }, this.#tools.now);
+  }
+
+  async #acceptAll(foreseen: ForeseenTokens, drafter: Drafter | null): Promise<ChildMessage | null> {
+    const paid = this.#credit - this.#prompt.length - this.#sampled;
+    const most = Math.min(paid, this.#maxTokens - this.#sampled) - 1;
+    for (const token of await foreseen.next(drafter, this.request.subject, most)) {
+      const end = this.#accept(token);
+      if (end !== null) return end;
+    }
+    return null;
+  }
+
+  #isEnd(token: Token): boolean {
+    return this.#tools.model.isEogToken(token) || this.#tools.prompts.endTokens.has(token);
+  }
+
+  async #sample(sequence: LlamaContextSequence): Promise<AsyncGenerator<Token, void, undefined>> {
+    const grammar = this.#calling?.grammar ?? this.request.grammar;
+    const state =
+      grammar === null
+        ? null
+        : new LlamaGrammarEvaluationState({ model: this.#tools.model, grammar: await this.#tools.grammar(grammar) });
+    return sequence.evaluate(this.#prompt.slice(this.#evaluated), {
+      ...samplerOf(this.request, this.#bias, this.#history ?? [], this.#tools.contextSize),
+      yieldEogToken: true,
+      ...(state === null ? {} : { grammarEvaluationState: state }),
+    });
+  }
+
+  #accept(token: Token): ChildMessage | null {
+    if (this.#isEnd(token)) return this.#end('stop');
+    this.#sampled++;
+    this.#history?.push(token);
+    this.#pendingTokens++;
+    if (this.#take(this.#text.push(token))) return this.#finished('stop');
+    const isLast =
+      this.#sampled >= this.#maxTokens || (this.#creditIsFinal && this.#prompt.length + this.#sampled >= this.#credit);
+    return isLast ? this.#end('length') : null;
+  }
+
+  #say(text: string): void {
+    this.#pendingText += text;
+    if (this.request.schema !== undefined) this.#whole += text;
+  }
+
+  /** @returns true where a stop text ends the answer */
+  #take(piece: TextPiece): boolean {
+    if (this.#calling === null) {
+      this.#say(piece.text);
+      return piece.stopped;
+    }
+    const read = this.#calling.read(piece.text);
+    this.#say(read.text);
+    this.#pendingCalls.push(...read.calls);
+    return read.stopped;
+  }
+
+  #end(reason: 'stop' | 'length'): ChildMessage {
+    if (this.#take(this.#text.end())) return this.#finished('stop');
+    const rest = this.#calling?.end();
+    this.#say(rest?.text ?? '');
+    return this.#finished(rest?.stopped ? 'stop' : reason);
+  }
+
+  /** The grammar has seen to it; here it is made sure. */
+  get #isSound(): boolean {
+    if (this.#calling?.hasCalled) return this.#calling.isSound;
+    return this.request.schema === undefined || fitsSchema(this.#whole, this.request.schema);
+  }
+
+  #finished(end: 'stop' | 'length'): ChildMessage {
+    if (end === 'stop' && !this.#isSound) {
+      return { t: 'failed', id: this.request.id, code: 'engine_failed', param: 'messages', message: UNSOUND };
+    }
+    const reason = end === 'stop' && this.#calling?.hasCalled ? 'tool_calls' : end;
+    const usage = {
+      promptTokens: this.#prompt.length,
+      completionTokens: this.#sampled,
+      cachedTokens: this.#cached,
+    };
+    return { t: 'finished', id: this.request.id, reason, usage };
+  }
+
+  /** What may be shown now and was not yet. @param all at the end: also what is waiting for company */
+  takeDelta(all: boolean): DeltaItem | null {
+    const hasNothing = this.#pendingText === '' && this.#pendingCalls.length === 0;
+    if (this.#pendingTokens === 0 && hasNothing) return null;
+    if (!all) {
+      if (hasNothing) return null;
+      const due = this.#pendingTokens >= PORTION_TOKENS || this.#tools.now() - this.#sentAt >= PORTION_MS;
+      if (!this.request.stream && !due) return null;
+    }
+    const delta = [this.request.id, this.#pendingText, this.#pendingTokens] as const;
+    this.#shown += this.#pendingText.length;
+    this.#pendingText = '';
+    this.#pendingTokens = 0;
+    this.#sentAt = this.#tools.now();
+    if (this.#likelihood === null && this.#calling === null) return delta;
+    const calls = this.#pendingCalls;
+    this.#pendingCalls = [];
+    return [
+      ...delta,
+      {
+        ...(this.#likelihood === null ? {} : { logprobs: this.#takeLikelihoods() }),
+        ...(calls.length === 0 ? {} : { calls }),
+      },
+    ];
+  }
+
+  /** Of the tokens whose text is shown; those of a stop text, or of one that may become it, are not. */
+  #takeLikelihoods(): TokenLogprob[] {
+    const told = this.#likelihoods.filter(({ at }) => at < this.#shown);
+    this.#likelihoods = this.#likelihoods.filter(({ at }) => at >= this.#shown);
+    return told.map((one) => one.told);
+  }
+
+  /** Lets go of the sampler. The sequence's state stays, for this user's next prompt. */
+  async release(): Promise<void> {
+    await this.#tokens?.return();
+  }
+}

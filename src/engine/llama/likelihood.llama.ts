@@ -1,0 +1,47 @@
+import type { LlamaContextSequence, LlamaModel, Token } from 'node-llama-cpp';
+import type { LikelyToken, TokenLogprob } from '#engine/engine.ts';
+
+/** OpenAI's word for as good as impossible; JSON has no infinity. */
+const LEAST_LOGPROB = -9999;
+
+/**
+ * How likely the model itself held its tokens to be: over the whole vocabulary, before temperature, top_p, bias,
+ * penalties and grammar. What the library tells beside a sampled token is what the sampler has left of that, so the last
+ * position is evaluated once more, greedily and with nothing in between.
+ */
+export class Likelihood {
+  readonly #model: LlamaModel;
+  readonly #top: number;
+
+  /** `top`: of how many alternatives to tell. */
+  constructor(model: LlamaModel, top: number) {
+    this.#model = model;
+    this.#top = top;
+  }
+
+  /** Of a token that was sampled from the sequence's last position. Leaves the sequence as it was. */
+  async of(sequence: LlamaContextSequence, token: Token): Promise<TokenLogprob> {
+    const state = sequence.contextTokens;
+    await sequence.eraseContextTokenRanges([{ start: state.length - 1, end: state.length }]);
+    const again = state.slice(sequence.nextTokenIndex);
+    const last = again.pop();
+    if (last === undefined) throw new Error('nothing to evaluate again');
+    const filter = { tokens: [token], includeTop: Math.max(1, this.#top) };
+    const generateNext = { logits: { filter }, totalLogitWeight: true, options: { temperature: 0 } };
+    const output = await sequence.controlledEvaluate([...again, [last, { generateNext }]]);
+    const { logits, totalLogitWeight } = output.at(-1)?.next ?? {};
+    const [best] = logits?.values() ?? [];
+    if (logits === undefined || totalLogitWeight === undefined || best === undefined) throw new Error('no logits');
+    const logprobOf = (logit: number) => Math.max(LEAST_LOGPROB, logit - best - Math.log(totalLogitWeight));
+    const top = [...logits].slice(0, this.#top);
+    return {
+      ...this.#named(token, logprobOf(logits.get(token) ?? Number.NEGATIVE_INFINITY)),
+      top_logprobs: top.map(([id, logit]) => this.#named(id, logprobOf(logit))),
+    };
+  }
+
+  #named(token: Token, logprob: number): LikelyToken {
+    const text = this.#model.detokenize([token], true);
+    return { token: text, logprob, bytes: text.includes('\ufffd') ? null : [...Buffer.from(text)] };
+  }
+}
