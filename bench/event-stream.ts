@@ -25,6 +25,8 @@ interface Chunk {
     readonly finish_reason?: string;
   }[];
   readonly usage?: Usage | null;
+  /** In place of an answer that could not be finished. */
+  readonly error?: { readonly message?: string };
 }
 
 const [END_OF_HEAD, END_OF_EVENT] = ['\r\n\r\n', '\n\n'];
@@ -45,6 +47,7 @@ export class AnswerReader {
   #text = '';
   #finishReason: string | null = null;
   #usage: Usage | null = null;
+  #error: string | null = null;
   #isDone = false;
 
   constructor(askedAt: number) {
@@ -101,7 +104,8 @@ export class AnswerReader {
       this.#isDone = true;
       return;
     }
-    const { choices, usage } = JSON.parse(data) as Chunk;
+    const { choices, usage, error } = JSON.parse(data) as Chunk;
+    this.#error = error?.message ?? this.#error;
     const text = choices?.[0]?.delta?.content ?? '';
     if (text !== '') {
       this.#textAt.push(now);
@@ -114,7 +118,7 @@ export class AnswerReader {
   #faultOf(head: string, now: number): string | null {
     this.#takeEvents(now);
     if (!head.startsWith('HTTP/1.1 200 ')) return head.split('\r\n', 1)[0] ?? head;
-    return this.#isDone ? null : 'it broke off';
+    return this.#error ?? (this.#isDone ? null : 'it broke off');
   }
 
   #refusal(head: string, now: number): StreamedAnswer | null {

@@ -47,6 +47,8 @@ describe('what a client of the benchmarks reads', () => {
 
   it('is a fault where the stream broke off, and where it was refused', () => {
     assert.equal(read(`${HEAD}${chunk(say('a'))}0\r\n\r\n`)?.fault, 'it broke off');
+    const failed = event({ error: { message: 'The engine ended.' } });
+    assert.equal(read(`${HEAD}${chunk(say('a') + failed)}0\r\n\r\n`)?.fault, 'The engine ended.');
     const refusal = 'HTTP/1.1 429 Too Many Requests\r\ncontent-length: 4\r\n\r\nlate';
     assert.equal(read(refusal)?.fault, 'HTTP/1.1 429 Too Many Requests late');
   });
