@@ -136,6 +136,10 @@ describe('the record of identity', () => {
     expect('key.create', me, `key:${issued.id}`);
     ok(await stepped(firstSecret, admin, 'DELETE', `/admin/keys/${issued.id}`));
     expect('key.revoke', me, `key:${issued.id}`);
+    for (const verb of ['disable', 'erase']) {
+      ok(await stepped(firstSecret, admin, 'POST', `/admin/users/${made.user.id}/${verb}`));
+      expect(`account.${verb}`, me, `account:${made.user.id}`);
+    }
     const last = await stepped(firstSecret, admin, 'PATCH', `/admin/users/${me}`, { roles: ['analyst'] });
     assert.equal(last.status, 409);
     expect('account.update', me, `account:${me}`, 'denied');
