@@ -101,7 +101,7 @@ test('who was disabled is erased for good, and leaves the list', async () => {
   await dialog().getByText('What was done stays in the log, under the ID alone.').waitFor();
   await dialog().getByRole('button', { name: 'Erase' }).click();
   await confirm('Erase the account auditor for good');
-  await desk.page.getByRole('dialog').waitFor({ state: 'detached' });
+  await desk.page.getByRole('dialog').first().waitFor({ state: 'detached' });
   await desk.page.getByRole('link', { name: 'auditor' }).waitFor({ state: 'detached' });
   await desk.page.getByRole('link', { name: 'admin' }).waitFor();
 });
