@@ -76,7 +76,18 @@ describe('promise 6: no secret and no prompt in clear anywhere', () => {
       body: { ...ask, stream: true, user: keep('member', canary('Member')) },
     });
     for await (const _ of open.events());
-    await request('POST', '/v1/chat/completions', { headers: bearer, body: { ...ask, n: 2 } });
+    await request('POST', '/v1/chat/completions', { headers: bearer, body: { ...ask, n: 99 } });
+    const suffix = keep('suffix', canary('Suffix'));
+    await request('POST', '/v1/completions', { headers: bearer, body: { model: 'said', prompt: content, suffix } });
+    await request('POST', '/v1/embeddings', { headers: bearer, body: { model: 'said', input: content } });
+    const tool = {
+      type: 'function',
+      function: { name: 'f', description: keep('tool', canary('Tool')), parameters: {} },
+    };
+    await request('POST', '/v1/chat/completions', {
+      headers: bearer,
+      body: { ...ask, tools: [tool], tool_choice: { type: 'function', function: { name: canary('Tool') } } },
+    });
     await request('POST', '/v1/chat/completions', {
       headers: bearer,
       body: { ...ask, temperature: keep('value', canary('Value')) },
