@@ -3,7 +3,7 @@ import type { Log } from '#kernel/log.ts';
 import type { Principal } from '#kernel/principal.ts';
 import { Problem } from '#kernel/problem.ts';
 import { type PolicyEngine, type PolicyText, questionOf, type ResourceAttributes, subjectsOf } from './access.ts';
-import { holdWithin } from './bounds.ts';
+import { type Bound, holdWithin } from './bounds.ts';
 
 export interface AccessDeps {
   /** The policy in force, by the database. */
@@ -15,6 +15,8 @@ export interface AccessDeps {
   readonly now: () => number;
   readonly log: Log;
 }
+
+const NO_BOUNDS: readonly Bound[] = [];
 
 /** Decides by the policy version that is loaded; admission tells when that is no longer the one in force. */
 export class AccessControl {
@@ -60,7 +62,7 @@ export class AccessControl {
 
   /** @throws Problem `out_of_bounds`, which names the parameter and its range */
   bound(principal: Principal, { id }: Resource, ask: ModelAsk): ModelGrant {
-    const bounds = this.#engine?.boundsOf(subjectsOf(principal), id) ?? [];
+    const bounds = this.#engine?.boundsOf(subjectsOf(principal), id) ?? NO_BOUNDS;
     const held = holdWithin(bounds, ask);
     if ('changes' in held) return held;
     const { parameter, allowed, bound } = held;

@@ -59,46 +59,79 @@ export function parseBound({ name, subject, model, parameter, allowed, otherwise
 
 const isList = (parameter: string): parameter is ListName => LISTS.some((name) => name === parameter);
 
+/** Bounds that apply together, sorted by what they bound. */
+interface Sorted {
+  /** Of a parameter that is bounded at all: what is left between its ranges. */
+  readonly ranges: readonly {
+    readonly name: NumberName;
+    readonly least: number;
+    readonly most: number;
+    readonly bounds: readonly Range[];
+  }[];
+  readonly lists: readonly { readonly name: ListName; readonly bound: Bound }[];
+  readonly context: number | null;
+}
+type Range = Extract<Bound, { least: number }>;
+
+/** One policy gives everybody who may do the same the same list, for as long as it is in force. */
+const SORTED = new WeakMap<readonly Bound[], Sorted>();
+
+function sorted(bounds: readonly Bound[]): Sorted {
+  const known = SORTED.get(bounds);
+  if (known !== undefined) return known;
+  const contexts = rangesOf(bounds, 'context');
+  const made = {
+    ranges: NUMBERS.map((name) => ({ name, bounds: rangesOf(bounds, name) }))
+      .filter(({ bounds }) => bounds.length > 0)
+      .map(({ name, bounds }) => ({
+        name,
+        least: Math.max(...bounds.map((one) => one.least)),
+        most: Math.min(...bounds.map((one) => one.most)),
+        bounds,
+      })),
+    lists: LISTS.flatMap((name) =>
+      bounds.filter(({ parameter }) => parameter === name).map((bound) => ({ name, bound })),
+    ),
+    context: contexts.length === 0 ? null : Math.min(...contexts.map(({ most }) => most)),
+  };
+  SORTED.set(bounds, made);
+  return made;
+}
+
+const rangesOf = (bounds: readonly Bound[], name: string): readonly Range[] =>
+  bounds.filter((bound): bound is Range => bound.parameter === name && 'least' in bound);
+
 /**
  * Holds a request within the bounds that apply to it, all of them: of two the narrower one decides, and where two leave
  * nothing between them it is refused. What the caller left unsaid is the model's default, held within bounds as well.
  */
 export function holdWithin(bounds: readonly Bound[], asked: ModelAsk): ModelGrant | OutOfBounds {
-  const granted: { -readonly [K in keyof ModelAsk]: ModelAsk[K] } = { ...asked };
+  const { ranges, lists, context } = sorted(bounds);
   const changes: string[] = [];
-  for (const name of NUMBERS) {
-    const ranges = rangesOf(bounds, name);
-    if (ranges.length === 0) continue;
-    const [least, most] = [Math.max(...ranges.map((one) => one.least)), Math.min(...ranges.map((one) => one.most))];
+  const granted: { -readonly [K in keyof ModelGrant]: ModelGrant[K] } = { ...asked, context, changes };
+  for (const { name, least, most, bounds } of ranges) {
     const given = asked[name];
     const value = given ?? asked.defaults?.[name] ?? most;
-    const broken = ranges.filter((range) => value < range.least || value > range.most);
+    const broken = value < least || value > most ? bounds.filter((one) => value < one.least || value > one.most) : [];
     const refusing = broken.find(({ clamps }) => !clamps);
     if (least > most || (given !== undefined && refusing !== undefined))
       return {
         parameter: name,
         allowed: `${least} to ${most}`,
-        bound: (refusing ?? broken[0] ?? ranges[0])?.name ?? '',
+        bound: (refusing ?? broken[0] ?? bounds[0])?.name ?? '',
       };
     granted[name] = Math.min(Math.max(value, least), most);
     if (given === granted[name] || broken.length === 0) continue;
     changes.push(`${name} ${given ?? 'unset'} -> ${granted[name]} (${broken.map((range) => range.name).join(', ')})`);
   }
-  for (const name of LISTS) {
-    for (const bound of bounds) {
-      if (bound.parameter !== name) continue;
-      const given = granted[name] ?? [];
-      const kept = 'names' in bound ? given.filter((one) => bound.names.includes(one)) : [];
-      if (kept.length === given.length) continue;
-      // Whoever asks for a model with an adapter gets that or nothing: it is not left out in silence.
-      if (!bound.clamps || name === 'adapters') return { parameter: name, allowed: bound.text, bound: bound.name };
-      granted[name] = kept;
-      changes.push(`${name} ${given.length} -> ${kept.length} (${bound.name})`);
-    }
+  for (const { name, bound } of lists) {
+    const given = granted[name] ?? [];
+    const kept = 'names' in bound ? given.filter((one) => bound.names.includes(one)) : [];
+    if (kept.length === given.length) continue;
+    // Whoever asks for a model with an adapter gets that or nothing: it is not left out in silence.
+    if (!bound.clamps || name === 'adapters') return { parameter: name, allowed: bound.text, bound: bound.name };
+    granted[name] = kept;
+    changes.push(`${name} ${given.length} -> ${kept.length} (${bound.name})`);
   }
-  const contexts = rangesOf(bounds, 'context');
-  return { ...granted, context: contexts.length === 0 ? null : Math.min(...contexts.map(({ most }) => most)), changes };
+  return granted;
 }
-
-const rangesOf = (bounds: readonly Bound[], name: string) =>
-  bounds.filter((bound): bound is Extract<Bound, { least: number }> => bound.parameter === name && 'least' in bound);

@@ -24,7 +24,7 @@ import { Problem } from '#kernel/problem.ts';
 import { proofText } from '#stepup/stepup.ts';
 import type { AdmitItem, Item, Position, Standing, Verdict } from './admission.ts';
 import { breachName, grantOf, partyOf, quotaFacts, quotaProblem, rateLimitsOf, takeOf } from './gate.ts';
-import { intentOf } from './intent.ts';
+import { askedBy, intentOf } from './intent.ts';
 
 export interface GateDeps {
   readonly submit: (item: Item) => Promise<Verdict>;
@@ -63,18 +63,17 @@ export class AdmissionGate implements Gate {
 
   async authenticate(credential: PresentedCredential, fresh: boolean, address: string): Promise<Principal | null> {
     try {
-      const [principal] = await Promise.all([
-        this.#deps.findPrincipal(credential.kind, credential.secret, fresh, networkOf(address)),
-        fresh ? this.#deps.loadPolicy() : undefined,
-      ]);
-      return principal;
+      const { findPrincipal, loadPolicy } = this.#deps;
+      const found = findPrincipal(credential.kind, credential.secret, fresh, networkOf(address));
+      if (fresh) await Promise.all([found, loadPolicy()]);
+      return await found;
     } catch (cause) {
       if (cause instanceof Problem && cause.code === 'too_many_attempts') throw cause;
       throw new Problem('audit_unavailable', { retryAfter: 1 }, cause);
     }
   }
 
-  async authorise(principal: Principal, action: string, resource: Resource, address: string): Promise<Decision> {
+  authorise(principal: Principal, action: string, resource: Resource, address: string): Decision {
     return this.#deps.decide(principal, action, resource, address);
   }
 
@@ -191,7 +190,7 @@ export class AdmissionGate implements Gate {
   ): Promise<string | null> {
     const notRun = !report.ran;
     const event: AuditEvent = {
-      ...intentOf(request),
+      ...askedBy(request),
       kind: 'outcome',
       outcome: notRun ? 'not_run' : ending.outcome,
       ...(ending.code === null ? {} : { outcome_code: ending.code }),

@@ -2,25 +2,21 @@ import { decisionFacts } from '#access/decision-facts.ts';
 import type { AuditEvent } from '#audit/event.ts';
 import type { AdmissionRequest } from '#kernel/gate.ts';
 
-/** What an admission records: who asks for what, by which rule, within which bounds, at what price. */
-export function intentOf({
-  requestId,
-  routeId,
-  principal,
+/** What intent and outcome of a request have in common. */
+export const askedBy = ({ requestId, principal, action, resource }: AdmissionRequest) => ({
+  actor: principal.subject,
   action,
-  resource,
-  decision,
-  address,
-  grant,
-  reserve,
-}: AdmissionRequest): AuditEvent {
+  resource: `${resource.type}:${resource.id}`,
+  request: requestId,
+});
+
+/** What an admission records: who asks for what, by which rule, within which bounds, at what price. */
+export function intentOf(asked: AdmissionRequest): AuditEvent {
+  const { routeId, principal, decision, address, grant, reserve } = asked;
   return {
+    ...askedBy(asked),
     kind: 'intent',
-    actor: principal.subject,
-    action,
-    resource: `${resource.type}:${resource.id}`,
     outcome: 'admitted',
-    request: requestId,
     facts: {
       route: routeId,
       address,

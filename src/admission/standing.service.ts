@@ -1,5 +1,6 @@
 import type { Clock } from '#kernel/clock.ts';
 import { Problem } from '#kernel/problem.ts';
+import { Roster } from '#kernel/roster.ts';
 import type { Standing } from './admission.ts';
 
 export type StandingVerdict = 'valid' | 'revoked' | 'stale';
@@ -16,6 +17,13 @@ interface Waiting {
   readonly reject: (reason: unknown) => void;
 }
 
+interface Watched {
+  readonly standing: Standing;
+  readonly end: (reason: unknown) => void;
+  /** Says whether it was still watched. */
+  stop: () => boolean;
+}
+
 /** How often running answers are checked, and how long they may go on when that is not possible. */
 const WATCH_MS = 500;
 const UNCHECKED_MS = 5_000;
@@ -27,7 +35,7 @@ const UNCHECKED_MS = 5_000;
 export class Standings implements Disposable {
   readonly #deps: StandingDeps;
   readonly #waiting: Waiting[] = [];
-  readonly #watched = new Map<symbol, { readonly standing: Standing; readonly end: (reason: unknown) => void }>();
+  readonly #watched = new Roster<Watched>();
   readonly #timer: NodeJS.Timeout;
   #running = false;
   #checking = false;
@@ -64,22 +72,22 @@ export class Standings implements Disposable {
 
   /** Calls `end` within a second when the session or what was decided no longer holds. Returns how to stop watching. */
   watch(standing: Standing, end: (reason: unknown) => void): () => void {
-    const key = Symbol('watched');
     if (this.#watched.size === 0) this.#checkedAt = this.#deps.clock.monotonic();
-    this.#watched.set(key, { standing, end });
-    return () => this.#watched.delete(key);
+    const watched: Watched = { standing, end, stop: () => false };
+    watched.stop = this.#watched.add(watched);
+    return watched.stop;
   }
 
   async #checkWatched(): Promise<void> {
     if (this.#checking || this.#watched.size === 0) return;
     this.#checking = true;
-    const watched = [...this.#watched.entries()];
+    const watched = this.#watched.members();
     const overdue = setTimeout(() => this.#endAll(), UNCHECKED_MS);
     try {
-      const verdicts = await this.#deps.checkAll(watched.map(([, { standing }]) => standing));
+      const verdicts = await this.#deps.checkAll(watched.map(({ standing }) => standing));
       this.#checkedAt = this.#deps.clock.monotonic();
-      watched.forEach(([key, { end }], index) => {
-        if (verdicts[index] !== 'valid' && this.#watched.delete(key)) end(new Problem('session_ended'));
+      watched.forEach(({ stop, end }, index) => {
+        if (verdicts[index] !== 'valid' && stop()) end(new Problem('session_ended'));
       });
     } catch {
       if (this.#deps.clock.monotonic() - this.#checkedAt >= UNCHECKED_MS) this.#endAll();
@@ -90,9 +98,9 @@ export class Standings implements Disposable {
   }
 
   #endAll(): void {
-    const watched = [...this.#watched.values()];
-    this.#watched.clear();
-    for (const { end } of watched) end(new Problem('audit_unavailable', { retryAfter: 1 }));
+    for (const { stop, end } of this.#watched.members()) {
+      if (stop()) end(new Problem('audit_unavailable', { retryAfter: 1 }));
+    }
   }
 
   [Symbol.dispose](): void {

@@ -1,5 +1,5 @@
 import { MAX_EVENT_BYTES, type RecordText, type RefusalText } from '#admission/admission.ts';
-import { type CanonicalValue, canonicalJson, forEachMember } from '#kernel/canonical-json.ts';
+import { type CanonicalValue, canonicalJson, canonicalMember, namesInOrder } from '#kernel/canonical-json.ts';
 
 export type EventKind = 'intent' | 'outcome' | 'denial' | 'sign-in' | 'change' | 'system' | 'refusals';
 
@@ -39,41 +39,62 @@ export function refusalText(event: AuditEvent, outcome: string, kind: EventKind 
   return recordAndRefusal(event, outcome, kind).refusal;
 }
 
+/** Of every event, in canonical order. */
+const COLUMNS = ['action', 'actor', 'kind', 'outcome', 'outcome_code', 'request', 'resource'] as const;
+const NO_FACTS: NonNullable<AuditEvent['facts']> = {};
+
 /** {@link recordText} and {@link refusalText} of one event: most members are the same, so they are spelled once. */
 export function recordAndRefusal(
   event: AuditEvent,
   refusedOutcome: string,
   refusedKind: EventKind = event.kind,
 ): { readonly record: RecordText; readonly refusal: RefusalText } {
-  const { facts, ...columns } = event;
-  const { kind, actor, action, resource, outcome, request, outcome_code: code } = columns;
-  // What both share stands before, between and behind the three members in which they differ.
-  const shared: [string, string, string, string] = ['', '', '', ''];
-  let place: 0 | 1 | 2 | 3 = 0;
-  forEachMember({ ...facts, ...columns, outcome_code: code ?? '' }, (name, text) => {
-    if (name === 'kind') place = 1;
-    else if (name === 'outcome') place = 2;
-    else if (name === 'outcome_code') place = 3;
-    else shared[place] += `,${text}`;
-  });
-  const [first, second, third, last] = shared;
-  const beforeKind = `{${first.slice(1)},"kind":"`;
-  const beforeOutcome = `"${second},"outcome":"`;
-  const own = code === undefined ? '' : `,"outcome_code":${canonicalJson(code)}`;
-  const recorded = `${beforeKind}${plain(kind)}${beforeOutcome}${plain(outcome)}"${third}${own}${last}}`;
-  refuseTooLong(recorded);
-  refuseTooLong(recorded, refusedKind, refusedOutcome, CODE_SLOT);
-  const kindAt = lengthOf(beforeKind);
-  const outcomeAt = kindAt + kind.length + lengthOf(beforeOutcome);
-  const codeAt = outcomeAt + outcome.length + 1 + lengthOf(third);
+  const { kind, actor, action, resource, outcome, request, facts = NO_FACTS } = event;
+  const names = namesInOrder(facts);
+  let text = '{';
+  let at = 0;
+  // Where the kind, the outcome and the code stand, in which the two differ; in UTF-16 units.
+  let [kindAt, outcomeAt, codeAt, codeEnd] = [0, 0, 0, 0];
+  for (const column of COLUMNS) {
+    at = factsBefore(column);
+    const separator = text === '{' ? '' : ',';
+    if (column === 'kind' || column === 'outcome') {
+      text += `${separator}"${column}":"`;
+      if (column === 'kind') kindAt = text.length;
+      else outcomeAt = text.length;
+      text += `${plain(event[column])}"`;
+    } else if (column === 'outcome_code') {
+      codeAt = text.length;
+      if (event.outcome_code !== undefined) text += separator + canonicalMember(column, event.outcome_code);
+      codeEnd = text.length;
+    } else text += separator + canonicalMember(column, event[column]);
+  }
+  at = factsBefore(null);
+  text += '}';
+  refuseTooLong(text);
+  refuseTooLong(text, refusedKind, refusedOutcome, CODE_SLOT);
+  plain(refusedKind);
+  plain(refusedOutcome);
   return {
-    record: { kind, actor, action, resource, outcome, request, event: recorded },
+    record: { kind, actor, action, resource, outcome, request, event: text },
     refusal: {
       kind: refusedKind,
       outcome: refusedOutcome,
-      places: [kindAt, outcomeAt, codeAt, codeAt + lengthOf(own)],
+      places: charactersAt(text, [kindAt, outcomeAt, codeAt, codeEnd]),
     },
   };
+
+  /** Writes the facts that come before a column, and leaves one out that has its name. */
+  function factsBefore(column: string | null): number {
+    let next = at;
+    for (; next < names.length; next++) {
+      const name = names[next] ?? '';
+      if (column !== null && name >= column) return name === column ? next + 1 : next;
+      const value = facts[name];
+      if (value !== undefined) text += (text === '{' ? '' : ',') + canonicalMember(name, value);
+    }
+    return next;
+  }
 }
 
 /** What stands between quotes as it is, so that another such word can take its place. */
@@ -82,8 +103,13 @@ function plain(word: string): string {
   return word;
 }
 
-/** As Postgres counts: a character outside the basic plane is one. */
-const lengthOf = (text: string): number => text.length - (text.match(/[\ud800-\udbff]/g)?.length ?? 0);
+/** Places in characters as Postgres counts them: one outside the basic plane is one, and two UTF-16 units. */
+function charactersAt(text: string, places: RefusalText['places']): RefusalText['places'] {
+  if (!/[\ud800-\udbff]/.test(text)) return places;
+  const pairsBefore = (place: number) => text.slice(0, place).match(/[\ud800-\udbff]/g)?.length ?? 0;
+  const [kind, outcome, code, rest] = places;
+  return [kind - pairsBefore(kind), outcome - pairsBefore(outcome), code - pairsBefore(code), rest - pairsBefore(rest)];
+}
 
 function eventBytes({ facts, ...columns }: AuditEvent): string {
   const bytes = canonicalJson({ ...facts, ...columns });

@@ -30,15 +30,6 @@ export function createApp(deps: AppDeps): RequestListener {
   app.set('query parser', 'simple');
   app.set('case sensitive routing', true);
   app.set('strict routing', true);
-  // Express goes through its routes one by one with a regular expression each; most paths have nothing to find out.
-  const plain = new Map(
-    deps.routes.filter(({ path }) => !/[:*{]/.test(path)).map((route) => [`${route.method} ${route.path}`, route]),
-  );
-  app.use((request, response, next) => {
-    const route = plain.get(`${request.method} ${request.url.split('?', 1)[0]}`);
-    if (route === undefined) next();
-    else start(route, request, response, {}, deps);
-  });
   for (const route of deps.routes) mount(app, route, deps);
   app.use(
     express.static(deps.portal, {
@@ -52,15 +43,14 @@ export function createApp(deps: AppDeps): RequestListener {
     }),
   );
   app.use((request, response) => stray(deps, request, response));
-  app.use((error: unknown, request: IncomingMessage, response: ServerResponse, _next: unknown) => {
-    deps.onStray('malformed path', clientAddress(request, deps.trustedProxies));
-    const requestId = newRequestId();
-    if (response.headersSent) response.destroy();
-    else {
-      response.setHeader('x-request-id', requestId);
-      sendProblem(response, new Problem('invalid_request', {}, error), request.url ?? '/', requestId);
-    }
-  });
+  app.use((error: unknown, request: IncomingMessage, response: ServerResponse, _next: unknown) =>
+    refuseMalformed(deps, request, response, error),
+  );
+  // Express goes through its routes one by one, with a regular expression each, and gives every request and answer
+  // another prototype, which is dear: most paths have nothing to be found out by it.
+  const plain = new Map(
+    deps.routes.filter(({ path }) => !/[:*{]/.test(path)).map((route) => [`${route.method} ${route.path}`, route]),
+  );
   const setSecurityHeaders = securityHeaders(deps.strictTransport);
   return (request, response) => {
     // Before anything is looked at: no answer of ours goes out without them.
@@ -77,7 +67,16 @@ export function createApp(deps: AppDeps): RequestListener {
       refuseWhileDraining(request, response);
       return;
     }
-    (app as unknown as RequestListener)(request, response);
+    const route = plain.get(`${request.method} ${pathOf(request)}`);
+    if (route === undefined) {
+      (app as unknown as RequestListener)(request, response);
+      return;
+    }
+    try {
+      start(route, request, response, {}, deps);
+    } catch (error) {
+      refuseMalformed(deps, request, response, error);
+    }
   };
 }
 
@@ -123,6 +122,22 @@ function start(
   void deps.active.track(exchange, runPipeline(exchange, deps));
 }
 
+function pathOf({ url = '/' }: IncomingMessage): string {
+  const at = url.indexOf('?');
+  return at < 0 ? url : url.slice(0, at);
+}
+
+function refuseMalformed(deps: AppDeps, request: IncomingMessage, response: ServerResponse, error: unknown): void {
+  deps.onStray('malformed path', clientAddress(request, deps.trustedProxies));
+  const requestId = newRequestId();
+  if (response.headersSent) {
+    response.destroy();
+    return;
+  }
+  response.setHeader('x-request-id', requestId);
+  sendProblem(response, new Problem('invalid_request', {}, error), request.url ?? '/', requestId);
+}
+
 /** Connections that are still open after SIGTERM get no new work over them. */
 function refuseWhileDraining(request: IncomingMessage, response: ServerResponse): void {
   response.setHeader('connection', 'close');
@@ -131,7 +146,7 @@ function refuseWhileDraining(request: IncomingMessage, response: ServerResponse)
 
 function stray(deps: AppDeps, request: IncomingMessage, response: ServerResponse): void {
   const requestId = newRequestId();
-  const path = (request.url ?? '/').split('?', 1)[0] ?? '/';
+  const path = pathOf(request);
   deps.onStray('unknown route', clientAddress(request, deps.trustedProxies));
   response.setHeader('x-request-id', requestId);
   const known = deps.routes.filter((route) => route.path === path);

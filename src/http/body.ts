@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import type { z } from 'zod';
 import { isStorable } from '#kernel/canonical-json.ts';
 import { Problem } from '#kernel/problem.ts';
+import { sparseSchema } from './sparse-schema.ts';
 
 export const DEFAULT_BODY_LIMIT = 64 * 1024;
 const MAX_DEPTH = 32;
@@ -106,7 +107,7 @@ function isTooDeep(bytes: Buffer): boolean {
  * outside what is allowed is `invalid_parameter` (400). Both name the parameter.
  */
 export function parseWith<T>(schema: z.ZodType<T>, value: unknown): T {
-  const result = schema.safeParse(value);
+  const result = sparseSchema(schema, value).safeParse(value);
   if (result.success) return result.data;
   const issue = deepest(result.error.issues);
   const param = issue.path.reduce<string>(

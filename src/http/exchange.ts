@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Admission, AdmissionRequest, Decision, Gate, ModelGrant, Report, Resource } from '#kernel/gate.ts';
 import type { Principal } from '#kernel/principal.ts';
+import { Roster } from '#kernel/roster.ts';
 import type { GuardedRoute, Input, PublicRoute } from './route.ts';
 
 /** What the steps hand on while one request is under way. */
@@ -40,21 +41,22 @@ export interface PipelineDeps {
 
 /** What is under way, so that a stop can end it in order: cut off, recorded, and only then gone. */
 export class ActiveExchanges {
-  readonly #active = new Map<Exchange, Promise<void>>();
+  readonly #active = new Roster<{ readonly exchange: Exchange; readonly done: Promise<void> }>();
 
   get size(): number {
     return this.#active.size;
   }
 
   async track(exchange: Exchange, done: Promise<void>): Promise<void> {
-    this.#active.set(exchange, done);
+    const leave = this.#active.add({ exchange, done });
     await done;
-    this.#active.delete(exchange);
+    leave();
   }
 
   /** Aborts everything with `reason` and waits until each has written its outcome. */
   async cut(reason: unknown): Promise<void> {
-    for (const exchange of this.#active.keys()) exchange.abort.abort(reason);
-    await Promise.allSettled(this.#active.values());
+    const active = this.#active.members();
+    for (const { exchange } of active) exchange.abort.abort(reason);
+    await Promise.allSettled(active.map(({ done }) => done));
   }
 }

@@ -1,5 +1,5 @@
 import { isStorable } from '#kernel/canonical-json.ts';
-import type { Gate } from '#kernel/gate.ts';
+import type { Decision, Gate } from '#kernel/gate.ts';
 import type { Principal } from '#kernel/principal.ts';
 import { Problem } from '#kernel/problem.ts';
 import { DEFAULT_BODY_LIMIT, notStorable, parseJson, parseWith, readBody, readExactly } from './body.ts';
@@ -8,7 +8,7 @@ import type { Exchange, PipelineDeps } from './exchange.ts';
 import { setRateLimits, setReceipt } from './headers.ts';
 import { operationDigest } from './operation-digest.ts';
 import { sendProblem, statusOf } from './problem-json.ts';
-import { type GuardedRoute, PUBLIC } from './route.ts';
+import { type GuardedRoute, NO_STEP_UP, PUBLIC } from './route.ts';
 import { runAndSettle } from './run.ts';
 
 const JSON_TYPE = /^application\/json *(;|$)/i;
@@ -35,7 +35,11 @@ export async function runPipeline(exchange: Exchange, deps: PipelineDeps): Promi
   const started = deps.monotonic();
   let code: string | null = null;
   try {
-    for (const [, step] of STEPS) await step(exchange, deps);
+    for (const [, step] of STEPS) {
+      // Most steps have nothing to wait for, and to wait for nothing costs as much as some of them.
+      const going = step(exchange, deps);
+      if (going !== undefined) await going;
+    }
     code = await runAndSettle(exchange, deps);
   } catch (thrown) {
     code = fail(exchange, deps, Problem.from(thrown));
@@ -58,20 +62,33 @@ async function authenticate(exchange: Exchange, { gate }: PipelineDeps): Promise
   if (route.credentials === 'session' && credential.kind !== 'session') throw new Problem('session_required');
 }
 
-async function validate(exchange: Exchange): Promise<void> {
-  const { route, request, params } = exchange;
+function validate(exchange: Exchange): void | Promise<void> {
+  const { route, request } = exchange;
   if (exchange.input !== null) return;
-  let body: unknown;
   if (route.body) {
     const type = route.form ? FORM : JSON_TYPE;
     if (!type.test(request.headers['content-type'] ?? ''))
       throw new Problem('unsupported_media_type', route.form ? { message: 'Send the body as a form.' } : {});
-    exchange.rawBody = await readBody(request, route.bodyLimit ?? DEFAULT_BODY_LIMIT);
-    const { rawBody } = exchange;
-    body = parseWith(route.body, route.form ? membersOf(new URLSearchParams(rawBody.toString())) : parseJson(rawBody));
-  } else if (route.bytes === undefined && hasBody(request.headers)) {
+    return validateBody(exchange, route.body);
+  }
+  if (route.bytes === undefined && hasBody(request.headers)) {
     throw new Problem('invalid_request', { message: 'This route takes no body.' });
   }
+  setInput(exchange, undefined);
+}
+
+async function validateBody(exchange: Exchange, schema: NonNullable<Exchange['route']['body']>): Promise<void> {
+  const { route, request } = exchange;
+  const bytes = await readBody(request, route.bodyLimit ?? DEFAULT_BODY_LIMIT);
+  exchange.rawBody = bytes;
+  setInput(
+    exchange,
+    parseWith(schema, route.form ? membersOf(new URLSearchParams(bytes.toString())) : parseJson(bytes)),
+  );
+}
+
+function setInput(exchange: Exchange, body: unknown): void {
+  const { route, request, params } = exchange;
   exchange.input = {
     params: route.params ? parseWith(route.params, params) : undefined,
     query: route.query ? parseWith(route.query, queryOf(request.url ?? '')) : undefined,
@@ -100,18 +117,25 @@ function membersOf(pairs: URLSearchParams): Record<string, string> {
   return members;
 }
 
-async function authorise(exchange: Exchange, deps: PipelineDeps): Promise<void> {
+function authorise(exchange: Exchange, deps: PipelineDeps): void | Promise<void> {
   const { route, principal, input } = exchange;
   if (route.access === PUBLIC || principal === null || input === null) return;
   exchange.resource = route.access.resource(input as never, principal);
-  exchange.decision = await deps.gate.authorise(principal, route.access.action, exchange.resource, exchange.address);
-  if (exchange.decision.allowed) {
-    exchange.grant = route.asks ? deps.gate.bound(principal, exchange.resource, route.asks(input as never)) : null;
-    return;
-  }
+  exchange.decision = deps.gate.authorise(principal, route.access.action, exchange.resource, exchange.address);
+  if (!exchange.decision.allowed) return denied(exchange, deps, principal, route.access.denial, exchange.decision);
+  exchange.grant = route.asks ? deps.gate.bound(principal, exchange.resource, route.asks(input as never)) : null;
+}
+
+async function denied(
+  exchange: Exchange,
+  deps: PipelineDeps,
+  principal: Principal,
+  denial: Guarded['access']['denial'],
+  decision: Decision,
+): Promise<void> {
   // A no rests on what holds now, as a yes does: somebody who was just given the right is not told otherwise.
-  const standing = exchange.fresh ? 'valid' : await deps.gate.check(principal, exchange.decision);
-  if (standing === 'valid') throw new Problem(route.access.denial);
+  const standing = exchange.fresh ? 'valid' : await deps.gate.check(principal, decision);
+  if (standing === 'valid') throw new Problem(denial);
   if (standing === 'revoked') throw new Problem('unauthenticated');
   exchange.fresh = true;
   await authenticate(exchange, deps);
@@ -119,10 +143,17 @@ async function authorise(exchange: Exchange, deps: PipelineDeps): Promise<void> 
 }
 
 /** Bytes that are no JSON, from somebody who may send them: how many it must be can depend on what he may not know. */
-async function receive(exchange: Exchange): Promise<void> {
-  const { route, request, input } = exchange;
-  if (route.bytes === undefined || input === null) return;
-  const { type, length } = route.bytes;
+function receive(exchange: Exchange): void | Promise<void> {
+  const { route, input } = exchange;
+  if (route.bytes !== undefined && input !== null) return receiveBytes(exchange, route.bytes, input);
+}
+
+async function receiveBytes(
+  exchange: Exchange,
+  { type, length }: NonNullable<Exchange['route']['bytes']>,
+  input: NonNullable<Exchange['input']>,
+): Promise<void> {
+  const { request } = exchange;
   if (request.headers['content-type']?.replaceAll(' ', '') !== type.replaceAll(' ', '')) {
     throw new Problem('unsupported_media_type', { message: `Send the body as ${type}.` });
   }
@@ -130,9 +161,19 @@ async function receive(exchange: Exchange): Promise<void> {
   exchange.input = { ...input, body: exchange.rawBody, size: exchange.rawBody.length };
 }
 
-async function stepUp(exchange: Exchange, { gate }: PipelineDeps): Promise<void> {
+function stepUp(exchange: Exchange, deps: PipelineDeps): void | Promise<void> {
   const { route, principal, input } = exchange;
-  if (route.access === PUBLIC || principal === null || input === null) return;
+  if (route.access === PUBLIC || route.stepUp === NO_STEP_UP || principal === null || input === null) return;
+  return stepUpFor(exchange, deps, route, principal, input);
+}
+
+async function stepUpFor(
+  exchange: Exchange,
+  { gate }: PipelineDeps,
+  route: Guarded,
+  principal: Principal,
+  input: NonNullable<Exchange['input']>,
+): Promise<void> {
   exchange.operation = await route.stepUp(principal, input as never);
   if (exchange.operation === null) return;
   exchange.digest = operationDigest(exchange);

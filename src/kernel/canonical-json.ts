@@ -32,10 +32,12 @@ function canonicalComposite(
   value: readonly CanonicalValue[] | { readonly [key: string]: CanonicalValue | undefined },
 ): string {
   if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`;
+  const object = value as CanonicalObject;
   let text = '';
-  forEachMember(value as CanonicalObject, (_, member) => {
-    text += text === '' ? member : `,${member}`;
-  });
+  for (const name of namesInOrder(object)) {
+    const member = object[name];
+    if (member !== undefined) text += text === '' ? canonicalMember(name, member) : `,${canonicalMember(name, member)}`;
+  }
   return `{${text}}`;
 }
 
@@ -43,23 +45,47 @@ interface CanonicalObject {
   readonly [key: string]: CanonicalValue | undefined;
 }
 
-/** The members of an object in canonical order: the name, and the whole member `"name":value` as canonical JSON. */
-export function forEachMember(object: CanonicalObject, tell: (name: string, text: string) => void): void {
-  for (const name of Object.keys(object).sort()) {
-    const value = object[name];
-    if (value !== undefined) tell(name, spelled(name) + canonicalJson(value));
+/** One member of an object: `"name":value`. */
+export const canonicalMember = (name: string, value: CanonicalValue): string => spelled(name) + canonicalJson(value);
+
+/** Names in the order in which an object was given them, each leading to the next; and all up to here, sorted. */
+class Path {
+  readonly next = new Map<string, Path>();
+  sorted: readonly string[] | null = null;
+}
+
+const PATHS = new Path();
+const MOST_PATHS = 5000;
+let paths = 0;
+
+/** An object's names sorted. Events of one sort are always made in the same order, which is sorted once. */
+export function namesInOrder(object: object): readonly string[] {
+  const names = Object.keys(object);
+  let path = PATHS;
+  for (const name of names) {
+    let next = path.next.get(name);
+    if (next === undefined) {
+      if (paths >= MOST_PATHS || name.length > LONGEST_NAME) return names.sort();
+      next = new Path();
+      path.next.set(name, next);
+      paths++;
+    }
+    path = next;
   }
+  path.sorted ??= names.sort();
+  return path.sorted;
 }
 
 /** `"name":` by name. The same few dozen stand in every event. */
 const NAMES = new Map<string, string>();
 const MOST_NAMES = 1000;
+const LONGEST_NAME = 64;
 
 function spelled(name: string): string {
   const known = NAMES.get(name);
   if (known !== undefined) return known;
   const text = `${canonicalString(name)}:`;
-  if (NAMES.size < MOST_NAMES && name.length < 64) NAMES.set(name, text);
+  if (NAMES.size < MOST_NAMES && name.length <= LONGEST_NAME) NAMES.set(name, text);
   return text;
 }
 

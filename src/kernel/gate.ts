@@ -140,7 +140,7 @@ export interface Gate {
    * @throws Problem `audit_unavailable`, `too_many_attempts` where its network has tried too many that nobody holds
    */
   authenticate(credential: PresentedCredential, fresh: boolean, address: string): Promise<Principal | null>;
-  authorise(principal: Principal, action: string, resource: Resource, address: string): Promise<Decision>;
+  authorise(principal: Principal, action: string, resource: Resource, address: string): Decision;
   /** Holds what is asked of a model within the bounds of policy. @throws Problem `out_of_bounds` with the allowed range */
   bound(principal: Principal, resource: Resource, ask: ModelAsk): ModelGrant;
   /** Makes a challenge for one operation (RFC 9470); `operation` is the sentence that the user will see. */

@@ -4,27 +4,6 @@ import { z } from 'zod';
  * What we read of an OpenAI-compatible server's answers; anything else in them is ignored.
  * A server that sends something of another shape has failed.
  */
-const usage = z.object({
-  prompt_tokens: z.int().nonnegative(),
-  completion_tokens: z.int().nonnegative(),
-  prompt_tokens_details: z.object({ cached_tokens: z.int().nonnegative().nullish() }).nullish(),
-});
-
-const finish_reason = z.string().nullish();
-const model = z.string().nullish();
-/** What a model thinks aloud, under the names that servers give it: it is counted and not passed on. */
-const reasoning = z.string().nullish();
-const message = z.object({
-  content: z.string().nullish(),
-  tool_calls: z.unknown().optional(),
-  reasoning,
-  reasoning_content: reasoning,
-});
-const completion = z.object({
-  model,
-  choices: z.array(z.object({ message, finish_reason, logprobs: z.unknown().optional() })).min(1),
-  usage: usage.nullish(),
-});
 const likelyToken = {
   token: z.string(),
   logprob: z.number(),
@@ -40,19 +19,16 @@ const logprobs = z.object({
     .readonly()
     .nullish(),
 });
-/** Of `/v1/completions`, which goes on from a prompt. */
-const textCompletion = z.object({
-  model,
-  choices: z.array(z.object({ text: z.string(), finish_reason })).min(1),
-  usage: usage.nullish(),
-});
-
 const embeddings = z.object({
   data: z.array(z.object({ index: z.int().nonnegative(), embedding: z.array(z.number()).min(1).max(65_536) })),
   usage: z.object({ prompt_tokens: z.int().nonnegative() }).nullish(),
 });
 
-export type UpstreamUsage = z.infer<typeof usage>;
+export interface UpstreamUsage {
+  readonly prompt_tokens: number;
+  readonly completion_tokens: number;
+  readonly prompt_tokens_details?: { readonly cached_tokens?: number | null | undefined } | null | undefined;
+}
 
 /** The same for a chunk of a stream and for a whole answer. */
 export interface UpstreamPiece {
@@ -105,20 +81,18 @@ export function readLogprobs(value: unknown) {
 
 /** @returns null for anything that is not a chat completion. */
 export function readCompletion(text: string): UpstreamPiece | null {
-  const parsed = completion.safeParse(parseJson(text));
-  const choice = parsed.data?.choices[0];
-  if (parsed.data === undefined || choice === undefined) return null;
-  const { message, finish_reason, logprobs } = choice;
-  const unseen = message.reasoning ?? message.reasoning_content ?? '';
-  return { ...pieceOf(message.content ?? '', finish_reason, parsed.data, unseen), logprobs, calls: message.tool_calls };
+  const value = parseJson(text) as Chunk | null | undefined;
+  const choice = firstOf(value);
+  const message = choice?.message;
+  if (typeof message !== 'object' || message === null) return null;
+  return pieceOf(value, choice, message.content ?? '', message);
 }
 
 /** @returns null for anything that is not the completion of a prompt. */
 export function readTextCompletion(text: string): UpstreamPiece | null {
-  const parsed = textCompletion.safeParse(parseJson(text));
-  const choice = parsed.data?.choices[0];
-  if (parsed.data === undefined || choice === undefined) return null;
-  return pieceOf(choice.text, choice.finish_reason, parsed.data, '');
+  const value = parseJson(text) as Chunk | null | undefined;
+  const choice = firstOf(value);
+  return typeof choice?.text === 'string' ? pieceOf(value, choice, choice.text, null) : null;
 }
 
 /** @returns null for anything that is not a list of vectors. */
@@ -126,47 +100,57 @@ export function readEmbeddings(text: string): z.infer<typeof embeddings> | null 
   return embeddings.safeParse(parseJson(text)).data ?? null;
 }
 
-const pieceOf = (
-  text: string,
-  finishReason: string | null | undefined,
-  whole: { readonly usage?: UpstreamUsage | null | undefined; readonly model?: string | null | undefined },
-  unseen: string,
-): UpstreamPiece => ({
-  text: text.toWellFormed(),
-  finishReason: finishReason ?? null,
-  usage: whole.usage ?? null,
-  model: whole.model ?? null,
-  unseen: Buffer.byteLength(unseen),
-});
-
 /**
- * Checked by hand: this runs once per token. The text stands in `delta.content` or, of a prompt's completion, in `text`.
+ * The text stands in `delta.content` or, of a prompt's completion, in `text`.
  *
  * @returns null for anything that is not a chunk, and for a chunk that reports an error
  */
 export function readChunk(text: string): UpstreamPiece | null {
   const value = parseJson(text) as Chunk | null | undefined;
   if (typeof value !== 'object' || value === null || Array.isArray(value) || value.error) return null;
-  const choice = (Array.isArray(value.choices) ? value.choices[0] : undefined) as Choice | null | undefined;
+  const choice = firstOf(value);
   const delta = choice?.delta;
-  const content = delta?.content ?? choice?.text ?? '';
-  const unseen = delta?.reasoning ?? delta?.reasoning_content ?? '';
+  return pieceOf(value, choice, delta?.content ?? choice?.text ?? '', delta);
+}
+
+const firstOf = (value: Chunk | null | undefined): Choice | null | undefined =>
+  Array.isArray(value?.choices) ? value.choices[0] : undefined;
+
+/** Checked by hand: this runs once per token. */
+function pieceOf(
+  value: Chunk | null | undefined,
+  choice: Choice | null | undefined,
+  content: unknown,
+  said: Said | null | undefined,
+): UpstreamPiece | null {
+  // What a model thinks aloud, under the names that servers give it: it is counted and not passed on.
+  const unseen = said?.reasoning ?? said?.reasoning_content ?? '';
   const finishReason = choice?.finish_reason ?? null;
   if (typeof content !== 'string' || typeof unseen !== 'string') return null;
   if (finishReason !== null && typeof finishReason !== 'string') return null;
-  const reported = value.usage ?? null;
-  const counted = reported === null ? null : usage.safeParse(reported);
-  if (counted?.success === false) return null;
+  const usage = value?.usage ?? null;
+  if (usage !== null && !isUsage(usage)) return null;
   return {
     // Half of a surrogate pair, escaped in JSON, is no text that could be committed to.
     text: content.toWellFormed(),
     finishReason,
-    usage: counted?.data ?? null,
-    model: typeof value.model === 'string' ? value.model : null,
-    unseen: Buffer.byteLength(unseen),
+    usage,
+    model: typeof value?.model === 'string' ? value.model : null,
+    unseen: unseen === '' ? 0 : Buffer.byteLength(unseen),
     logprobs: choice?.logprobs,
-    calls: delta?.tool_calls,
+    calls: said?.tool_calls,
   };
+}
+
+const isCount = (value: unknown): boolean => Number.isSafeInteger(value) && Number(value) >= 0;
+
+function isUsage(value: unknown): value is UpstreamUsage {
+  if (typeof value !== 'object' || value === null) return false;
+  const { prompt_tokens, completion_tokens, prompt_tokens_details: details } = value as Record<string, unknown>;
+  if (!isCount(prompt_tokens) || !isCount(completion_tokens)) return false;
+  if (details === undefined || details === null) return true;
+  const cached = typeof details === 'object' ? (details as Record<string, unknown>)['cached_tokens'] : 'no object';
+  return cached === undefined || cached === null || isCount(cached);
 }
 
 interface Chunk {
@@ -177,15 +161,18 @@ interface Chunk {
 }
 
 interface Choice {
-  readonly delta?: {
-    readonly content?: unknown;
-    readonly tool_calls?: unknown;
-    readonly reasoning?: unknown;
-    readonly reasoning_content?: unknown;
-  } | null;
+  readonly delta?: Said | null;
+  readonly message?: Said | null;
   readonly text?: unknown;
   readonly finish_reason?: unknown;
   readonly logprobs?: unknown;
+}
+
+interface Said {
+  readonly content?: unknown;
+  readonly tool_calls?: unknown;
+  readonly reasoning?: unknown;
+  readonly reasoning_content?: unknown;
 }
 
 function parseJson(text: string): unknown {

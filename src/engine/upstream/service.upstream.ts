@@ -6,6 +6,7 @@ import { Turnstile } from '#engine/turnstile.ts';
 import type { Clock } from '#kernel/clock.ts';
 import type { Log } from '#kernel/log.ts';
 import { Problem } from '#kernel/problem.ts';
+import { Roster } from '#kernel/roster.ts';
 import { UPSTREAM_LIMITS, type UpstreamLimits } from './http-client.upstream.ts';
 import type { Exchange } from './replica.upstream.ts';
 import { type Asker, ReplicaSet } from './replica-set.upstream.ts';
@@ -44,7 +45,7 @@ export class UpstreamService {
   #replicas: ReplicaSet | null = null;
   #opening: Promise<void> | null = null;
   /** Answers under way, to be ended by `close`. */
-  readonly #running = new Set<Visit>();
+  readonly #running = new Roster<Visit>();
 
   constructor(spec: UpstreamModelSpec, deps: UpstreamDeps) {
     this.#spec = spec;
@@ -126,7 +127,7 @@ export class UpstreamService {
     this.#opening = null;
     this.#turnstile.close();
     this.#turnstile.refuseAll(notLoaded());
-    for (const { stop } of this.#running) stop.now(failed('closed'));
+    for (const { stop } of this.#running.members()) stop.now(failed('closed'));
     replicas?.close();
   }
 
@@ -140,7 +141,7 @@ export class UpstreamService {
     const askedAt = this.#deps.clock.monotonic();
     const leave = await this.#turnstile.enter(request.subject, signal, request.priority);
     const visit = new Visit(signal, Math.round(this.#deps.clock.monotonic() - askedAt), leave);
-    this.#running.add(visit);
+    visit.depart = this.#running.add(visit);
     return visit;
   }
 
@@ -153,7 +154,7 @@ export class UpstreamService {
 
   leave(visit: Visit): void {
     visit.end(() => failed('left'));
-    this.#running.delete(visit);
+    visit.depart();
   }
 
   /** What a visit ended with, as its caller is told; in the log where a server failed. */

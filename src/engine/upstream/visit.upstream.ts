@@ -7,6 +7,8 @@ export class Visit {
   readonly stop = new Stop();
   readonly queuedMs: number;
   exchange: Exchange | null = null;
+  /** Takes it off its service's list. */
+  depart: () => boolean = () => false;
   readonly #signal: AbortSignal;
   readonly #leave: () => void;
   readonly #onAbort: () => void;
