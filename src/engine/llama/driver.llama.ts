@@ -29,7 +29,7 @@ export interface DriverOptions {
 }
 
 /** A step should not take longer: after an abort the slot must be free within a second, however slow the machine. */
-const STEP_TARGET_MS = 250;
+const STEP_TARGET_MS = 500;
 const LEAST_CHUNK = 16;
 
 /**

@@ -6,7 +6,6 @@ import {
   type Token,
   type TokenBias,
 } from 'node-llama-cpp';
-import type { TokenLogprob } from '#engine/engine.ts';
 import type { CallPiece } from '#engine/grammar/call-reader.ts';
 import { fitsSchema } from '#engine/grammar/schema-check.vm.ts';
 import { Refusal } from '#engine/refusal.ts';
@@ -17,6 +16,7 @@ import { Likelihood } from './likelihood.llama.ts';
 import { type PromptRenderer, promptOf } from './prompt.llama.ts';
 import type { ChildMessage, DeltaItem, GenerateMessage } from './protocol.contract.ts';
 import { biasOf, samplerOf } from './sampling.llama.ts';
+import type { SpentMemory } from './spent-memory.ts';
 import { type TextPiece, TextStream } from './text-stream.ts';
 
 /** What a generation needs beside its request. */
@@ -30,6 +30,7 @@ export interface GenerationTools {
   readonly grammar: (text: string) => Promise<LlamaGrammar>;
   readonly send: (message: ChildMessage) => void;
   readonly now: () => number;
+  readonly spent: SpentMemory;
 }
 
 /** Whole answers are sent in portions, so that what was computed is known when it breaks off half-way. */
@@ -67,8 +68,6 @@ export class Generation {
   /** The answer so far, where penalties look at it. */
   readonly #history: Token[] | null;
   readonly #likelihood: Likelihood | null;
-  /** Told of tokens whose text has not left yet: with the place in the text where each begins. */
-  #likelihoods: { readonly at: number; readonly told: TokenLogprob }[] = [];
   #shown = 0;
   cancelled = false;
 
@@ -148,6 +147,7 @@ export class Generation {
     if ((this.#tokens ?? this.#foreseen) === undefined) {
       if (this.prefillLeft > budget) {
         const portion = this.#prompt.slice(this.#evaluated, this.#evaluated + budget);
+        this.#tools.spent.sampler();
         await this.#sequence.evaluateWithoutGeneratingNewTokens(portion);
         this.#evaluated += portion.length;
         return null;
@@ -160,8 +160,8 @@ export class Generation {
     // The generator ends by itself only when its sampler is gone.
     if (next === undefined || next.done) throw new Error('the engine stopped sampling');
     if (this.#likelihood !== null && !this.#isEnd(next.value) && this.#calling?.isText !== false) {
-      const told = await this.#likelihood.of(this.#sequence, next.value);
-      this.#likelihoods.push({ at: this.#calling === null ? this.#text.length : 0, told });
+      this.#tools.spent.sampler();
+      await this.#likelihood.hear(this.#sequence, next.value, this.#calling === null ? this.#text.length : 0);
     }
     return this.#accept(next.value);
   }
@@ -180,6 +180,7 @@ export class Generation {
   async #acceptAll(foreseen: ForeseenTokens, drafter: Drafter | null): Promise<ChildMessage | null> {
     const paid = this.#credit - this.#prompt.length - this.#sampled;
     const most = Math.min(paid, this.#maxTokens - this.#sampled) - 1;
+    this.#tools.spent.sampler();
     for (const token of await foreseen.next(drafter, this.request.subject, most)) {
       const end = this.#accept(token);
       if (end !== null) return end;
@@ -197,6 +198,7 @@ export class Generation {
       grammar === null
         ? null
         : new LlamaGrammarEvaluationState({ model: this.#tools.model, grammar: await this.#tools.grammar(grammar) });
+    this.#tools.spent.sampler();
     return sequence.evaluate(this.#prompt.slice(this.#evaluated), {
       ...samplerOf(this.request, this.#bias, this.#history ?? [], this.#tools.contextSize),
       yieldEogToken: true,
@@ -278,17 +280,10 @@ export class Generation {
     return [
       ...delta,
       {
-        ...(this.#likelihood === null ? {} : { logprobs: this.#takeLikelihoods() }),
+        ...(this.#likelihood === null ? {} : { logprobs: this.#likelihood.take(this.#shown) }),
         ...(calls.length === 0 ? {} : { calls }),
       },
     ];
-  }
-
-  /** Of the tokens whose text is shown; those of a stop text, or of one that may become it, are not. */
-  #takeLikelihoods(): TokenLogprob[] {
-    const told = this.#likelihoods.filter(({ at }) => at < this.#shown);
-    this.#likelihoods = this.#likelihoods.filter(({ at }) => at >= this.#shown);
-    return told.map((one) => one.told);
   }
 
   /** Lets go of the sampler. The sequence's state stays, for this user's next prompt. */
