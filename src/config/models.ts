@@ -76,7 +76,13 @@ const LocalModel = z.strictObject({
   ),
   contextSize: z.number().int().min(16).max(1_048_576).default(4096).describe('Tokens per conversation.'),
   parallel: z.number().int().min(1).max(64).default(4).describe('Conversations that run at once.'),
-  threads: z.number().int().min(1).max(512).optional().describe('CPU threads; default: the cores of this machine.'),
+  threads: z
+    .number()
+    .int()
+    .min(1)
+    .max(512)
+    .optional()
+    .describe('CPU threads; default: the cores of this machine but one.'),
   gpu: z.enum(['auto', 'cuda', 'vulkan', 'cpu']).default('auto').describe('Which processor does the arithmetic.'),
   cudaDevices: z
     .string()
