@@ -126,6 +126,12 @@ export class Generation {
     return tokens.length < this.#prompt.length && this.sharedWith(tokens) === tokens.length;
   }
 
+  /** How many tokens another prompt has in common with this one, as long as they are still being computed here; else 0. */
+  sharedBeginning(other: Generation): number {
+    const shared = other.sharedWith(this.#prompt);
+    return this.prefillLeft > 0 && this.#evaluated < shared && !this.cancelled ? shared : 0;
+  }
+
   /** Takes a sequence whose state is empty or belongs to the same user. */
   async begin(sequence: LlamaContextSequence): Promise<void> {
     this.#tools.send({ t: 'started', id: this.request.id, promptTokens: this.#prompt.length });
