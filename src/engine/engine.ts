@@ -1,5 +1,6 @@
 import type { CallPiece } from '#engine/grammar/call-reader.ts';
 import type { Problem } from '#kernel/problem.ts';
+import type { DraftCosts, DraftUse } from './draft-use.ts';
 import type { Priority } from './priority.ts';
 
 /** A call of a function as it was made; in OpenAI's shape, since it is passed on and committed to in that. */
@@ -215,7 +216,13 @@ export interface ModelStatus {
   /** What is put on the weights, and how strongly; null where nothing is. */
   readonly adapter: { readonly name: string; readonly digest: string; readonly scale: number } | null;
   /** The model that foresees tokens: how many since the load, and how many of them rightly; null where none does. */
-  readonly draft: { readonly digest: string; readonly foreseen: number; readonly right: number } | null;
+  readonly draft: {
+    readonly digest: string;
+    readonly foreseen: number;
+    readonly right: number;
+    readonly use: DraftUse;
+    readonly costs: DraftCosts;
+  } | null;
   /** SHA-256 of the chat template in hex; null for an upstream. */
   readonly templateDigest: string | null;
   /** Conversations that run at once, and how many do now. */

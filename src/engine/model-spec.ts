@@ -1,5 +1,6 @@
 import type { FileMemory, Quarantine } from '#engine/llama/file-memory.ts';
 import { sha256Hex } from '#kernel/id.ts';
+import { type DraftCosts, draftUse } from './draft-use.ts';
 import type { ModelStatus } from './engine.ts';
 
 /** Which processor does the arithmetic. `auto` takes the best that is there. */
@@ -132,10 +133,11 @@ export const quarantineOf = (spec: LlamaModelSpec, files: Pick<FileMemory, 'quar
 /** What anybody may know of what stands beside a model: what is put on it, and what foresees its words and how well. */
 export const besideOf = (
   { adapter, draft }: LlamaModelSpec,
-  { foreseen, right }: { readonly foreseen: number; readonly right: number },
+  { foreseen, right, costs }: { readonly foreseen: number; readonly right: number; readonly costs: DraftCosts },
+  busy: number,
 ): Pick<ModelStatus, 'adapter' | 'draft'> => ({
   adapter: adapter === undefined ? null : { name: adapter.name, digest: adapter.sha256, scale: adapter.scale },
-  draft: draft === undefined ? null : { digest: draft.sha256, foreseen, right },
+  draft: draft === undefined ? null : { digest: draft.sha256, foreseen, right, use: draftUse(costs, busy), costs },
 });
 
 /** Contexts that are kept: one for each conversation and for each approved system prompt, or the one that makes vectors. */

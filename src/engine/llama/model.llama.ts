@@ -109,7 +109,7 @@ class ChildEngine implements LlamaEngine {
       contextSize: this.#spec.contextSize,
       maxOutputTokens: this.#spec.maxOutputTokens,
       digest: this.#spec.sha256,
-      ...besideOf(this.#spec, this.#measured),
+      ...besideOf(this.#spec, this.#measured, this.#turnstile.busy),
       templateDigest: this.#spec.embedding ? null : this.#templateDigest,
       slots: this.#spec.parallel,
       busy: this.#turnstile.busy,

@@ -193,6 +193,8 @@ const childMessage = z.discriminatedUnion('t', [
     /** Tokens that were foreseen, and those of them that were chosen. */
     foreseen: count,
     right: count,
+    /** Milliseconds that a token takes with what foresees it, and without. */
+    costs: z.strictObject({ drafted: z.number().nullable(), plain: z.number().nullable() }).readonly(),
   }),
 ]);
 
