@@ -154,11 +154,12 @@ async function withKernelCache(environment: NodeJS.ProcessEnv, folder: string): 
 
 async function upstreamEngine(id: string, model: UpstreamModelConfig, base: string, deps: EngineDeps): Promise<Engine> {
   const { upstream } = model;
-  const { url, urls = url === undefined ? [] : [url], apiKeyFile, caFile } = upstream;
+  const { url, urls = url === undefined ? [] : [url], names, apiKeyFile, caFile } = upstream;
   return openUpstreamModel(
     {
       id,
       urls,
+      ...(names === undefined ? {} : { names }),
       model: upstream.model,
       maxOutputTokens: model.maxOutputTokens,
       parallel: model.parallel,

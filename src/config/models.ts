@@ -159,6 +159,14 @@ const Upstream = z.strictObject({
     .describe(
       'In place of url: of several that have the same model. Addresses of the servers themselves, not of a balancer.',
     ),
+  names: z
+    .array(z.string().regex(/^[\w.:/-]{1,100}$/))
+    .min(1)
+    .max(64)
+    .optional()
+    .describe(
+      'What the record calls each of them, in that order; default: host and port. Who asked sees it in his receipt.',
+    ),
   model: z.string().min(1).describe('Name of the model on those servers.'),
   apiKeyFile: File.optional().describe(
     'File that holds the API key for those servers; read again when it changes, at the latest after probeSeconds.',

@@ -126,6 +126,8 @@ export interface Making {
   readonly seed: number | null;
   /** Waited for a place, in milliseconds. */
   readonly queuedMs: number;
+  /** Which of an upstream's servers answers, as it is called on the record; absent for a model of our own. */
+  readonly server?: string;
 }
 
 /** How likely the model itself held a token to be, before sampler, bias and grammar. In OpenAI's names, as it is sent. */
@@ -254,7 +256,7 @@ export interface UpstreamStatus {
 
 /** One server behind a model, as this gateway sees it. */
 export interface ReplicaStatus {
-  /** Host and port; never shown to analysts. */
+  /** Host and port, or what the configuration calls it. An analyst sees it in the receipts of his answers alone. */
   readonly name: string;
   /** Of its circuit breaker: open means that nobody is sent there, half open that one is, on trial. */
   readonly state: 'closed' | 'open' | 'half_open';

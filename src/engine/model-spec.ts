@@ -81,6 +81,8 @@ export interface UpstreamModelSpec {
   readonly id: string;
   /** Base addresses of the servers that have it, http or https, without `/v1`: `https://gpu-7.bank.internal:8000`. */
   readonly urls: readonly string[];
+  /** What the servers are called on the record and on pages, in that order; absent: by host and port. */
+  readonly names?: readonly string[];
   /** Name of the model on those servers. */
   readonly model: string;
   readonly apiKey?: RotatingKey;

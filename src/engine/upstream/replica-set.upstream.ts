@@ -57,8 +57,12 @@ export class ReplicaSet {
     this.#deps = deps;
     const { limits, clock } = deps;
     const now = () => clock.monotonic();
-    this.replicas = spec.urls.map((url) => {
-      const replica: Replica = new Replica(url, spec, { limits, now, changed: () => this.#look(replica) });
+    this.replicas = spec.urls.map((url, at) => {
+      const replica: Replica = new Replica(
+        url,
+        { ...spec, name: spec.names?.[at] },
+        { limits, now, changed: () => this.#look(replica) },
+      );
       return replica;
     });
   }
