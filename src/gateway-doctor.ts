@@ -111,7 +111,9 @@ async function examineSecrets(config: Config, base: string, keyFile: string): Pr
     ...named('a database login', database.signerUrlFile),
     ...named('the identity provider’s secret', identity.oidc?.clientSecretFile),
     ...Object.values(models).flatMap((model) =>
-      'upstream' in model ? named('an upstream’s key', model.upstream.apiKeyFile) : [],
+      'upstream' in model
+        ? [...named('an upstream’s key', model.upstream.apiKeyFile), ...named('a TLS key', model.upstream.keyFile)]
+        : [],
     ),
   ];
   const unique = [...new Map(files.map((one) => [one.file, one])).values()];

@@ -171,7 +171,13 @@ const Upstream = z.strictObject({
   apiKeyFile: File.optional().describe(
     'File that holds the API key for those servers; read again when it changes, at the latest after probeSeconds.',
   ),
-  caFile: File.optional().describe('PEM certificates that the servers must chain to, and nothing else.'),
+  caFile: File.optional().describe(
+    'PEM certificates that the servers must chain to, and nothing else; read again when it changes, as the key is.',
+  ),
+  certFile: File.optional().describe(
+    'PEM: the certificate that this gateway shows to servers that ask for one; read again when it changes.',
+  ),
+  keyFile: File.optional().describe('PEM: its private key.'),
   routing: z
     .enum(['prefix', 'least_busy'])
     .default('prefix')

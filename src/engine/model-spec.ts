@@ -85,9 +85,8 @@ export interface UpstreamModelSpec {
   readonly names?: readonly string[];
   /** Name of the model on those servers. */
   readonly model: string;
-  readonly apiKey?: RotatingKey;
-  /** PEM certificates that the server's certificate must chain to; absent: the system's. */
-  readonly ca?: string;
+  readonly apiKey?: Rotating<string>;
+  readonly tls?: Rotating<UpstreamTls>;
   /** Tokens per conversation, where it is known. */
   readonly contextSize?: number;
   readonly maxOutputTokens: number;
@@ -105,9 +104,18 @@ export interface UpstreamModelSpec {
   readonly embedding?: boolean;
 }
 
-/** A secret that may be replaced while we run. */
-export interface RotatingKey {
-  readonly current: string;
+/** Whom we trust, and who we are, towards an upstream's servers. PEM. */
+export interface UpstreamTls {
+  /** Certificates that the server's must chain to; absent: the system's. */
+  readonly ca?: string;
+  /** Ours, which the server asks for; and its key. Both, or neither. */
+  readonly cert?: string;
+  readonly key?: string;
+}
+
+/** What may be replaced while we run. What it holds is another object then. */
+export interface Rotating<T> {
+  readonly current: T;
   /** Looks at once. Resolves with whether it is another one now. Never rejects. */
   reload(): Promise<boolean>;
 }

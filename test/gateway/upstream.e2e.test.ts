@@ -228,6 +228,7 @@ it('a configuration that names no server, or one twice, is none', async () => {
     [{ model: 'm' }, /either url or urls/],
     [{ model: 'm', url: 'http://a', urls: ['http://b'] }, /either url or urls/],
     [{ model: 'm', urls: ['http://a', 'http://a'] }, /twice/],
+    [{ model: 'm', url: 'http://a', certFile: 'a.pem' }, /certFile and keyFile belong together/],
     [{ model: 'm', urls: ['http://a', 'http://b'], names: ['a'] }, /one name for each/],
     [{ model: 'm', urls: ['http://a', 'http://b'], names: ['a', 'a'] }, /one name for each/],
     [{ model: 'm', url: 'http://user:secret@a' }, /upstream\.url/],
