@@ -206,7 +206,7 @@ async function refusal(exchange: Exchange, tooLong: () => Problem): Promise<Prob
 /** Of a piece's tokens, where they were asked for. @throws UpstreamError where they did not come */
 function logprobsOf(piece: UpstreamPiece, { topLogprobs }: GenerationRequest): Pick<GenerationDelta, 'logprobs'> {
   if (topLogprobs === undefined || piece.text === '') return {};
-  const logprobs = readLogprobs(piece.logprobs);
+  const logprobs = readLogprobs(piece.logprobs, topLogprobs);
   if (logprobs === null || logprobs.length === 0) throw new UpstreamError('answer without the logprobs asked for');
   return { logprobs };
 }
