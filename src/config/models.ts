@@ -75,7 +75,13 @@ const LocalModel = z.strictObject({
     'In place of chatTemplateFile: the template inside the model file, if its digest is this one.',
   ),
   contextSize: z.number().int().min(16).max(1_048_576).default(4096).describe('Tokens per conversation.'),
-  parallel: z.number().int().min(1).max(64).default(4).describe('Conversations that run at once.'),
+  parallel: z
+    .number()
+    .int()
+    .min(1)
+    .max(64)
+    .default(4)
+    .describe('Conversations that run at once; of a model for vectors, requests of one user.'),
   threads: z.number().int().min(1).max(512).optional().describe('CPU threads; default: the cores of this machine.'),
   gpu: z.enum(['auto', 'cuda', 'vulkan', 'cpu']).default('auto').describe('Which processor does the arithmetic.'),
   cudaDevices: z

@@ -165,7 +165,7 @@ export interface GenerationDelta {
   readonly calls?: readonly CallPiece[] | undefined;
 }
 
-/** Texts of which each is turned into a vector. They are computed one after another, and belong to one caller. */
+/** Texts of which each is turned into a vector. They are computed one after another, in turn with other users' texts. */
 export interface EmbeddingRequest {
   readonly requestId: string;
   readonly model: string;

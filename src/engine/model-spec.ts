@@ -150,6 +150,13 @@ export const besideOf = (
   draft: draft === undefined ? null : { digest: draft.sha256, foreseen, right, use: draftUse(costs, busy), costs },
 });
 
+/** Vectors are made a text at a time, so a place costs no more than the texts of a request. */
+const VECTOR_PLACES = 16;
+
+/** Requests that are inside at once; of a model for vectors `parallel` is how many of them may be one user's. */
+export const placesOf = ({ embedding, parallel }: LlamaModelSpec): number =>
+  embedding ? Math.max(VECTOR_PLACES, parallel) : parallel;
+
 /** Contexts that are kept: one for each conversation and for each approved system prompt, or the one that makes vectors. */
 export const sequencesOf = ({ embedding, parallel, systemPrompts }: LlamaModelSpec): number =>
   embedding ? 1 : parallel + (systemPrompts?.length ?? 0);

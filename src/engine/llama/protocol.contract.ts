@@ -119,6 +119,7 @@ const generateMessage = generate.refine(({ messages, prompt }) => messages.lengt
 const embedMessage = z.strictObject({
   t: z.literal('embed'),
   id,
+  subject: z.string(),
   inputs: z.array(z.string().min(1)).min(1),
   credit: count,
 });
