@@ -142,6 +142,7 @@ export class Completion {
       facts: {
         engine: this.#model.engine,
         engine_build: making?.build ?? null,
+        ...(making?.server === undefined ? {} : { answered_by: making.server }),
         weights_sha256: this.#model.digest,
         adapter_sha256: this.#model.adapter?.digest ?? null,
         adapter_scale: decimal(this.#model.adapter?.scale),

@@ -1,5 +1,6 @@
 import type { CallPiece } from '#engine/grammar/call-reader.ts';
 import type { Problem } from '#kernel/problem.ts';
+import type { DraftCosts, DraftUse } from './draft-use.ts';
 import type { Priority } from './priority.ts';
 
 /** A call of a function as it was made; in OpenAI's shape, since it is passed on and committed to in that. */
@@ -125,6 +126,8 @@ export interface Making {
   readonly seed: number | null;
   /** Waited for a place, in milliseconds. */
   readonly queuedMs: number;
+  /** Which of an upstream's servers answers, as it is called on the record; absent for a model of our own. */
+  readonly server?: string;
 }
 
 /** How likely the model itself held a token to be, before sampler, bias and grammar. In OpenAI's names, as it is sent. */
@@ -162,7 +165,7 @@ export interface GenerationDelta {
   readonly calls?: readonly CallPiece[] | undefined;
 }
 
-/** Texts of which each is turned into a vector. They are computed one after another, and belong to one caller. */
+/** Texts of which each is turned into a vector. They are computed one after another, in turn with other users' texts. */
 export interface EmbeddingRequest {
   readonly requestId: string;
   readonly model: string;
@@ -215,7 +218,13 @@ export interface ModelStatus {
   /** What is put on the weights, and how strongly; null where nothing is. */
   readonly adapter: { readonly name: string; readonly digest: string; readonly scale: number } | null;
   /** The model that foresees tokens: how many since the load, and how many of them rightly; null where none does. */
-  readonly draft: { readonly digest: string; readonly foreseen: number; readonly right: number } | null;
+  readonly draft: {
+    readonly digest: string;
+    readonly foreseen: number;
+    readonly right: number;
+    readonly use: DraftUse;
+    readonly costs: DraftCosts;
+  } | null;
   /** SHA-256 of the chat template in hex; null for an upstream. */
   readonly templateDigest: string | null;
   /** Conversations that run at once, and how many do now. */
@@ -247,7 +256,7 @@ export interface UpstreamStatus {
 
 /** One server behind a model, as this gateway sees it. */
 export interface ReplicaStatus {
-  /** Host and port; never shown to analysts. */
+  /** Host and port, or what the configuration calls it. An analyst sees it in the receipts of his answers alone. */
   readonly name: string;
   /** Of its circuit breaker: open means that nobody is sent there, half open that one is, on trial. */
   readonly state: 'closed' | 'open' | 'half_open';

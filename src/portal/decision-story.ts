@@ -29,6 +29,7 @@ const MADE: readonly FactName[] = [
   'adapter_sha256',
   'template_sha256',
   'engine_build',
+  'answered_by',
   'temperature',
   'top_p',
   'seed',

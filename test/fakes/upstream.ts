@@ -185,6 +185,12 @@ async function answer(
 
 /** Made-up probabilities, where they are asked for. */
 function told(options: FakeUpstreamOptions, body: Record<string, unknown>, pieces: readonly string[]) {
+  if (typeof body['logprobs'] === 'number' && options.logprobs !== false) {
+    const others = Array.from({ length: body['logprobs'] }, (_, i) => [`other ${i}`, -0.1 - i]);
+    const top_logprobs = pieces.map((token) => Object.fromEntries([[token, -0.5], ...others]));
+    const text_offset = pieces.map(() => 0);
+    return { logprobs: { tokens: pieces, token_logprobs: pieces.map(() => -0.5), top_logprobs, text_offset } };
+  }
   if (body['logprobs'] !== true || options.logprobs === false) return {};
   const likely = (token: string) => ({ token, logprob: -0.5, bytes: [...Buffer.from(token)] });
   const top_logprobs = Array.from({ length: Number(body['top_logprobs']) }, (_, i) => likely(`other ${i}`));

@@ -23,6 +23,7 @@ import { BatchFigures, Driver } from './driver.llama.ts';
 import { openEmbedder } from './embedder.llama.ts';
 import { Generation, type GenerationTools } from './generation.llama.ts';
 import { LoadError, openVerified, templateOf } from './model-file.llama.ts';
+import { NOTHING_MEASURED } from './port.llama.ts';
 import { openPromptRenderer, type PromptRenderer } from './prompt.llama.ts';
 import {
   type ChildMessage,
@@ -113,8 +114,7 @@ async function load(message: LoadMessage): Promise<Loaded> {
   const engine = { layers, backend: llama.gpu || 'cpu', build: llama.llamaCppRelease.release };
   if (message.embedding) {
     const embedder = await openEmbedder(model, message, { send, report });
-    const none = { batches: 0, sequences: 0, largestBatch: 0, foreseen: 0, right: 0 };
-    setInterval(() => send({ t: 'beat', steps: embedder.steps, ...none }), BEAT_MS);
+    setInterval(() => send({ t: 'beat', ...NOTHING_MEASURED, steps: embedder.steps }), BEAT_MS);
     return { add: embedder.add, extend: embedder.extend, cancel: embedder.cancel, ...engine };
   }
   const figures = new BatchFigures();
@@ -150,8 +150,8 @@ async function load(message: LoadMessage): Promise<Loaded> {
   });
   setInterval(() => {
     const { batches, sequences, largestBatch } = figures;
-    const { foreseen = 0, right = 0 } = drafter?.pace ?? {};
-    send({ t: 'beat', steps: driver.steps, batches, sequences, largestBatch, foreseen, right });
+    const { foreseen, right, costs } = drafter?.pace ?? NOTHING_MEASURED;
+    send({ t: 'beat', steps: driver.steps, batches, sequences, largestBatch, foreseen, right, costs });
   }, BEAT_MS);
   const grammar = grammarCache(llama);
   const tools = {

@@ -40,10 +40,17 @@ const logprobs = z.object({
     .readonly()
     .nullish(),
 });
+type TokenLogprob = NonNullable<z.infer<typeof logprobs>['content']>[number];
+/** Its older form. */
+const legacyLogprobs = z.object({
+  tokens: z.array(z.string()),
+  token_logprobs: z.array(z.number()),
+  top_logprobs: z.array(z.record(z.string(), z.number()).nullable()).nullish(),
+});
 /** Of `/v1/completions`, which goes on from a prompt. */
 const textCompletion = z.object({
   model,
-  choices: z.array(z.object({ text: z.string(), finish_reason })).min(1),
+  choices: z.array(z.object({ text: z.string(), finish_reason, logprobs: z.unknown().optional() })).min(1),
   usage: usage.nullish(),
 });
 
@@ -97,11 +104,34 @@ interface CallPiece {
   readonly arguments: string;
 }
 
-/** Probabilities of a piece's tokens; empty where there are none. @returns null for anything else */
-export function readLogprobs(value: unknown) {
+/**
+ * Probabilities of a piece's tokens, in OpenAI's newer or older form; of the likeliest `top` at most. Empty where there are
+ * none. @returns null for anything else
+ */
+export function readLogprobs(value: unknown, top: number): readonly TokenLogprob[] | null {
+  const old = legacyLogprobs.safeParse(value);
+  if (old.success) return legacyTokens(old.data, top);
   const parsed = logprobs.nullish().safeParse(value);
   return parsed.success ? (parsed.data?.content ?? []) : null;
 }
+
+/** Lists of different lengths are no answer. */
+function legacyTokens({ tokens, token_logprobs, top_logprobs }: z.infer<typeof legacyLogprobs>, top: number) {
+  if (token_logprobs.length !== tokens.length || (top_logprobs ?? tokens).length !== tokens.length) return null;
+  return tokens.map((token, at) => ({
+    ...likely(token, token_logprobs[at] ?? 0),
+    top_logprobs: Object.entries(top_logprobs?.[at] ?? {})
+      .sort(([, one], [, other]) => other - one)
+      .slice(0, top)
+      .map(([text, logprob]) => likely(text, logprob)),
+  }));
+}
+
+const likely = (token: string, logprob: number) => ({
+  token,
+  logprob,
+  bytes: token.includes('\ufffd') ? null : [...Buffer.from(token)],
+});
 
 /** @returns null for anything that is not a chat completion. */
 export function readCompletion(text: string): UpstreamPiece | null {
@@ -118,7 +148,7 @@ export function readTextCompletion(text: string): UpstreamPiece | null {
   const parsed = textCompletion.safeParse(parseJson(text));
   const choice = parsed.data?.choices[0];
   if (parsed.data === undefined || choice === undefined) return null;
-  return pieceOf(choice.text, choice.finish_reason, parsed.data, '');
+  return { ...pieceOf(choice.text, choice.finish_reason, parsed.data, ''), logprobs: choice.logprobs };
 }
 
 /** @returns null for anything that is not a list of vectors. */

@@ -89,7 +89,12 @@ class UpstreamEngine implements Engine {
       if (answer.status !== 200) throw await refusal(exchange, () => this.#tooLong(request));
       checkHead(answer, stream);
       // What was not said, the server decides; which build it is, it does not say.
-      yield { type: 'started', promptTokens: prompt, making: { build: null, temperature, topP, seed, queuedMs } };
+      const server = exchange.replica.name;
+      yield {
+        type: 'started',
+        promptTokens: prompt,
+        making: { build: null, temperature, topP, seed, queuedMs, server },
+      };
       stop.check();
 
       const reader = new AnswerReader();
@@ -156,7 +161,7 @@ class UpstreamEngine implements Engine {
       const { answer } = exchange;
       if (answer.status !== 200) throw await refusal(exchange, () => inputTooLong(request, this.#spec.contextSize));
       checkHead(answer, false);
-      const making = unsampled(null, visit.queuedMs);
+      const making = unsampled(null, visit.queuedMs, exchange.replica.name);
       yield { type: 'started', promptTokens: prompt, longest: Math.max(...bounds), making };
       visit.stop.check();
       const { vectors, usage } = vectorsOf(await answer.text(this.#service.limits.maxAnswerBytes), texts.length);
@@ -201,7 +206,7 @@ async function refusal(exchange: Exchange, tooLong: () => Problem): Promise<Prob
 /** Of a piece's tokens, where they were asked for. @throws UpstreamError where they did not come */
 function logprobsOf(piece: UpstreamPiece, { topLogprobs }: GenerationRequest): Pick<GenerationDelta, 'logprobs'> {
   if (topLogprobs === undefined || piece.text === '') return {};
-  const logprobs = readLogprobs(piece.logprobs);
+  const logprobs = readLogprobs(piece.logprobs, topLogprobs);
   if (logprobs === null || logprobs.length === 0) throw new UpstreamError('answer without the logprobs asked for');
   return { logprobs };
 }

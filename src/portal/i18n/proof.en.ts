@@ -78,6 +78,7 @@ export const proofEn = {
     adapter_sha256: 'Adapter (SHA-256)',
     template_sha256: 'Chat template (SHA-256)',
     engine_build: 'Engine build',
+    answered_by: 'Answered by the server',
     temperature: 'Temperature',
     top_p: 'Top-p',
     seed: 'Seed',

@@ -76,6 +76,7 @@ export const proofZh: ProofDictionary = {
     adapter_sha256: '适配器（SHA-256）',
     template_sha256: '对话模板（SHA-256）',
     engine_build: '引擎版本',
+    answered_by: '作答服务器',
     temperature: '温度',
     top_p: 'Top-p',
     seed: '随机种子',
