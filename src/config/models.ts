@@ -82,7 +82,13 @@ const LocalModel = z.strictObject({
     .max(64)
     .default(4)
     .describe('Conversations that run at once; of a model for vectors, requests of one user.'),
-  threads: z.number().int().min(1).max(512).optional().describe('CPU threads; default: the cores of this machine.'),
+  threads: z
+    .number()
+    .int()
+    .min(1)
+    .max(512)
+    .optional()
+    .describe('CPU threads; default: the cores of this machine but one.'),
   gpu: z.enum(['auto', 'cuda', 'vulkan', 'cpu']).default('auto').describe('Which processor does the arithmetic.'),
   cudaDevices: z
     .string()

@@ -33,6 +33,7 @@ import {
   type LoadMessage,
   readParentMessage,
 } from './protocol.contract.ts';
+import { SpentMemory } from './spent-memory.ts';
 import { type WarmPrefix, warm } from './warm-prefix.llama.ts';
 
 const BEAT_MS = 1000;
@@ -161,6 +162,8 @@ async function load(message: LoadMessage): Promise<Loaded> {
     grammar,
     send: (words: ChildMessage) => outlet(words),
     now,
+    // After the step that is being put together has gone to other threads.
+    spent: new SpentMemory(facts.vocabulary, () => void setImmediate(() => globalThis.gc?.())),
   };
   if (message.probe) {
     await makeOneToken(driver, tools, (listener) => {

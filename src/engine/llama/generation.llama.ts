@@ -6,7 +6,6 @@ import {
   type Token,
   type TokenBias,
 } from 'node-llama-cpp';
-import type { TokenLogprob } from '#engine/engine.ts';
 import { fitsSchema } from '#engine/grammar/schema-check.vm.ts';
 import { Refusal } from '#engine/refusal.ts';
 import { ThoughtReader } from '#engine/thought-reader.ts';
@@ -18,6 +17,7 @@ import { type PromptRenderer, promptOf, type Thoughts } from './prompt.llama.ts'
 import type { ChildMessage, DeltaItem, GenerateMessage } from './protocol.contract.ts';
 import { biasOf, samplerOf } from './sampling.llama.ts';
 import { Speech } from './speech.llama.ts';
+import type { SpentMemory } from './spent-memory.ts';
 import { TextStream } from './text-stream.ts';
 
 /** What a generation needs beside its request. */
@@ -31,6 +31,7 @@ export interface GenerationTools {
   readonly grammar: (text: string) => Promise<LlamaGrammar>;
   readonly send: (message: ChildMessage) => void;
   readonly now: () => number;
+  readonly spent: SpentMemory;
 }
 
 /** Whole answers are sent in portions, so that what was computed is known when it breaks off half-way. */
@@ -67,8 +68,6 @@ export class Generation {
   /** The answer so far, where penalties look at it. */
   readonly #history: Token[] | null;
   readonly #likelihood: Likelihood | null;
-  /** Told of tokens whose text has not left yet: with the place in the text where each begins. */
-  #likelihoods: { readonly at: number; readonly told: TokenLogprob }[] = [];
   #shown = 0;
   cancelled = false;
 
@@ -138,6 +137,12 @@ export class Generation {
     return tokens.length < this.#prompt.length && this.sharedWith(tokens) === tokens.length;
   }
 
+  /** How many tokens another prompt has in common with this one, as long as they are still being computed here; else 0. */
+  sharedBeginning(other: Generation): number {
+    const shared = other.sharedWith(this.#prompt);
+    return this.prefillLeft > 0 && this.#evaluated < shared && !this.cancelled ? shared : 0;
+  }
+
   /** Takes a sequence whose state is empty or belongs to the same user. */
   async begin(sequence: LlamaContextSequence): Promise<void> {
     this.#tools.send({ t: 'started', id: this.request.id, promptTokens: this.#prompt.length });
@@ -159,6 +164,7 @@ export class Generation {
     if ((this.#tokens ?? this.#foreseen) === undefined) {
       if (this.prefillLeft > budget) {
         const portion = this.#prompt.slice(this.#evaluated, this.#evaluated + budget);
+        this.#tools.spent.sampler();
         await this.#sequence.evaluateWithoutGeneratingNewTokens(portion);
         this.#evaluated += portion.length;
         return null;
@@ -172,8 +178,8 @@ export class Generation {
     if (next === undefined || next.done) throw new Error('the engine stopped sampling');
     const isSaid = this.#calling?.isText !== false && this.#speech.phase !== 'thinking';
     if (this.#likelihood !== null && !this.#isEnd(next.value) && isSaid) {
-      const told = await this.#likelihood.of(this.#sequence, next.value);
-      this.#likelihoods.push({ at: this.#calling === null ? this.#text.length : 0, told });
+      this.#tools.spent.sampler();
+      await this.#likelihood.hear(this.#sequence, next.value, this.#calling === null ? this.#text.length : 0);
     }
     return this.#accept(next.value);
   }
@@ -192,6 +198,7 @@ export class Generation {
   async #acceptAll(foreseen: ForeseenTokens, drafter: Drafter | null): Promise<ChildMessage | null> {
     const paid = this.#credit - this.#prompt.length - this.#sampled;
     const most = Math.min(paid, this.#maxTokens - this.#sampled) - 1;
+    this.#tools.spent.sampler();
     for (const token of await foreseen.next(drafter, this.request.subject, most)) {
       const end = this.#accept(token);
       if (end !== null) return end;
@@ -209,6 +216,7 @@ export class Generation {
       grammar === null
         ? null
         : new LlamaGrammarEvaluationState({ model: this.#tools.model, grammar: await this.#tools.grammar(grammar) });
+    this.#tools.spent.sampler();
     return sequence.evaluate(this.#prompt.slice(this.#evaluated), {
       ...samplerOf(this.request, this.#bias, this.#history ?? [], this.#tools.contextSize),
       yieldEogToken: true,
@@ -223,7 +231,7 @@ export class Generation {
     this.#pendingTokens++;
     if (this.#speech.push(this.#text.push(token))) return this.#finished('stop');
     // It was no part of what is said.
-    if (['thinking', 'between'].includes(this.#speech.phase)) this.#likelihoods = [];
+    if (['thinking', 'between'].includes(this.#speech.phase)) this.#likelihood?.forget();
     const isLast =
       this.#sampled >= this.#maxTokens || (this.#creditIsFinal && this.#prompt.length + this.#sampled >= this.#credit);
     return isLast ? this.#end('length') : null;
@@ -270,19 +278,11 @@ export class Generation {
     return [
       ...delta,
       {
-        ...(this.#likelihood === null ? {} : { logprobs: this.#takeLikelihoods() }),
+        ...(this.#likelihood === null ? {} : { logprobs: this.#likelihood.take(this.#shown + this.#speech.skipped) }),
         ...(calls.length === 0 ? {} : { calls }),
         ...(thought === '' ? {} : { thought }),
       },
     ];
-  }
-
-  /** Of the tokens whose text is shown; those of a stop text, or of one that may become it, are not. */
-  #takeLikelihoods(): TokenLogprob[] {
-    const shown = this.#shown + this.#speech.skipped;
-    const told = this.#likelihoods.filter(({ at }) => at < shown);
-    this.#likelihoods = this.#likelihoods.filter(({ at }) => at >= shown);
-    return told.map((one) => one.told);
   }
 
   /** Lets go of the sampler. The sequence's state stays, for this user's next prompt. */
