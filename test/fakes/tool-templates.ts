@@ -47,3 +47,13 @@ export const THINKING = TAGGED.replace(
 
 /** The same where the prompt opens the thought (DeepSeek R1). */
 export const OPENED = THINKING.replace('assistant\n{% endif', 'assistant\n<think>\n{% endif');
+
+/** Arguments one by one, as XML (Qwen 3 Coder). */
+export const PARAMETERS = TAGGED.replace(
+  '{"name": "{{ call.function.name }}", "arguments": {{ call.function.arguments | tojson }}}',
+  `<function={{ call.function.name }}>
+{% for name, value in call.function.arguments | items %}<parameter={{ name }}>
+{{ value if value is string else value | tojson }}
+</parameter>
+{% endfor %}</function>`,
+);
