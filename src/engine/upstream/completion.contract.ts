@@ -12,7 +12,7 @@ const usage = z.object({
 
 const finish_reason = z.string().nullish();
 const model = z.string().nullish();
-/** What a model thinks aloud, under the names that servers give it: it is counted and not passed on. */
+/** What a model thinks aloud, under the names that servers give it. */
 const reasoning = z.string().nullish();
 const message = z.object({
   content: z.string().nullish(),
@@ -40,10 +40,17 @@ const logprobs = z.object({
     .readonly()
     .nullish(),
 });
+type TokenLogprob = NonNullable<z.infer<typeof logprobs>['content']>[number];
+/** Its older form. */
+const legacyLogprobs = z.object({
+  tokens: z.array(z.string()),
+  token_logprobs: z.array(z.number()),
+  top_logprobs: z.array(z.record(z.string(), z.number()).nullable()).nullish(),
+});
 /** Of `/v1/completions`, which goes on from a prompt. */
 const textCompletion = z.object({
   model,
-  choices: z.array(z.object({ text: z.string(), finish_reason })).min(1),
+  choices: z.array(z.object({ text: z.string(), finish_reason, logprobs: z.unknown().optional() })).min(1),
   usage: usage.nullish(),
 });
 
@@ -61,8 +68,7 @@ export interface UpstreamPiece {
   readonly usage: UpstreamUsage | null;
   /** The model that the server says answers. */
   readonly model: string | null;
-  /** Bytes of text that is not passed on. */
-  readonly unseen: number;
+  readonly thought: string;
   /** As they came, to be read where they were asked for. */
   readonly logprobs?: unknown;
   readonly calls?: unknown;
@@ -97,11 +103,34 @@ interface CallPiece {
   readonly arguments: string;
 }
 
-/** Probabilities of a piece's tokens; empty where there are none. @returns null for anything else */
-export function readLogprobs(value: unknown) {
+/**
+ * Probabilities of a piece's tokens, in OpenAI's newer or older form; of the likeliest `top` at most. Empty where there are
+ * none. @returns null for anything else
+ */
+export function readLogprobs(value: unknown, top: number): readonly TokenLogprob[] | null {
+  const old = legacyLogprobs.safeParse(value);
+  if (old.success) return legacyTokens(old.data, top);
   const parsed = logprobs.nullish().safeParse(value);
   return parsed.success ? (parsed.data?.content ?? []) : null;
 }
+
+/** Lists of different lengths are no answer. */
+function legacyTokens({ tokens, token_logprobs, top_logprobs }: z.infer<typeof legacyLogprobs>, top: number) {
+  if (token_logprobs.length !== tokens.length || (top_logprobs ?? tokens).length !== tokens.length) return null;
+  return tokens.map((token, at) => ({
+    ...likely(token, token_logprobs[at] ?? 0),
+    top_logprobs: Object.entries(top_logprobs?.[at] ?? {})
+      .sort(([, one], [, other]) => other - one)
+      .slice(0, top)
+      .map(([text, logprob]) => likely(text, logprob)),
+  }));
+}
+
+const likely = (token: string, logprob: number) => ({
+  token,
+  logprob,
+  bytes: token.includes('\ufffd') ? null : [...Buffer.from(token)],
+});
 
 /** @returns null for anything that is not a chat completion. */
 export function readCompletion(text: string): UpstreamPiece | null {
@@ -109,8 +138,12 @@ export function readCompletion(text: string): UpstreamPiece | null {
   const choice = parsed.data?.choices[0];
   if (parsed.data === undefined || choice === undefined) return null;
   const { message, finish_reason, logprobs } = choice;
-  const unseen = message.reasoning ?? message.reasoning_content ?? '';
-  return { ...pieceOf(message.content ?? '', finish_reason, parsed.data, unseen), logprobs, calls: message.tool_calls };
+  const thought = message.reasoning ?? message.reasoning_content ?? '';
+  return {
+    ...pieceOf(message.content ?? '', finish_reason, parsed.data, thought),
+    logprobs,
+    calls: message.tool_calls,
+  };
 }
 
 /** @returns null for anything that is not the completion of a prompt. */
@@ -118,7 +151,7 @@ export function readTextCompletion(text: string): UpstreamPiece | null {
   const parsed = textCompletion.safeParse(parseJson(text));
   const choice = parsed.data?.choices[0];
   if (parsed.data === undefined || choice === undefined) return null;
-  return pieceOf(choice.text, choice.finish_reason, parsed.data, '');
+  return { ...pieceOf(choice.text, choice.finish_reason, parsed.data, ''), logprobs: choice.logprobs };
 }
 
 /** @returns null for anything that is not a list of vectors. */
@@ -130,13 +163,13 @@ const pieceOf = (
   text: string,
   finishReason: string | null | undefined,
   whole: { readonly usage?: UpstreamUsage | null | undefined; readonly model?: string | null | undefined },
-  unseen: string,
+  thought: string,
 ): UpstreamPiece => ({
   text: text.toWellFormed(),
   finishReason: finishReason ?? null,
   usage: whole.usage ?? null,
   model: whole.model ?? null,
-  unseen: Buffer.byteLength(unseen),
+  thought: thought.toWellFormed(),
 });
 
 /**
@@ -150,9 +183,9 @@ export function readChunk(text: string): UpstreamPiece | null {
   const choice = (Array.isArray(value.choices) ? value.choices[0] : undefined) as Choice | null | undefined;
   const delta = choice?.delta;
   const content = delta?.content ?? choice?.text ?? '';
-  const unseen = delta?.reasoning ?? delta?.reasoning_content ?? '';
+  const thought = delta?.reasoning ?? delta?.reasoning_content ?? '';
   const finishReason = choice?.finish_reason ?? null;
-  if (typeof content !== 'string' || typeof unseen !== 'string') return null;
+  if (typeof content !== 'string' || typeof thought !== 'string') return null;
   if (finishReason !== null && typeof finishReason !== 'string') return null;
   const reported = value.usage ?? null;
   const counted = reported === null ? null : usage.safeParse(reported);
@@ -163,7 +196,7 @@ export function readChunk(text: string): UpstreamPiece | null {
     finishReason,
     usage: counted?.data ?? null,
     model: typeof value.model === 'string' ? value.model : null,
-    unseen: Buffer.byteLength(unseen),
+    thought: thought.toWellFormed(),
     logprobs: choice?.logprobs,
     calls: delta?.tool_calls,
   };
