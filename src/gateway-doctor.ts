@@ -219,7 +219,9 @@ async function examineModels(config: Config, base: string, gpus: GpuWatch, level
   return Promise.all(
     specs.map(async (spec) => {
       placements.add(spec);
-      return judgeModel(await factsOf(spec, placements, files), budget, level);
+      // Of the GPUs that it may use.
+      const own = { ...budget, vram: placements.vramFor(spec) ?? budget.vram };
+      return judgeModel(await factsOf(spec, placements, files), own, level);
     }),
   );
 }

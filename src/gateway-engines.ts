@@ -16,7 +16,6 @@ import { openLlamaModel } from '#engine/llama/model.llama.ts';
 import { openSandbox, type Sandbox } from '#engine/llama/sandbox.system.ts';
 import type { SandboxChoice } from '#engine/llama/sandbox.ts';
 import { filesOf, type LlamaModelSpec } from '#engine/model-spec.ts';
-import type { MemoryFigures } from '#engine/placement.ts';
 import { openUpstreamModel } from '#engine/upstream/model.upstream.ts';
 import { openKeyFile } from '#engine/upstream/rotating-key.files.ts';
 import { openTlsFiles } from '#engine/upstream/rotating-tls.files.ts';
@@ -25,6 +24,7 @@ import type { ModelAsk } from '#kernel/gate.ts';
 import { sha256Hex } from '#kernel/id.ts';
 import type { Log } from '#kernel/log.ts';
 import { BUILT_IN_MODEL } from '#models/built-in.ts';
+import type { Room } from '#models/memory-plan.ts';
 import { PROGRAM } from './gateway-database.ts';
 import { childLimit, machineBudget, Placements } from './gateway-memory.ts';
 import { specsOf } from './gateway-specs.ts';
@@ -38,7 +38,7 @@ export interface Catalogue {
   /** Every model with the digests of its files, for the record. */
   readonly digests: readonly string[];
   /** What models may take of this machine. */
-  readonly budget: MemoryFigures;
+  readonly budget: Room;
   readonly placements: Placements;
   /** Null where no model runs on this machine. */
   readonly sandbox: SandboxChoice | null;

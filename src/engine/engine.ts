@@ -150,7 +150,7 @@ export interface TokenLogprob extends LikelyToken {
 export type GenerationEvent =
   /** Before the first prefill: the prompt's true length in tokens. Upstreams without a tokenizer send an upper bound. */
   | { readonly type: 'started'; readonly promptTokens: number; readonly making?: Making }
-  /** A piece of text, always whole Unicode characters, and how many sampled tokens it stands for (0 or more). */
+  /** A piece of text, always whole Unicode characters, or of a thought before it, and how many sampled tokens it stands for. */
   | GenerationDelta
   | { readonly type: 'finished'; readonly reason: FinishReason; readonly usage: Usage };
 
@@ -163,6 +163,7 @@ export interface GenerationDelta {
   /** Of the tokens whose text this is, where they were asked for. */
   readonly logprobs?: readonly TokenLogprob[] | undefined;
   readonly calls?: readonly CallPiece[] | undefined;
+  readonly thought?: string | undefined;
 }
 
 /** Texts of which each is turned into a vector. They are computed one after another, in turn with other users' texts. */

@@ -46,6 +46,7 @@ const TIMES: readonly FactName[] = ['queue_ms', 'prefill_ms', 'first_token_ms', 
 const END: readonly FactName[] = [
   'finish_reason',
   'tool_calls',
+  'reasoning_bytes',
   'outcome_code',
   'prompt_commitment',
   'answer_commitment',

@@ -69,7 +69,7 @@ describe('the story of a decision is told from what is really recorded', () => {
     const names = new Set(stories.flat().flatMap(({ facts }) => Object.keys(facts)));
     // Of models with an adapter, of templates that can call and of models elsewhere: test/models/adapters, test/gateway/chat-tools
     // and test/gateway/upstream find them.
-    for (const name of ['adapter_sha256', 'tools', 'tool_calls', 'answered_by']) names.add(name);
+    for (const name of ['adapter_sha256', 'tools', 'tool_calls', 'reasoning_bytes', 'answered_by']) names.add(name);
     const known = Object.keys(proofEn.storyFacts) as FactName[];
     assert.deepEqual(
       known.filter((name) => !names.has(name)),

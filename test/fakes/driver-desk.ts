@@ -71,6 +71,7 @@ export const approve = (prompt: string) =>
     render: () => assert.fail('only approved prompts'),
     tokenize: () => assert.fail('only approved prompts'),
     tools: NO_TOOLS,
+    thoughts: null,
     endTokens: new Set<Token>(),
   });
 
@@ -130,6 +131,7 @@ export function openDriver(
       prefixOf: spell,
       tokenize: () => assert.fail('no prompt without template'),
       tools: NO_TOOLS,
+      thoughts: null,
       endTokens: new Set<Token>(),
     },
     contextSize: 8192,

@@ -16,6 +16,8 @@ export interface FakeUpstreamOptions {
   /** False: sends no usage. */
   readonly usage?: boolean;
   readonly finishReason?: string;
+  /** What it thinks before it says anything, a chunk each. */
+  readonly thought?: readonly string[];
   /** Made after the text, the arguments of each in pieces. */
   readonly calls?: readonly { readonly name: string; readonly arguments: readonly string[] }[];
   /** False: leaves out the probabilities that were asked for. */
@@ -151,12 +153,20 @@ async function answer(
     const content = pieces.slice(0, most).join('');
     const said = raw
       ? { text: content }
-      : { message: { role: 'assistant', content, ...(calls.length > 0 ? { tool_calls: called } : {}) } };
+      : {
+          message: {
+            ...{ role: 'assistant', content },
+            ...(options.thought === undefined ? {} : { reasoning_content: options.thought.join('') }),
+            ...(calls.length > 0 ? { tool_calls: called } : {}),
+          },
+        };
     const whole = { choices: [{ index: 0, ...said, ...told(options, body, pieces), finish_reason: reason }] };
     json(response, 200, options.usage === false ? whole : { ...whole, usage });
     return;
   }
   response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' });
+  for (const reasoning_content of options.thought ?? [])
+    await write(options, response, { choices: [{ index: 0, delta: { reasoning_content } }] });
   for (let i = 0; i < most && !response.destroyed; i++) {
     if (i === options.breakAfter) {
       response.destroy();

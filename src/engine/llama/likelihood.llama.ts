@@ -33,6 +33,11 @@ export class Likelihood {
     return told.map((one) => one.told);
   }
 
+  /** What was heard since the last `take` was no part of the text. */
+  forget(): void {
+    this.#pending = [];
+  }
+
   async #of(sequence: LlamaContextSequence, token: Token): Promise<TokenLogprob> {
     const state = sequence.contextTokens;
     await sequence.eraseContextTokenRanges([{ start: state.length - 1, end: state.length }]);

@@ -221,6 +221,8 @@ const deltaDetail = z.strictObject({
     )
     .readonly()
     .optional(),
+  /** What the model thinks: no part of the text. */
+  thought: z.string().optional(),
 });
 type DeltaDetail = z.infer<typeof deltaDetail>;
 

@@ -12,7 +12,7 @@ const usage = z.object({
 
 const finish_reason = z.string().nullish();
 const model = z.string().nullish();
-/** What a model thinks aloud, under the names that servers give it: it is counted and not passed on. */
+/** What a model thinks aloud, under the names that servers give it. */
 const reasoning = z.string().nullish();
 const message = z.object({
   content: z.string().nullish(),
@@ -68,8 +68,7 @@ export interface UpstreamPiece {
   readonly usage: UpstreamUsage | null;
   /** The model that the server says answers. */
   readonly model: string | null;
-  /** Bytes of text that is not passed on. */
-  readonly unseen: number;
+  readonly thought: string;
   /** As they came, to be read where they were asked for. */
   readonly logprobs?: unknown;
   readonly calls?: unknown;
@@ -139,8 +138,12 @@ export function readCompletion(text: string): UpstreamPiece | null {
   const choice = parsed.data?.choices[0];
   if (parsed.data === undefined || choice === undefined) return null;
   const { message, finish_reason, logprobs } = choice;
-  const unseen = message.reasoning ?? message.reasoning_content ?? '';
-  return { ...pieceOf(message.content ?? '', finish_reason, parsed.data, unseen), logprobs, calls: message.tool_calls };
+  const thought = message.reasoning ?? message.reasoning_content ?? '';
+  return {
+    ...pieceOf(message.content ?? '', finish_reason, parsed.data, thought),
+    logprobs,
+    calls: message.tool_calls,
+  };
 }
 
 /** @returns null for anything that is not the completion of a prompt. */
@@ -160,13 +163,13 @@ const pieceOf = (
   text: string,
   finishReason: string | null | undefined,
   whole: { readonly usage?: UpstreamUsage | null | undefined; readonly model?: string | null | undefined },
-  unseen: string,
+  thought: string,
 ): UpstreamPiece => ({
   text: text.toWellFormed(),
   finishReason: finishReason ?? null,
   usage: whole.usage ?? null,
   model: whole.model ?? null,
-  unseen: Buffer.byteLength(unseen),
+  thought: thought.toWellFormed(),
 });
 
 /**
@@ -180,9 +183,9 @@ export function readChunk(text: string): UpstreamPiece | null {
   const choice = (Array.isArray(value.choices) ? value.choices[0] : undefined) as Choice | null | undefined;
   const delta = choice?.delta;
   const content = delta?.content ?? choice?.text ?? '';
-  const unseen = delta?.reasoning ?? delta?.reasoning_content ?? '';
+  const thought = delta?.reasoning ?? delta?.reasoning_content ?? '';
   const finishReason = choice?.finish_reason ?? null;
-  if (typeof content !== 'string' || typeof unseen !== 'string') return null;
+  if (typeof content !== 'string' || typeof thought !== 'string') return null;
   if (finishReason !== null && typeof finishReason !== 'string') return null;
   const reported = value.usage ?? null;
   const counted = reported === null ? null : usage.safeParse(reported);
@@ -193,7 +196,7 @@ export function readChunk(text: string): UpstreamPiece | null {
     finishReason,
     usage: counted?.data ?? null,
     model: typeof value.model === 'string' ? value.model : null,
-    unseen: Buffer.byteLength(unseen),
+    thought: thought.toWellFormed(),
     logprobs: choice?.logprobs,
     calls: delta?.tool_calls,
   };

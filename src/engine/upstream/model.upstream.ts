@@ -106,7 +106,7 @@ class UpstreamEngine implements Engine {
         if (pieces.length > 0) exchange.answering();
         for (const piece of pieces) {
           const calls = made?.take(piece.calls) ?? [];
-          const tokens = tally.take(calls.length === 0 ? piece : { ...piece, unseen: piece.unseen + wordsOf(calls) });
+          const tokens = tally.take(piece, wordsOf(calls));
           if (tokens === null) continue;
           if (!(await credit.covers(prompt + tally.sampled))) {
             // Nothing more is paid for: this piece does not leave, and the rest is not wanted.
@@ -117,7 +117,12 @@ class UpstreamEngine implements Engine {
           }
           if (request.responseFormat.type === 'json_schema') said += piece.text;
           const told = logprobsOf(piece, request);
-          yield { type: 'delta', text: piece.text, tokens, ...told, ...(calls.length === 0 ? {} : { calls }) };
+          const { text, thought } = piece;
+          yield {
+            ...{ type: 'delta', text, tokens, ...told },
+            ...(thought === '' ? {} : { thought }),
+            ...(calls.length === 0 ? {} : { calls }),
+          };
           stop.check();
         }
         if (reader.isDone) break;

@@ -87,6 +87,7 @@ export const proofEn = {
     choices: 'Answers side by side',
     tools: 'Functions offered',
     tool_calls: 'Functions called',
+    reasoning_bytes: 'Thought before it (bytes)',
     logit_bias: 'Tokens made more or less likely',
     frequency_penalty: 'Frequency penalty',
     presence_penalty: 'Presence penalty',

@@ -85,6 +85,7 @@ export const proofZh: ProofDictionary = {
     choices: '并列回答数',
     tools: '提供的函数',
     tool_calls: '调用的函数',
+    reasoning_bytes: '思考过程（字节）',
     logit_bias: '调整概率的词元',
     frequency_penalty: '频率惩罚',
     presence_penalty: '存在惩罚',
