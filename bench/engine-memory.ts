@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { Agent, request } from 'node:https';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { circumstances, spreadOf, table, writeResult } from './report.ts';
@@ -46,10 +47,10 @@ export async function runEngineMemory(args: readonly string[]): Promise<void> {
     const began = performance.now();
     const asker = openAsker(strongroom);
     stack.defer(() => asker.close());
-    const loads = await cycle(strongroom, asker, cycles);
+    const loads = await cycle(strongroom, asker, cycles, folder);
     const block = Math.floor((requests - cycles * OF_A_CYCLE) / BLOCKS);
     const lasting = await ask(strongroom, asker, block);
-    const collected = [...loads.collected, await collectedMemory(strongroom)];
+    const collected = [...loads.collected, await heapInUse(strongroom, folder)];
     const answers = cycles * OF_A_CYCLE + block * BLOCKS;
     const after = await strongroom.kept();
     if (after.pairs - before.pairs !== answers || after.openIntents !== 0)
@@ -61,7 +62,7 @@ export async function runEngineMemory(args: readonly string[]): Promise<void> {
       drift(`gateway, over ${block * BLOCKS} requests`, lasting.gateway),
       drift(`model, over ${block * BLOCKS} requests of one process`, lasting.model),
       drift('gateway, from first to last', [...loads.gateway, ...lasting.gateway]),
-      drift(`gateway, collected, after ${EDGE} loads and at the end`, collected, 1),
+      drift(`gateway, heap in use after ${EDGE} loads and at the end`, collected, 1),
     ];
     const cells = rows.map(({ name, first, last, ratio }) => [
       name,
@@ -102,6 +103,7 @@ async function cycle(
   strongroom: Strongroom,
   asker: Asker,
   cycles: number,
+  folder: string,
 ): Promise<Readings & { readonly collected: readonly number[] }> {
   const [gateway = 0] = strongroom.processes;
   const readings: Readings = { gateway: [], model: [] };
@@ -113,7 +115,7 @@ async function cycle(
     readings.model.push(privateMemory(child));
     while (enginesOf(gateway).length > 0) await sleep(50);
     readings.gateway.push(privateMemory(gateway));
-    if (at === EDGE) collected.push(await collectedMemory(strongroom));
+    if (at === EDGE) collected.push(await heapInUse(strongroom, folder));
     if (at % 10 === 0) process.stdout.write(`${at} of ${cycles} loads\n`);
   }
   return { ...readings, collected };
@@ -136,13 +138,13 @@ async function ask(strongroom: Strongroom, asker: Asker, block: number): Promise
   return readings;
 }
 
-/** What the gateway keeps when all that is garbage is gone: pages go back to the system a little later. */
-async function collectedMemory({ processes: [gateway = 0] }: Strongroom): Promise<number> {
+/** MiB that the gateway's heap holds when all that is garbage is gone. The second time finds what the first one freed. */
+async function heapInUse({ processes: [gateway = 0] }: Strongroom, folder: string): Promise<number> {
   for (let times = 0; times < 2; times++) {
     process.kill(gateway, 'SIGUSR2');
     await sleep(2000);
   }
-  return privateMemory(gateway);
+  return Number(readFileSync(join(folder, 'heap-in-use'), 'utf8')) / MIB;
 }
 
 function drift(name: string, readings: readonly number[], edge = EDGE) {
