@@ -53,6 +53,7 @@ describe('certificates for a model server', () => {
   let old: Identity;
   let fresh: Identity;
   let questions: string[] = [];
+  let keepsConnections = true;
   const lines: { readonly message: string; readonly fields: LogFields }[] = [];
   const write = (message: string, fields: LogFields = {}) => void lines.push({ message, fields });
   const log: Log = { ...silentLog, info: write, warn: write, error: write };
@@ -69,6 +70,7 @@ describe('certificates for a model server', () => {
     server = createServer({}, (request, response) => {
       const { CN = 'nobody' } = (request.socket as TLSSocket).getPeerCertificate().subject ?? {};
       if (request.method === 'POST') questions.push(String(CN));
+      response.shouldKeepAlive = keepsConnections;
       response.writeHead(200, { 'content-type': 'application/json' });
       response.end(request.method === 'POST' ? COMPLETION : '{}');
     });
@@ -83,6 +85,7 @@ describe('certificates for a model server', () => {
   beforeEach(() => {
     questions = [];
     lines.length = 0;
+    keepsConnections = true;
     show(first);
   });
 
@@ -119,6 +122,7 @@ describe('certificates for a model server', () => {
   const failed = (error: unknown) => (error as Problem).code === 'engine_failed';
 
   it('the authority is replaced without a restart and without a lost question', async () => {
+    keepsConnections = false;
     const caFile = await put('ca', first.ca);
     const { engine } = await opened({ caFile });
     assert.equal(await asks(engine), 'Hello');
