@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { Agent, request } from 'node:https';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { circumstances, spreadOf, table, writeResult } from './report.ts';
@@ -17,6 +18,7 @@ const [OF_A_CYCLE, BLOCKS] = [20, 40];
 /** Readings at the beginning and at the end whose medians are compared. */
 const EDGE = 5;
 const MIB = 2 ** 20;
+const COLLECTION = new URL('./collection.ts', import.meta.url).href;
 
 /**
  * What memory does in the long run (goals.md, `engine-memory`): RssAnon and VmSwap of the gateway and of the model's process over 100
@@ -39,14 +41,16 @@ export async function runEngineMemory(args: readonly string[]): Promise<void> {
       },
       // The least there is: a model that nobody asks for goes, and the next request brings it back.
       settings: { engine: { idleUnloadSeconds: 1 } },
+      flags: ['--expose-gc', '--import', COLLECTION],
     });
     const before = await strongroom.kept();
     const began = performance.now();
     const asker = openAsker(strongroom);
     stack.defer(() => asker.close());
-    const loads = await cycle(strongroom, asker, cycles);
+    const loads = await cycle(strongroom, asker, cycles, folder);
     const block = Math.floor((requests - cycles * OF_A_CYCLE) / BLOCKS);
     const lasting = await ask(strongroom, asker, block);
+    const collected = [...loads.collected, await heapInUse(strongroom, folder)];
     const answers = cycles * OF_A_CYCLE + block * BLOCKS;
     const after = await strongroom.kept();
     if (after.pairs - before.pairs !== answers || after.openIntents !== 0)
@@ -58,6 +62,7 @@ export async function runEngineMemory(args: readonly string[]): Promise<void> {
       drift(`gateway, over ${block * BLOCKS} requests`, lasting.gateway),
       drift(`model, over ${block * BLOCKS} requests of one process`, lasting.model),
       drift('gateway, from first to last', [...loads.gateway, ...lasting.gateway]),
+      drift(`gateway, heap in use after ${EDGE} loads and at the end`, collected, 1),
     ];
     const cells = rows.map(({ name, first, last, ratio }) => [
       name,
@@ -76,7 +81,7 @@ export async function runEngineMemory(args: readonly string[]): Promise<void> {
       edge: EDGE,
     };
     const seconds = (performance.now() - began) / 1000;
-    const result = { ...circumstances({}), plan, seconds, rows, loads, lasting };
+    const result = { ...circumstances({}), plan, seconds, rows, loads, lasting, collected };
     process.stdout.write(`written to ${await writeResult('engine-memory', result)}\n`);
   });
 }
@@ -93,10 +98,16 @@ interface Asker {
   close(): void;
 }
 
-/** A request brings the model in, others follow, and it goes by itself. */
-async function cycle(strongroom: Strongroom, asker: Asker, cycles: number): Promise<Readings> {
+/** A request brings the model in, others follow, and it goes by itself. `collected`: of the gateway, once, early. */
+async function cycle(
+  strongroom: Strongroom,
+  asker: Asker,
+  cycles: number,
+  folder: string,
+): Promise<Readings & { readonly collected: readonly number[] }> {
   const [gateway = 0] = strongroom.processes;
   const readings: Readings = { gateway: [], model: [] };
+  const collected: number[] = [];
   for (let at = 1; at <= cycles; at++) {
     await asker.many(OF_A_CYCLE);
     const [child] = enginesOf(gateway);
@@ -104,9 +115,10 @@ async function cycle(strongroom: Strongroom, asker: Asker, cycles: number): Prom
     readings.model.push(privateMemory(child));
     while (enginesOf(gateway).length > 0) await sleep(50);
     readings.gateway.push(privateMemory(gateway));
+    if (at === EDGE) collected.push(await heapInUse(strongroom, folder));
     if (at % 10 === 0) process.stdout.write(`${at} of ${cycles} loads\n`);
   }
-  return readings;
+  return { ...readings, collected };
 }
 
 /** All in one life of the model: blocks follow each other at once, so that it never is idle for long. */
@@ -126,8 +138,17 @@ async function ask(strongroom: Strongroom, asker: Asker, block: number): Promise
   return readings;
 }
 
-function drift(name: string, readings: readonly number[]) {
-  const [first, last] = [spreadOf(readings.slice(0, EDGE)).median, spreadOf(readings.slice(-EDGE)).median];
+/** MiB that the gateway's heap holds when all that is garbage is gone. The second time finds what the first one freed. */
+async function heapInUse({ processes: [gateway = 0] }: Strongroom, folder: string): Promise<number> {
+  for (let times = 0; times < 2; times++) {
+    process.kill(gateway, 'SIGUSR2');
+    await sleep(2000);
+  }
+  return Number(readFileSync(join(folder, 'heap-in-use'), 'utf8')) / MIB;
+}
+
+function drift(name: string, readings: readonly number[], edge = EDGE) {
+  const [first, last] = [spreadOf(readings.slice(0, edge)).median, spreadOf(readings.slice(-edge)).median];
   return { name, first, last, ratio: last / first };
 }
 

@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
+import { defaultThreads } from '#engine/model-spec.ts';
 import { type Message, MODELS, type ModelName, type Shape, type Side, type Sides, startSides } from './engine-sides.ts';
 import type { StreamedAnswer } from './event-stream.ts';
 import { PROMPT_WORDS, Prompts } from './prompts.ts';
@@ -10,9 +11,9 @@ import { bookFaults } from './strongroom.ts';
 
 const LEAST_ROUNDS = 5;
 /** First tokens of one round; the slowest of them counts too. */
-const FIRST_TOKENS: Readonly<Record<ModelName, number>> = { made: 8, demo: 20 };
-/** A conversation: so many questions of about 120 tokens, and answers of 60. */
-const TALK = { rounds: 10, answer: 60 } as const;
+const FIRST_TOKENS: Readonly<Record<ModelName, number>> = { made: 4, demo: 20 };
+/** A conversation: so many questions of about 80 tokens, and answers of 40; half as much again would not fit into ten minutes. */
+const TALK = { rounds: 10, words: 30, answer: 40 } as const;
 /** goals.md: of the demo model, and of a conversation with reuse against one without. */
 const REACH = { firstTokenMs: 50, timeWithReuse: 0.6 } as const;
 
@@ -44,7 +45,7 @@ export async function runEngineTtft(args: readonly string[]): Promise<void> {
       rounds: { type: 'string', default: '5' },
       talk: { type: 'string', default: String(TALK.rounds) },
       gpu: { type: 'boolean', default: false },
-      threads: { type: 'string', default: String(availableParallelism()) },
+      threads: { type: 'string', default: String(defaultThreads(availableParallelism())) },
     },
   });
   const shape = { models: MODELS, contextSize: 2560, parallel: 2, threads: Number(values.threads), gpu: values.gpu };
@@ -125,11 +126,12 @@ async function takeRound(sides: Sides, plan: Plan, prompts: Prompts, round: numb
     }
   }
   const length = round === 0 ? 2 : plan.talkRounds;
-  const questions = Array.from({ length }, () => prompts.next(PROMPT_WORDS.made));
+  const questions = Array.from({ length }, () => prompts.next(TALK.words));
   const systems = Array.from({ length }, () => prompts.next(24));
   const ours: Talk[] = [];
   for (const isReused of [false, true]) {
-    for (const side of order) {
+    // What reuse is worth is told by our own; theirs is there to be compared with that.
+    for (const side of isReused ? order : [sides.ours]) {
       const talk = await converse((messages) => ask(side, 'made', messages, TALK.answer), questions, systems, isReused);
       if (side === sides.ours) ours.push(talk);
       figures[side.name].push(...talkFigures(talk, `with reuse ${isReused ? 'on' : 'off'}`));

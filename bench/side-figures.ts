@@ -8,7 +8,7 @@ export interface Figure {
   readonly value: number;
 }
 
-/** Both sides' figures of a round, in the same order; the other side's are null where it is absent. */
+/** Both sides' figures of a round; the other side's are null where it is absent, and it need not have all of ours. */
 export interface Round {
   readonly ours: readonly Figure[];
   readonly theirs: readonly Figure[] | null;
@@ -24,9 +24,10 @@ export interface Comparison {
 }
 
 export function compare(rounds: readonly Round[]): Comparison[] {
-  return (rounds[0]?.ours ?? []).map(({ what, isSpeed }, index) => {
-    const ours = rounds.map((round) => round.ours[index]?.value ?? Number.NaN);
-    const theirs = rounds.map((round) => round.theirs?.[index]?.value ?? Number.NaN);
+  return (rounds[0]?.ours ?? []).map(({ what, isSpeed }) => {
+    const of = (figures: readonly Figure[] | null) => figures?.find((one) => one.what === what)?.value ?? Number.NaN;
+    const ours = rounds.map((round) => of(round.ours));
+    const theirs = rounds.map((round) => of(round.theirs));
     const ratios = ours.map((value, at) => {
       const other = theirs[at] ?? Number.NaN;
       return isSpeed ? value / other : other / value;
@@ -42,7 +43,7 @@ export const comparisonTable = (rows: readonly Comparison[]): string =>
     rows.map(({ what, ours, theirs, ratio }) => [
       what,
       spreadText(ours, 1),
-      theirs === null ? 'absent' : spreadText(theirs, 1),
+      theirs === null ? '-' : spreadText(theirs, 1),
       ratio === null ? '-' : spreadText(ratio, 2),
     ]),
   );

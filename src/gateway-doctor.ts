@@ -22,12 +22,14 @@ import {
   textOf,
 } from '#doctor/machine.system.ts';
 import { judgeDisk, judgeLimits, judgeNode, judgePort, judgeSandbox, judgeSecrets } from '#doctor/machine.ts';
-import { readHeader } from '#engine/gguf-file.files.ts';
+import type { FileFacts } from '#doctor/model-file.ts';
+import type { GgufFacts } from '#engine/gguf/gguf-header.ts';
+import { readAdapter, readDraft, readHeader } from '#engine/gguf-file.files.ts';
 import { type GpuWatch, gpuTool, watchGpus } from '#engine/gpu.system.ts';
 import { stampOf } from '#engine/llama/file-memory.files.ts';
 import type { FileMemory } from '#engine/llama/file-memory.ts';
 import type { Sandbox } from '#engine/llama/sandbox.system.ts';
-import { type LlamaModelSpec, quarantineOf, templateDigest } from '#engine/model-spec.ts';
+import { type ApprovedFile, type LlamaModelSpec, quarantineOf, templateDigest } from '#engine/model-spec.ts';
 import { systemClock } from '#kernel/clock.ts';
 import { sha256Hex } from '#kernel/id.ts';
 import { silentLog } from '#kernel/log.ts';
@@ -109,7 +111,9 @@ async function examineSecrets(config: Config, base: string, keyFile: string): Pr
     ...named('a database login', database.signerUrlFile),
     ...named('the identity provider’s secret', identity.oidc?.clientSecretFile),
     ...Object.values(models).flatMap((model) =>
-      'upstream' in model ? named('an upstream’s key', model.upstream.apiKeyFile) : [],
+      'upstream' in model
+        ? [...named('an upstream’s key', model.upstream.apiKeyFile), ...named('a TLS key', model.upstream.keyFile)]
+        : [],
     ),
   ];
   const unique = [...new Map(files.map((one) => [one.file, one])).values()];
@@ -215,13 +219,50 @@ async function examineModels(config: Config, base: string, gpus: GpuWatch, level
   return Promise.all(
     specs.map(async (spec) => {
       placements.add(spec);
-      return judgeModel(await factsOf(spec, placements, files), budget, level);
+      // Of the GPUs that it may use.
+      const own = { ...budget, vram: placements.vramFor(spec) ?? budget.vram };
+      return judgeModel(await factsOf(spec, placements, files), own, level);
     }),
   );
 }
 
 async function factsOf(spec: LlamaModelSpec, placements: Placements, files: FileMemory): Promise<ModelFacts> {
-  const { id, file, sha256, chatTemplate, approvedTemplateSha256 = null } = spec;
+  const { id, adapter, draft, chatTemplate, approvedTemplateSha256 = null } = spec;
+  const [header, fault] = await readHeader(spec.file).then(
+    (facts) => [facts, null] as const,
+    (error: unknown) => [null, sentence(error)] as const,
+  );
+  // What goes with a model that can't be read nobody knows.
+  const faultBeside = (read: (path: string, base: GgufFacts) => Promise<void>, { file }: ApprovedFile) =>
+    header === null ? null : read(file, header).then(() => null, sentence);
+  const approved = [
+    await fileFacts('file', spec, fault, files),
+    ...(adapter === undefined
+      ? []
+      : [await fileFacts('adapter', adapter, await faultBeside(readAdapter, adapter), files)]),
+    ...(draft === undefined ? [] : [await fileFacts('draft model', draft, await faultBeside(readDraft, draft), files)]),
+  ];
+  const own = header?.chatTemplate ?? null;
+  const placement = await placements.find(id);
+  return {
+    id,
+    files: approved,
+    template: chatTemplate === null ? (own === null ? null : sha256Hex(own)) : templateDigest(spec),
+    approvedTemplate: chatTemplate === null ? approvedTemplateSha256 : null,
+    needs: placement?.needs ?? null,
+    measured: placements.measured(id),
+    onGpu: placement?.onGpu ?? 0,
+    layers: placement?.of ?? 0,
+    quarantine: quarantineOf(spec, files)?.reason ?? null,
+  };
+}
+
+async function fileFacts(
+  what: string,
+  { file, sha256 }: ApprovedFile,
+  headerFault: string | null,
+  files: FileMemory,
+): Promise<FileFacts> {
   const found = await open(file).then(
     async (handle) => {
       const { size, mode } = await handle.stat();
@@ -231,23 +272,13 @@ async function factsOf(spec: LlamaModelSpec, placements: Placements, files: File
     },
     () => null,
   );
-  const header = found === null ? null : await readHeader(file).catch((error: Error) => error);
-  const own = header === null || header instanceof Error ? null : header.chatTemplate;
-  const placement = await placements.find(id);
   const isQuick = found !== null && found.size <= QUICK_BYTES;
   return {
-    id,
+    what,
     size: found?.size ?? null,
     readable: found !== null && (found.mode & 0o004) !== 0,
     digest: found?.isKnown ? sha256 : isQuick ? await digestOf(file) : null,
     wanted: sha256,
-    headerFault: header instanceof Error ? header.message : null,
-    template: chatTemplate === null ? (own === null ? null : sha256Hex(own)) : templateDigest(spec),
-    approvedTemplate: chatTemplate === null ? approvedTemplateSha256 : null,
-    needs: placement?.needs ?? null,
-    measured: placements.measured(id),
-    onGpu: placement?.onGpu ?? 0,
-    layers: placement?.of ?? 0,
-    quarantine: quarantineOf(spec, files)?.reason ?? null,
+    headerFault,
   };
 }

@@ -1,4 +1,4 @@
-import { mkdir, readFile } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { ResourceAttributes } from '#access/access.ts';
 import { SYSTEM } from '#audit/event.ts';
@@ -16,14 +16,15 @@ import { openLlamaModel } from '#engine/llama/model.llama.ts';
 import { openSandbox, type Sandbox } from '#engine/llama/sandbox.system.ts';
 import type { SandboxChoice } from '#engine/llama/sandbox.ts';
 import { filesOf, type LlamaModelSpec } from '#engine/model-spec.ts';
-import type { MemoryFigures } from '#engine/placement.ts';
 import { openUpstreamModel } from '#engine/upstream/model.upstream.ts';
 import { openKeyFile } from '#engine/upstream/rotating-key.files.ts';
+import { openTlsFiles } from '#engine/upstream/rotating-tls.files.ts';
 import type { Clock } from '#kernel/clock.ts';
 import type { ModelAsk } from '#kernel/gate.ts';
 import { sha256Hex } from '#kernel/id.ts';
 import type { Log } from '#kernel/log.ts';
 import { BUILT_IN_MODEL } from '#models/built-in.ts';
+import type { Room } from '#models/memory-plan.ts';
 import { PROGRAM } from './gateway-database.ts';
 import { childLimit, machineBudget, Placements } from './gateway-memory.ts';
 import { specsOf } from './gateway-specs.ts';
@@ -37,7 +38,7 @@ export interface Catalogue {
   /** Every model with the digests of its files, for the record. */
   readonly digests: readonly string[];
   /** What models may take of this machine. */
-  readonly budget: MemoryFigures;
+  readonly budget: Room;
   readonly placements: Placements;
   /** Null where no model runs on this machine. */
   readonly sandbox: SandboxChoice | null;
@@ -154,11 +155,15 @@ async function withKernelCache(environment: NodeJS.ProcessEnv, folder: string): 
 
 async function upstreamEngine(id: string, model: UpstreamModelConfig, base: string, deps: EngineDeps): Promise<Engine> {
   const { upstream } = model;
-  const { url, urls = url === undefined ? [] : [url], apiKeyFile, caFile } = upstream;
+  const { url, urls = url === undefined ? [] : [url], names, apiKeyFile } = upstream;
+  const at = (file: string | undefined) => (file === undefined ? undefined : resolve(base, file));
+  const tlsFiles = { caFile: at(upstream.caFile), certFile: at(upstream.certFile), keyFile: at(upstream.keyFile) };
+  const hasTls = Object.values(tlsFiles).some((file) => file !== undefined);
   return openUpstreamModel(
     {
       id,
       urls,
+      ...(names === undefined ? {} : { names }),
       model: upstream.model,
       maxOutputTokens: model.maxOutputTokens,
       parallel: model.parallel,
@@ -169,7 +174,7 @@ async function upstreamEngine(id: string, model: UpstreamModelConfig, base: stri
       embedding: model.embedding,
       ...(model.contextSize === undefined ? {} : { contextSize: model.contextSize }),
       ...(apiKeyFile === undefined ? {} : { apiKey: await openKeyFile(resolve(base, apiKeyFile), deps.log) }),
-      ...(caFile === undefined ? {} : { ca: await readFile(resolve(base, caFile), 'utf8') }),
+      ...(hasTls ? { tls: await openTlsFiles(tlsFiles, deps.log) } : {}),
     },
     {
       ...deps,

@@ -7,23 +7,33 @@ import { type Gpu, visibleGpus } from '#engine/gpu.ts';
 import type { FileMemory } from '#engine/llama/file-memory.ts';
 import { type LlamaModelSpec, sequencesOf } from '#engine/model-spec.ts';
 import { type MemoryFigures, type Placement, place } from '#engine/placement.ts';
+import type { Room } from '#models/memory-plan.ts';
 
 const MEBIBYTE = 1024 * 1024;
 /** A child reserves so much and does not use it: heaps that may grow, and a stack for each thread. */
 const RESERVED = { child: 1024 * MEBIBYTE, thread: 8 * MEBIBYTE } as const;
 
-/** What models may take of this machine and of its GPUs. */
-export function machineBudget({ engine }: Config, gpus: GpuWatch): MemoryFigures {
+/** What models may take of this machine and of its GPUs, of each of them where there are several. */
+export function machineBudget({ engine }: Config, gpus: GpuWatch): Room {
   // Inside a container there is less than the machine has.
   const machine = Math.min(totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY);
   return {
     ram: engine.ramBytes ?? Math.floor((machine * engine.ramPercent) / 100),
     vram: share(gpus.gpus(), engine.vramPercent),
+    ...perGpu(gpus.gpus(), (gpu) => share([gpu], engine.vramPercent)),
   };
 }
 
 const share = (gpus: readonly Gpu[], percent: number): number =>
   Math.floor((gpus.reduce((sum, { totalBytes }) => sum + totalBytes, 0) * percent) / 100);
+
+/** By number, of a machine with several. */
+function perGpu(gpus: readonly Gpu[], bytesOn: (gpu: Gpu) => number): Pick<Room, 'perGpu'> {
+  if (gpus.length < 2) return {};
+  const bytes = new Array<number>(Math.max(...gpus.map(({ index }) => index)) + 1).fill(0);
+  for (const gpu of gpus) bytes[gpu.index] = bytesOn(gpu);
+  return { perGpu: bytes };
+}
 
 /** What one child may take for itself: no more than all models together, whatever its header made us think. */
 export const childLimit = ({ ram }: MemoryFigures, { threads, parallel }: LlamaModelSpec): number =>
@@ -57,7 +67,7 @@ export class Placements {
     const spec = this.#specs.get(id);
     const estimate = spec === undefined ? null : await estimateFile(spec);
     if (spec === undefined || estimate === null) return null;
-    const placement = place(estimate, this.#vramFor(spec), spec.gpuLayers ?? 'auto');
+    const placement = place(estimate, this.vramFor(spec), spec.gpuLayers ?? 'auto');
     this.#placed.set(id, placement);
     return placement;
   }
@@ -66,6 +76,25 @@ export class Placements {
   measured(id: string): MemoryFigures | null {
     const spec = this.#specs.get(id);
     return spec === undefined ? null : (this.#files?.measuredOf(spec.sha256, this.#shapeOf(spec)) ?? null);
+  }
+
+  /**
+   * The same, told apart by GPU where there are several: llama.cpp spreads layers over those that a model may use, to each
+   * by its size. In whole MiB, as the driver counts; a model that fits on all of them together fits on each.
+   */
+  spread(id: string, figures: MemoryFigures): Room {
+    const spec = this.#specs.get(id);
+    if (spec === undefined || figures.vram === 0) return figures;
+    const visible = this.#visibleTo(spec);
+    const total = visible.reduce((sum, { totalBytes }) => sum + totalBytes, 0);
+    const part = ({ totalBytes }: Gpu) => Math.floor(((totalBytes / total) * figures.vram) / MEBIBYTE) * MEBIBYTE;
+    return { ...figures, ...perGpu(this.#gpus.gpus(), (gpu) => (visible.includes(gpu) ? part(gpu) : 0)) };
+  }
+
+  /** What models may take of the GPUs that this one may use; null where it uses none. */
+  vramFor(spec: LlamaModelSpec): number | null {
+    const gpus = this.#visibleTo(spec);
+    return gpus.length === 0 ? null : share(gpus, this.#config.engine.vramPercent);
   }
 
   /** Looks at a model that runs. */
@@ -86,8 +115,7 @@ export class Placements {
     return [contextSize, sequencesOf(spec), kvType, flashAttention, gpu, layers, ...beside].join(' ');
   }
 
-  #vramFor({ gpu, devices }: LlamaModelSpec): number | null {
-    const gpus = gpu === 'cpu' ? [] : visibleGpus(this.#gpus.gpus(), devices);
-    return gpus.length === 0 ? null : share(gpus, this.#config.engine.vramPercent);
+  #visibleTo({ gpu, devices }: LlamaModelSpec): readonly Gpu[] {
+    return gpu === 'cpu' ? [] : visibleGpus(this.#gpus.gpus(), devices);
   }
 }

@@ -44,10 +44,11 @@ export async function openModels({ config, catalogue, store, recorder, clock, lo
       tenancy = new Tenancy({
         engines,
         desiredOf,
-        estimate: async (id) => (await placements.find(id))?.needs ?? { ram: 0, vram: 0 },
+        estimate: async (id) => placements.spread(id, (await placements.find(id))?.needs ?? { ram: 0, vram: 0 }),
         measured: (id, status) => {
           placements.observe(id, status);
-          return placements.measured(id);
+          const measured = placements.measured(id);
+          return measured && placements.spread(id, measured);
         },
         budget,
         rules: {

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { adapterId, type LocalModelConfig } from '#config/models.ts';
-import type { LlamaModelSpec } from '#engine/model-spec.ts';
+import { defaultThreads, type LlamaModelSpec } from '#engine/model-spec.ts';
 import { sha256Hex } from '#kernel/id.ts';
 
 /** A model of our own, and with each of its adapters another one. @throws Error for a file that is not the approved one */
@@ -38,7 +38,7 @@ async function localSpec(id: string, model: LocalModelConfig, base: string): Pro
     contextSize: model.contextSize,
     parallel: model.parallel,
     maxOutputTokens: Math.min(model.maxOutputTokens, model.contextSize),
-    threads: model.threads ?? availableParallelism(),
+    threads: model.threads ?? defaultThreads(availableParallelism()),
     gpu: model.gpu,
     gpuLayers: model.gpuLayers,
     ...(model.cudaDevices === undefined ? {} : { devices: model.cudaDevices }),

@@ -1,7 +1,7 @@
 import type { Pool, PoolClient } from 'pg';
-import { QUOTA_KINDS, type QuotaKind, type ScopeType } from '#quota/limit.ts';
-import { type Breach, CommitFailure, type Item, type QuotaState, type Verdict } from './admission.ts';
+import { CommitFailure, type Item, type Verdict } from './admission.ts';
 import { type Batch, encodeBatch } from './batch.postgres.ts';
+import { Counts, type CountsRead } from './counts.postgres.ts';
 
 /** One item's answer: `leaf` in hex. */
 type Row = readonly [
@@ -14,7 +14,7 @@ type Row = readonly [
   detail: unknown,
 ];
 
-interface Answer {
+interface Answer extends CountsRead {
   readonly day_seconds: number;
   readonly minute_seconds: number;
   readonly verdicts: readonly Row[];
@@ -27,18 +27,20 @@ interface Answer {
 export function batchCommitter(pool: Pool, instance: string, zone: string) {
   const type = new ItemType(pool);
   return async (items: readonly Item[]): Promise<readonly Verdict[]> => {
-    const answer = await send(pool, instance, zone, batchOf(items, await type.oid()), type);
+    const batch = batchOf(items, await type.oid());
+    const answer = await send(pool, instance, zone, batch, type);
+    const counts = new Counts(answer, batch.subjects);
     const reset = { day: answer.day_seconds, minute: answer.minute_seconds };
     const verdicts: Verdict[] = [];
     // By its number and not by its place: a verdict must never reach another's request.
-    for (const row of answer.verdicts) {
+    for (const row of answer.verdicts.toSorted(([a], [b]) => a - b)) {
       const [index, verdict, code, seq, at, leaf, detail] = row;
       verdicts[index] = {
         verdict,
         code,
         position: seq === null || at === null || leaf === null ? null : { seq, at, leaf },
         ...NO_QUOTA,
-        ...(items[index]?.op === 'admit' ? quotasOf(detail) : {}),
+        ...quotasOf(items[index], batch.places[index] ?? [], verdict, detail, counts),
         ...(verdict === 'extended' ? { tokens: Number(detail) } : {}),
         detail,
         reset,
@@ -97,8 +99,18 @@ async function send(pool: Pool, instance: string, zone: string, batch: Batch, ty
   try {
     const { rows } = await client.query<{ answer: string }>({
       name: 'commit_batch',
-      text: 'SELECT strongroom.commit_batch($1, $2, $3::json, $4::json, $5::strongroom.batch_item[]) AS answer',
-      values: [instance, zone, batch.principals, batch.counters, batch.items],
+      text: 'SELECT strongroom.commit_batch($1, $2, $3, $4, $5, $6, $7, $8, $9::strongroom.batch_item[]) AS answer',
+      values: [
+        instance,
+        zone,
+        batch.kinds,
+        batch.refs,
+        batch.epochs,
+        batch.policies,
+        batch.subjects,
+        batch.roles,
+        batch.items,
+      ],
     });
     client.release();
     return JSON.parse(rows[0]?.answer ?? '') as Answer;
@@ -132,25 +144,14 @@ function firstAnswer(verdict: Verdict['verdict'], was: string | null, answer: un
 
 const NO_QUOTA = { quotas: [], breaches: [], tokens: 0 } satisfies Partial<Verdict>;
 
-/** Of each counter: its type, its limits and what is used of them in the order of the kinds, and what a dry run noticed. */
-type CounterRow = readonly [
-  scope: ScopeType,
-  limits: readonly number[],
-  used: readonly number[],
-  breached?: readonly QuotaKind[],
-];
-
-function quotasOf(detail: unknown): Pick<Verdict, 'quotas' | 'breaches' | 'tokens'> {
-  if (!Array.isArray(detail)) return NO_QUOTA;
-  const [tokens, ...counters] = detail as [number, ...CounterRow[]];
-  const quotas: QuotaState[] = [];
-  const breaches: Breach[] = [];
-  for (const [scope, limits, used, breached] of counters) {
-    for (const [index, kind] of QUOTA_KINDS.entries()) {
-      const limit = limits[index] ?? 0;
-      quotas.push({ scope, kind, limit: limit > Number.MAX_SAFE_INTEGER ? null : limit, used: used[index] ?? 0 });
-    }
-    for (const kind of breached ?? []) breaches.push({ scope, kind });
-  }
-  return { quotas, breaches, tokens };
+/** The database says what an admission took only where it was judged by its quotas. */
+function quotasOf(
+  item: Item | undefined,
+  places: readonly number[],
+  verdict: Verdict['verdict'],
+  detail: unknown,
+  counts: Counts,
+): Partial<Verdict> {
+  if (item?.op !== 'admit' || typeof detail !== 'number') return {};
+  return counts.next(places, verdict === 'admitted' ? { tokens: detail, open: item.open } : null);
 }

@@ -1,9 +1,16 @@
-import type { Counter, Item, RefusalText, Take } from './admission.ts';
+import type { Counter, Item, RefusalText, Standing, Take } from './admission.ts';
 
-/** A batch as `commit_batch` takes it. Principals and counters stand once each, in JSON; items refer to them by their place. */
+/** A batch as `commit_batch` takes it. Principals and counters stand once each, by columns; items refer to them by their place. */
 export interface Batch {
-  readonly principals: string;
-  readonly counters: string;
+  readonly kinds: readonly string[];
+  readonly refs: readonly string[];
+  readonly epochs: readonly number[];
+  readonly policies: readonly number[];
+  readonly subjects: readonly string[];
+  /** Of each counter: its roles with spaces between them, null for one of many people. */
+  readonly roles: readonly (string | null)[];
+  /** Of each item that takes: the places of its counters, from 0. */
+  readonly places: readonly (readonly number[] | null)[];
   /** `strongroom.batch_item[]` in Postgres' binary format. */
   readonly items: Buffer;
 }
@@ -22,8 +29,8 @@ const FIXED_BYTES = 512;
  * @throws TypeError, RangeError for a value that its column can't hold
  */
 export function encodeBatch(items: readonly Item[], type: number): Batch {
-  const principals = new Interned();
-  const counters = new Interned();
+  const principals = new Interned<Standing>();
+  const counters = new Interned<Counter>();
   const out = new BinaryWriter(items.length * 1024);
   out.int32(items.length === 0 ? 0 : 1);
   out.int32(0);
@@ -32,12 +39,29 @@ export function encodeBatch(items: readonly Item[], type: number): Batch {
     out.int32(items.length);
     out.int32(1);
   }
-  for (const item of items) out.sized(() => writeItem(out, item, principals, counters));
-  return { principals: `${principals}`, counters: `${counters}`, items: out.bytes() };
+  const places = items.map((item) => placesOf(item, counters));
+  for (const [index, item] of items.entries()) {
+    out.sized(() => writeItem(out, item, principals, places[index] ?? null));
+  }
+  return {
+    kinds: principals.rows.map(({ credential }) => credential.kind),
+    refs: principals.rows.map(({ credential }) => credential.ref),
+    epochs: principals.rows.map(({ epoch }) => epoch),
+    policies: principals.rows.map(({ policyVersion }) => policyVersion),
+    subjects: counters.rows.map(({ subject }) => subject),
+    roles: counters.rows.map(({ roles }) => roles?.join(' ') ?? null),
+    places,
+    items: out.bytes(),
+  };
 }
 
 /** The columns of `batch_item`, in its order. */
-function writeItem(out: BinaryWriter, item: Item, principals: Interned, counters: Interned): void {
+function writeItem(
+  out: BinaryWriter,
+  item: Item,
+  principals: Interned<Standing>,
+  places: readonly number[] | null,
+): void {
   out.int32(COLUMNS);
   out.text(item.op === 'change' ? item.name : item.op);
   out.uuid(item.id);
@@ -52,7 +76,10 @@ function writeItem(out: BinaryWriter, item: Item, principals: Interned, counters
   out.text(record?.event);
   writeRefusal(out, refusal);
   out.int4(item.op === 'admit' ? placeOf(item.standing, principals) : null);
-  writeTake(out, item.op === 'admit' || item.op === 'extend' ? item.take : null, counters);
+  const take = takeOf(item);
+  out.int4Array(places);
+  out.int8(take?.tokens);
+  out.int8(take?.least);
   out.bool(item.op === 'admit' ? item.open : null);
   const proof = item.op === 'admit' ? item.proof : null;
   out.text(proof?.ref);
@@ -71,38 +98,31 @@ function writeRefusal(out: BinaryWriter, refusal: RefusalText | null): void {
   out.int4Array(refusal?.places);
 }
 
-function writeTake(out: BinaryWriter, take: Take | null, counters: Interned): void {
-  out.int4Array(
-    take?.counters.map((counter) => counters.place(`${counter.subject} ${counter.roles?.join(' ') ?? ''}`, counter)),
-  );
-  out.int8(take?.tokens);
-  out.int8(take?.least);
-}
+const takeOf = (item: Item): Take | null => (item.op === 'admit' || item.op === 'extend' ? item.take : null);
 
-function placeOf(
-  { credential, epoch, policyVersion }: Extract<Item, { op: 'admit' }>['standing'],
-  principals: Interned,
-): number {
-  const { kind, ref } = credential;
-  return principals.place(`${kind} ${ref} ${epoch} ${policyVersion}`, { kind, ref, epoch, policy: policyVersion });
-}
+const placesOf = (item: Item, counters: Interned<Counter>): readonly number[] | null =>
+  takeOf(item)?.counters.map((counter) =>
+    counters.place(`${counter.subject} ${counter.roles?.join(' ') ?? ''}`, counter),
+  ) ?? null;
+
+const placeOf = (standing: Standing, principals: Interned<Standing>): number =>
+  principals.place(
+    `${standing.credential.kind} ${standing.credential.ref} ${standing.epoch} ${standing.policyVersion}`,
+    standing,
+  );
 
 /** Lists each of its rows once and says where it stands. */
-class Interned {
+class Interned<R> {
   readonly #places = new Map<string, number>();
-  readonly #rows: (Counter | Readonly<Record<string, unknown>>)[] = [];
+  readonly rows: R[] = [];
 
-  place(key: string, row: Counter | Readonly<Record<string, unknown>>): number {
+  place(key: string, row: R): number {
     let place = this.#places.get(key);
     if (place === undefined) {
-      place = this.#rows.push(row) - 1;
+      place = this.rows.push(row) - 1;
       this.#places.set(key, place);
     }
     return place;
-  }
-
-  toString(): string {
-    return JSON.stringify(this.#rows);
   }
 }
 
@@ -176,7 +196,7 @@ class BinaryWriter {
     this.#at = this.#bytes.writeUInt32BE(value >>> 0, this.#at);
   }
 
-  int4Array(values: readonly number[] | undefined): void {
+  int4Array(values: readonly number[] | null | undefined): void {
     if (this.#absent(values, OID.int4Array)) return;
     this.#reserve(FIXED_BYTES + 8 * values.length);
     // Of no dimension where it is empty; else of one, counted from 1.

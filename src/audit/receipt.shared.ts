@@ -223,8 +223,8 @@ const answerGiven = ({ answer }: ReceiptTexts): string | undefined =>
 
 /** A text could spell what stands for calls or vectors: what the record counts tells them apart. */
 function formFault(answer: ReceiptTexts['answer'], outcome: LogRecord | null): string | null {
-  const { choices, tool_calls: calls, vectors } = outcome?.event ?? {};
-  const isOne = choices === undefined && (calls === undefined || calls === 0);
+  const { choices, tool_calls: calls, reasoning_bytes: thought, vectors } = outcome?.event ?? {};
+  const isOne = choices === undefined && thought === undefined && (calls === undefined || calls === 0);
   const recorded = vectors !== undefined ? 'vectors' : isOne ? 'text' : 'structured';
   return formOf(answer ?? '') === recorded ? null : 'the answer on record is of another form';
 }

@@ -3,8 +3,9 @@
  * alphabetical order (RFC 8785 for what is in them).
  *
  * - A prompt: its messages in order, each with `content`, `role`, and where it has them `tool_call_id` and `tool_calls`.
- * - An answer that is one text: that text as it is. Any other one, with calls or of several choices: the choices in
- *   order, each with `content` and where it has them `tool_calls`. The outcome's `choices` and `tool_calls` say which.
+ * - An answer that is one text: that text as it is. Any other one, with calls, a thought or of several choices: these in
+ *   order, each with `content` and where it has them `reasoning_content` and `tool_calls`. The outcome's `choices`,
+ *   `reasoning_bytes` and `tool_calls` say which.
  */
 export interface SpokenCall {
   readonly id: string;
@@ -20,6 +21,8 @@ export interface SpokenMessage {
 
 export interface SpokenAnswer {
   readonly content: string;
+  /** What was thought before; absent or empty: nothing. */
+  readonly reasoning_content?: string | undefined;
   readonly tool_calls?: readonly SpokenCall[] | undefined;
 }
 
@@ -45,12 +48,18 @@ export const promptText = (messages: readonly SpokenMessage[]): string =>
 
 /** Whether an answer is more than one text. */
 export const isStructured = (answers: readonly SpokenAnswer[]): boolean =>
-  answers.length !== 1 || (answers[0]?.tool_calls?.length ?? 0) > 0;
+  answers.length !== 1 || (answers[0]?.tool_calls?.length ?? 0) > 0 || !!answers[0]?.reasoning_content;
 
 /** The text of an answer. */
 export const answerText = (answers: readonly SpokenAnswer[]): string =>
   isStructured(answers)
-    ? JSON.stringify(answers.map(({ content, tool_calls: calls }) => ({ content, tool_calls: callsOf(calls) })))
+    ? JSON.stringify(
+        answers.map(({ content, reasoning_content: thought, tool_calls: calls }) => ({
+          content,
+          reasoning_content: thought || undefined,
+          tool_calls: callsOf(calls),
+        })),
+      )
     : (answers[0]?.content ?? '');
 
 /** Messages of a request as it was sent, or of a list of them; null for anything else. */
@@ -83,7 +92,9 @@ export function answersIn(value: unknown): SpokenAnswer[] | null {
     const message = isObject(choice) ? choice['message'] : null;
     if (!isObject(message)) return null;
     const [content, calls] = [textIn(message['content'] ?? ''), callsIn(message['tool_calls'])];
-    return content === null || calls === null ? null : { content, tool_calls: calls };
+    const thought = message['reasoning_content'] ?? undefined;
+    if (content === null || calls === null || (thought !== undefined && typeof thought !== 'string')) return null;
+    return { content, reasoning_content: thought, tool_calls: calls };
   });
   return read.length > 0 && read.every((answer) => answer !== null) ? read : null;
 }

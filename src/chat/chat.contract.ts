@@ -117,6 +117,8 @@ export const ChatCompletion = z.object({
       message: z.object({
         role: z.literal('assistant'),
         content: z.string().nullable(),
+        /** What a model that thinks aloud has thought before it answered; by the name that others give it. */
+        reasoning_content: z.string().optional(),
         refusal: z.null(),
         tool_calls: z.array(CalledFunction).readonly().optional(),
       }),
@@ -148,6 +150,7 @@ export interface ChatChunk {
     readonly delta: {
       readonly role?: 'assistant';
       readonly content?: string;
+      readonly reasoning_content?: string;
       readonly tool_calls?: readonly ChatCallDelta[];
     };
     readonly logprobs: ChatLogprobs | null;

@@ -118,10 +118,11 @@ async function whole(head: Head, answer: Completion | Choices): Promise<ChatComp
 
 /** OpenAI's answer that is calls alone has no text at all. */
 function messageOf({
-  answer: { content, tool_calls: calls },
+  answer: { content, reasoning_content, tool_calls: calls },
 }: Completion): ChatCompletion['choices'][number]['message'] {
-  if (calls.length === 0) return { role: 'assistant', content, refusal: null };
-  return { role: 'assistant', content: content === '' ? null : content, refusal: null, tool_calls: calls };
+  const thought = reasoning_content === undefined ? {} : { reasoning_content };
+  if (calls.length === 0) return { role: 'assistant', content, ...thought, refusal: null };
+  return { role: 'assistant', content: content === '' ? null : content, ...thought, refusal: null, tool_calls: calls };
 }
 
 const callDelta = ({ index, id, name, arguments: values }: CallPiece): ChatCallDelta =>
@@ -132,9 +133,10 @@ const callDelta = ({ index, id, name, arguments: values }: CallPiece): ChatCallD
 const logprobsOf = (content: readonly TokenLogprob[] | null | undefined): ChatLogprobs | null =>
   content ? { content, refusal: null } : null;
 
-const deltaOf = (text: string, calls: readonly CallPiece[]): Delta => ({
+const deltaOf = ({ text, thought, calls }: GenerationDelta): Delta => ({
   ...(text === '' ? {} : { content: text }),
-  tool_calls: calls.map(callDelta),
+  ...(thought ? { reasoning_content: thought } : {}),
+  ...(calls === undefined ? {} : { tool_calls: calls.map(callDelta) }),
 });
 
 type Delta = ChatChunk['choices'][number]['delta'];
@@ -153,8 +155,9 @@ class ChunkWriter {
     return this.#chunk(index, { role: 'assistant', content: '' }, null, null, {});
   }
 
-  piece(index: number, { text, logprobs, calls }: GenerationDelta): string {
-    const delta = calls === undefined ? { content: text } : deltaOf(text, calls);
+  piece(index: number, piece: GenerationDelta): string {
+    const { text, logprobs, calls, thought } = piece;
+    const delta = calls === undefined && !thought ? { content: text } : deltaOf(piece);
     return this.#chunk(index, delta, logprobsOf(logprobs), null, {});
   }
 

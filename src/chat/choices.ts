@@ -101,6 +101,8 @@ export class Choices {
     const { promptTokens, completionTokens, cachedTokens } = this.usage;
     const answers = this.#choices.map(({ completion }) => completion.answer);
     const calls = answers.reduce((sum, answer) => sum + answer.tool_calls.length, 0);
+    const servers = new Set(reports.flatMap(({ facts }) => facts['answered_by'] ?? []));
+    const thought = answers.reduce((sum, { reasoning_content: one = '' }) => sum + Buffer.byteLength(one), 0);
     const reasons = reports.map(({ facts }) => facts['finish_reason'] ?? null);
     return {
       ran: reports.some(({ ran }) => ran),
@@ -112,7 +114,10 @@ export class Choices {
         completion_tokens: completionTokens,
         cached_tokens: cachedTokens,
         finish_reason: reasons.includes(null) ? null : (reasons.find((one) => one !== 'stop') ?? 'stop'),
+        // Each of them may have been answered by another one.
+        ...(servers.size > 1 ? { answered_by: [...servers].join(', ') } : {}),
         ...(calls === 0 ? {} : { tool_calls: calls }),
+        ...(thought === 0 ? {} : { reasoning_bytes: thought }),
         answer_commitment: this.#commitment.to(answerText(answers)),
       },
       opening: first.opening,

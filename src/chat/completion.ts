@@ -43,6 +43,7 @@ export class Completion {
   #takenMs: number | null = null;
   #firstTokenMs: number | null = null;
   #answer = '';
+  #thought = '';
   readonly #logprobs: TokenLogprob[] | null;
   readonly #calls: CallPiece[] = [];
   #finished: { readonly reason: FinishReason; readonly usage: Usage } | null = null;
@@ -82,9 +83,10 @@ export class Completion {
         this.#firstTokenMs ??= this.#elapsed();
         this.#completionTokens += event.tokens;
         this.#answer += event.text;
+        this.#thought += event.thought ?? '';
         if (event.logprobs !== undefined) this.#logprobs?.push(...event.logprobs);
         if (event.calls !== undefined) this.#calls.push(...event.calls);
-        if (event.text !== '' || event.calls || event.logprobs?.length) yield event;
+        if (event.text !== '' || event.thought || event.calls || event.logprobs?.length) yield event;
       } else if (event.type === 'finished') {
         this.#finished = event;
       }
@@ -104,7 +106,11 @@ export class Completion {
 
   /** What was said so far, as it is committed to. */
   get answer(): SpokenAnswer & { readonly tool_calls: readonly ToolCall[] } {
-    return { content: this.#answer, tool_calls: callsOf(this.#calls) };
+    return {
+      content: this.#answer,
+      ...(this.#thought === '' ? {} : { reasoning_content: this.#thought }),
+      tool_calls: callsOf(this.#calls),
+    };
   }
 
   get finishReason(): FinishReason {
@@ -142,6 +148,7 @@ export class Completion {
       facts: {
         engine: this.#model.engine,
         engine_build: making?.build ?? null,
+        ...(making?.server === undefined ? {} : { answered_by: making.server }),
         weights_sha256: this.#model.digest,
         adapter_sha256: this.#model.adapter?.digest ?? null,
         adapter_scale: decimal(this.#model.adapter?.scale),
@@ -165,7 +172,7 @@ export class Completion {
         duration_ms: this.#elapsed(),
         prompt_commitment: commitment.to(promptText(messages)),
         answer_commitment: commitment.to(answerText([this.answer])),
-        ...unusual(this.#request, this.answer.tool_calls.length),
+        ...unusual(this.#request, this.answer),
       },
       opening: commitment.opening,
     };
@@ -189,11 +196,12 @@ function callsOf(pieces: readonly CallPiece[]): ToolCall[] {
 /** What few requests say, and only their records. */
 function unusual(
   { tools, logitBias, frequencyPenalty, presencePenalty, topLogprobs }: GenerationRequest,
-  calls: number,
+  { reasoning_content: thought, tool_calls: { length: calls } }: Completion['answer'],
 ) {
   return {
     ...(tools === undefined ? {} : { tools: tools.functions.length }),
     ...(calls === 0 ? {} : { tool_calls: calls }),
+    ...(thought === undefined ? {} : { reasoning_bytes: Buffer.byteLength(thought) }),
     ...(logitBias === undefined ? {} : { logit_bias: Object.keys(logitBias).length }),
     ...(frequencyPenalty === undefined ? {} : { frequency_penalty: decimal(frequencyPenalty) }),
     ...(presencePenalty === undefined ? {} : { presence_penalty: decimal(presencePenalty) }),

@@ -34,6 +34,8 @@ export const Message = z.discriminatedUnion('role', [
     role: z.literal('assistant'),
     content: Content.nullish(),
     tool_calls: z.array(CalledFunction).min(1).max(128).nullish(),
+    /** What it thought then: taken, and no part of the prompt. */
+    reasoning_content: z.string().nullish(),
     /** The older way, of which nothing is done here. */
     function_call: z.null('use tool_calls').optional(),
   }),

@@ -15,6 +15,7 @@ import { promptRefusal } from '#quota/limit.ts';
 import { Reservation } from '#quota/reservation.ts';
 import { CompletionRequest, TextCompletion } from './completions.contract.ts';
 import { askOf, generationRequests, shareOut, tokensToReserve } from './completions.ts';
+import { LegacyLogprobsWriter } from './legacy-logprobs.ts';
 
 export interface CompletionsDeps {
   readonly engine: (model: string) => Engine | undefined;
@@ -93,6 +94,7 @@ export function completionsRoutes({ engine, clock, priorityOf, bodyLimit }: Comp
   ];
 }
 
+type Choice = TextCompletion['choices'][number];
 type Head = Pick<TextCompletion, 'id' | 'object' | 'created' | 'model'>;
 
 /** A prompt has no tools that could be called. */
@@ -105,7 +107,7 @@ async function whole(head: Head, answer: Choices): Promise<TextCompletion> {
     choices: answer.completions.map((completion, index) => ({
       text: completion.answer.content,
       index,
-      logprobs: null,
+      logprobs: completion.logprobs && new LegacyLogprobsWriter().piece(completion.answer.content, completion.logprobs),
       finish_reason: reasonOf(completion),
     })),
     usage: usageOf(answer.usage),
@@ -116,17 +118,25 @@ async function whole(head: Head, answer: Choices): Promise<TextCompletion> {
 /** OpenAI's order: the texts as they come, each choice's finish reason, and the usage where it was asked for. */
 async function* frames(head: Head, answer: Choices, includeUsage: boolean): AsyncGenerator<string, void, undefined> {
   const usage = includeUsage ? { usage: null } : {};
-  const chunk = (index: number, text: string, finish_reason: 'stop' | 'length' | null, stopped: object = {}): string =>
+  const writers = answer.completions.map(() => new LegacyLogprobsWriter());
+  const chunk = (
+    { text, index, logprobs = null }: Pick<Choice, 'text' | 'index'> & Partial<Choice>,
+    finish_reason: Choice['finish_reason'],
+    stopped: object = {},
+  ): string =>
     eventFrame({
       ...head,
-      choices: [{ text, index, logprobs: null, finish_reason }],
+      choices: [{ text, index, logprobs, finish_reason }],
       ...usage,
       ...stopped,
     } satisfies TextCompletion);
   for await (const { index, delta } of answer.pieces()) {
     const completion = answer.completions[index];
-    if (delta !== null) yield chunk(index, delta.text, null);
-    else if (completion !== undefined) yield chunk(index, '', reasonOf(completion), completion.stoppedBy);
+    if (delta !== null) {
+      const { text, logprobs: told } = delta;
+      const logprobs = told === undefined ? null : (writers[index]?.piece(text, told) ?? null);
+      yield chunk({ text, index, logprobs }, null);
+    } else if (completion !== undefined) yield chunk({ text: '', index }, reasonOf(completion), completion.stoppedBy);
   }
   if (includeUsage) yield eventFrame({ ...head, choices: [], usage: usageOf(answer.usage) } satisfies TextCompletion);
 }

@@ -12,6 +12,8 @@ export interface CompletionBody {
   readonly top_p?: number | null | undefined;
   readonly stop?: string | readonly string[] | null | undefined;
   readonly seed?: number | null | undefined;
+  readonly n?: number | null | undefined;
+  readonly logprobs?: number | null | undefined;
 }
 
 /** OpenAI's, where the caller says nothing. */
@@ -19,8 +21,9 @@ const MAX_TOKENS = 16;
 const BYTES_PER_TOKEN = 4;
 const AROUND_TOKENS = 8;
 
-export const promptsOf = ({ prompt }: CompletionBody): readonly string[] =>
-  typeof prompt === 'string' ? [prompt] : prompt;
+/** The prompt of each choice: every one of them as often as `n` says. */
+const promptsOf = ({ prompt, n }: CompletionBody): readonly string[] =>
+  (typeof prompt === 'string' ? [prompt] : prompt).flatMap((one) => new Array<string>(n ?? 1).fill(one));
 
 /** What the body asks of its model, for policy to bound. */
 export const askOf = (
@@ -40,7 +43,7 @@ const promptEstimate = (prompt: string, model: CountedBy | undefined): number =>
   AROUND_TOKENS + Math.ceil(Buffer.byteLength(prompt) / (model?.engine === 'upstream' ? 1 : BYTES_PER_TOKEN));
 
 /**
- * As a conversation has it, for each prompt: its estimate, and the first slice of its answer. One token of an answer is
+ * As a conversation has it, for each choice: its prompt's estimate, and the first slice of its answer. One token of an answer is
  * enough to begin. What another server answers at once can't be stopped on its way, and is reserved whole.
  */
 export function tokensToReserve(body: CompletionBody, grant: ModelGrant | null, model: CountedBy | undefined): Reserve {
@@ -51,7 +54,7 @@ export function tokensToReserve(body: CompletionBody, grant: ModelGrant | null, 
   return { tokens: prompt + prompts.length * one, least: prompt + Math.min(1, one) };
 }
 
-/** What was reserved, dealt out: to each prompt its estimate, and of the rest the same to each. */
+/** What was reserved, dealt out: to each choice its prompt's estimate, and of the rest the same to each. */
 export function shareOut(tokens: number, body: CompletionBody, model: CountedBy | undefined): number[] {
   const estimates = promptsOf(body).map((prompt) => promptEstimate(prompt, model));
   const rest = Math.max(0, tokens - estimates.reduce((sum, one) => sum + one, 0));
@@ -66,7 +69,7 @@ export function shareOut(tokens: number, body: CompletionBody, model: CountedBy 
   });
 }
 
-/** What each prompt of a request is answered with, but for what its tokens are paid from. */
+/** What each choice of a request is made of, but for what its tokens are paid from. */
 export function generationRequests(
   body: CompletionBody,
   grant: ModelGrant | null,
@@ -89,7 +92,9 @@ export function generationRequests(
       maxTokens: maxTokens ?? MAX_TOKENS,
       ...(temperature === undefined ? {} : { temperature }),
       ...(topP === undefined ? {} : { topP }),
-      ...(body.seed == null ? {} : { seed: body.seed }),
+      // The same seed would say the same to the same prompt.
+      ...(body.seed == null ? {} : { seed: (body.seed + (index % (body.n ?? 1))) % 2 ** 32 }),
+      ...(body.logprobs == null ? {} : { topLogprobs: body.logprobs }),
       ...(stop.length === 0 ? {} : { stop }),
     };
   });

@@ -13,7 +13,7 @@ export const EngineSettings = z
         'required: no start without bubblewrap or a user id of its own (the default with a database of your own); preferred: the best there is; off: the least, untried.',
       ),
     ramPercent: Share.default(80).describe('Share of this machine’s memory that models may take.'),
-    vramPercent: Share.default(80).describe('Share of the GPUs’ memory that models may take.'),
+    vramPercent: Share.default(80).describe('Share of each GPU’s memory that models may take.'),
     ramBytes: z
       .number()
       .int()

@@ -137,9 +137,14 @@ function contradictions({ tls, database, keys, identity, models }: Config): stri
       faults.push(`models.${id}: needs either chatTemplateFile or approvedTemplateSha256`);
   for (const [id, model] of Object.entries(models ?? {})) {
     if (!('upstream' in model)) continue;
-    const { url, urls } = model.upstream;
+    const { url, urls, names } = model.upstream;
     if ((url === undefined) === (urls === undefined)) faults.push(`models.${id}.upstream: needs either url or urls`);
     if (new Set(urls).size < (urls?.length ?? 0)) faults.push(`models.${id}.upstream.urls: names a server twice`);
+    const { certFile, keyFile } = model.upstream;
+    if ((certFile === undefined) !== (keyFile === undefined))
+      faults.push(`models.${id}.upstream: certFile and keyFile belong together`);
+    if (names !== undefined && (names.length !== (urls?.length ?? 1) || new Set(names).size < names.length))
+      faults.push(`models.${id}.upstream.names: needs one name for each server`);
   }
   if ((tls.certFile === undefined) !== (tls.keyFile === undefined))
     faults.push('tls: certFile and keyFile belong together');

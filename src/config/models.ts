@@ -75,8 +75,20 @@ const LocalModel = z.strictObject({
     'In place of chatTemplateFile: the template inside the model file, if its digest is this one.',
   ),
   contextSize: z.number().int().min(16).max(1_048_576).default(4096).describe('Tokens per conversation.'),
-  parallel: z.number().int().min(1).max(64).default(4).describe('Conversations that run at once.'),
-  threads: z.number().int().min(1).max(512).optional().describe('CPU threads; default: the cores of this machine.'),
+  parallel: z
+    .number()
+    .int()
+    .min(1)
+    .max(64)
+    .default(4)
+    .describe('Conversations that run at once; of a model for vectors, requests of one user.'),
+  threads: z
+    .number()
+    .int()
+    .min(1)
+    .max(512)
+    .optional()
+    .describe('CPU threads; default: the cores of this machine but one.'),
   gpu: z.enum(['auto', 'cuda', 'vulkan', 'cpu']).default('auto').describe('Which processor does the arithmetic.'),
   cudaDevices: z
     .string()
@@ -159,11 +171,25 @@ const Upstream = z.strictObject({
     .describe(
       'In place of url: of several that have the same model. Addresses of the servers themselves, not of a balancer.',
     ),
+  names: z
+    .array(z.string().regex(/^[\w.:/-]{1,100}$/))
+    .min(1)
+    .max(64)
+    .optional()
+    .describe(
+      'What the record calls each of them, in that order; default: host and port. Who asked sees it in his receipt.',
+    ),
   model: z.string().min(1).describe('Name of the model on those servers.'),
   apiKeyFile: File.optional().describe(
     'File that holds the API key for those servers; read again when it changes, at the latest after probeSeconds.',
   ),
-  caFile: File.optional().describe('PEM certificates that the servers must chain to, and nothing else.'),
+  caFile: File.optional().describe(
+    'PEM certificates that the servers must chain to, and nothing else; read again when it changes, as the key is.',
+  ),
+  certFile: File.optional().describe(
+    'PEM: the certificate that this gateway shows to servers that ask for one; read again when it changes.',
+  ),
+  keyFile: File.optional().describe('PEM: its private key.'),
   routing: z
     .enum(['prefix', 'least_busy'])
     .default('prefix')

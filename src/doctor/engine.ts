@@ -1,4 +1,5 @@
 import { bytesText, type Finding, fail, ok, warn } from './finding.ts';
+import { type Fault, type FileFacts, fileFault } from './model-file.ts';
 
 interface Room {
   readonly ram: number;
@@ -8,15 +9,8 @@ interface Room {
 /** A model of this machine, as far as it can be known without loading it. */
 export interface ModelFacts {
   readonly id: string;
-  /** Null: it can't be opened. */
-  readonly size: number | null;
-  /** Whether everybody may read it, which a sandbox with a user id of its own needs. */
-  readonly readable: boolean;
-  /** Digest of its bytes, where it was read now or known from before; null: it is read at the first load. */
-  readonly digest: string | null;
-  readonly wanted: string;
-  /** Why its header is refused; null: it is sound. */
-  readonly headerFault: string | null;
+  /** The model's, and those of its adapter and its draft model. */
+  readonly files: readonly FileFacts[];
   /** Digest of the chat template that is used, and the one that was approved, where there is one. */
   readonly template: string | null;
   readonly approvedTemplate: string | null;
@@ -28,7 +22,7 @@ export interface ModelFacts {
 }
 
 export function judgeModel(facts: ModelFacts, budget: Room, sandbox: string): Finding {
-  const { id, size, needs, onGpu, layers } = facts;
+  const { id, files, needs, onGpu, layers } = facts;
   const check = `model ${id}`;
   const found = faultOf(facts, budget, sandbox);
   if (found !== null) return fail(check, ...found);
@@ -37,24 +31,19 @@ export function judgeModel(facts: ModelFacts, budget: Room, sandbox: string): Fi
   const counted = facts.measured ?? needs;
   const memory = counted === null ? '' : `, ${facts.measured === null ? 'estimated' : 'measured'} ${roomText(counted)}`;
   const placed = onGpu === 0 ? '' : `, ${onGpu} of ${layers} layers on the GPU`;
-  const digest = facts.digest === null ? 'digest is checked at its first load' : 'digest is right';
-  return ok(
-    check,
-    `${bytesText(size ?? 0)}, ${digest}, template ${(facts.template ?? '').slice(0, 12)}${memory}${placed}`,
-  );
+  const said = files.map(({ what, size, digest }, at) => {
+    const right = digest === null ? 'digest is checked at its first load' : 'digest is right';
+    return `${at === 0 ? '' : `${what} `}${bytesText(size ?? 0)}, ${right}`;
+  });
+  return ok(check, `${said.join(', ')}, template ${(facts.template ?? '').slice(0, 12)}${memory}${placed}`);
 }
 
-function faultOf(facts: ModelFacts, budget: Room, sandbox: string): [says: string, todo: string] | null {
-  const { size, digest, wanted, headerFault, template, approvedTemplate, needs } = facts;
-  if (size === null) return ['its file can not be read', 'put it there, and let the gateway’s user read it'];
-  if (sandbox === 'uid' && !facts.readable)
-    return ['its file is not readable for the sandbox’s user', 'chmod o+r the file, or install bubblewrap'];
-  if (digest !== null && digest !== wanted)
-    return [
-      `its file is another one than approved: ${digest}`,
-      'approve that digest in the configuration, or get the right file',
-    ];
-  if (headerFault !== null) return [`its file is malformed: ${headerFault}`, 'get a sound file'];
+function faultOf(facts: ModelFacts, budget: Room, sandbox: string): Fault | null {
+  const { files, template, approvedTemplate, needs } = facts;
+  for (const file of files) {
+    const fault = fileFault(file, sandbox);
+    if (fault !== null) return fault;
+  }
   if (approvedTemplate !== null && template !== approvedTemplate)
     return [
       `its own chat template is ${template ?? 'missing'}, not the approved one`,

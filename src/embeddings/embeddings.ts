@@ -88,6 +88,7 @@ export class VectorList {
       facts: {
         engine: this.#model.engine,
         engine_build: making?.build ?? null,
+        ...(making?.server === undefined ? {} : { answered_by: making.server }),
         weights_sha256: this.#model.digest,
         prompt_tokens: this.promptTokens,
         completion_tokens: 0,

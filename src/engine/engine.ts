@@ -1,5 +1,6 @@
 import type { CallPiece } from '#engine/grammar/call-reader.ts';
 import type { Problem } from '#kernel/problem.ts';
+import type { DraftCosts, DraftUse } from './draft-use.ts';
 import type { Priority } from './priority.ts';
 
 /** A call of a function as it was made; in OpenAI's shape, since it is passed on and committed to in that. */
@@ -125,6 +126,8 @@ export interface Making {
   readonly seed: number | null;
   /** Waited for a place, in milliseconds. */
   readonly queuedMs: number;
+  /** Which of an upstream's servers answers, as it is called on the record; absent for a model of our own. */
+  readonly server?: string;
 }
 
 /** How likely the model itself held a token to be, before sampler, bias and grammar. In OpenAI's names, as it is sent. */
@@ -147,7 +150,7 @@ export interface TokenLogprob extends LikelyToken {
 export type GenerationEvent =
   /** Before the first prefill: the prompt's true length in tokens. Upstreams without a tokenizer send an upper bound. */
   | { readonly type: 'started'; readonly promptTokens: number; readonly making?: Making }
-  /** A piece of text, always whole Unicode characters, and how many sampled tokens it stands for (0 or more). */
+  /** A piece of text, always whole Unicode characters, or of a thought before it, and how many sampled tokens it stands for. */
   | GenerationDelta
   | { readonly type: 'finished'; readonly reason: FinishReason; readonly usage: Usage };
 
@@ -160,9 +163,10 @@ export interface GenerationDelta {
   /** Of the tokens whose text this is, where they were asked for. */
   readonly logprobs?: readonly TokenLogprob[] | undefined;
   readonly calls?: readonly CallPiece[] | undefined;
+  readonly thought?: string | undefined;
 }
 
-/** Texts of which each is turned into a vector. They are computed one after another, and belong to one caller. */
+/** Texts of which each is turned into a vector. They are computed one after another, in turn with other users' texts. */
 export interface EmbeddingRequest {
   readonly requestId: string;
   readonly model: string;
@@ -215,7 +219,13 @@ export interface ModelStatus {
   /** What is put on the weights, and how strongly; null where nothing is. */
   readonly adapter: { readonly name: string; readonly digest: string; readonly scale: number } | null;
   /** The model that foresees tokens: how many since the load, and how many of them rightly; null where none does. */
-  readonly draft: { readonly digest: string; readonly foreseen: number; readonly right: number } | null;
+  readonly draft: {
+    readonly digest: string;
+    readonly foreseen: number;
+    readonly right: number;
+    readonly use: DraftUse;
+    readonly costs: DraftCosts;
+  } | null;
   /** SHA-256 of the chat template in hex; null for an upstream. */
   readonly templateDigest: string | null;
   /** Conversations that run at once, and how many do now. */
@@ -247,7 +257,7 @@ export interface UpstreamStatus {
 
 /** One server behind a model, as this gateway sees it. */
 export interface ReplicaStatus {
-  /** Host and port; never shown to analysts. */
+  /** Host and port, or what the configuration calls it. An analyst sees it in the receipts of his answers alone. */
   readonly name: string;
   /** Of its circuit breaker: open means that nobody is sent there, half open that one is, on trial. */
   readonly state: 'closed' | 'open' | 'half_open';

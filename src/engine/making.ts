@@ -15,12 +15,13 @@ export const makingOf = ({ temperature, topP, seed }: GenerationRequest, build: 
 });
 
 /** Of what is computed without drawing anything. */
-export const unsampled = (build: string | null, queuedMs: number): Making => ({
+export const unsampled = (build: string | null, queuedMs: number, server?: string): Making => ({
   build,
   temperature: null,
   topP: null,
   seed: null,
   queuedMs: Math.round(queuedMs),
+  ...(server === undefined ? {} : { server }),
 });
 
 /** What most requests do not say. */

@@ -1,5 +1,6 @@
 import type { FileMemory, Quarantine } from '#engine/llama/file-memory.ts';
 import { sha256Hex } from '#kernel/id.ts';
+import { type DraftCosts, draftUse } from './draft-use.ts';
 import type { ModelStatus } from './engine.ts';
 
 /** Which processor does the arithmetic. `auto` takes the best that is there. */
@@ -72,6 +73,13 @@ export interface LlamaModelSpec {
   readonly draft?: DraftSpec;
 }
 
+/**
+ * How many of the machine's cores do the arithmetic of a model. Its threads wait for each other at every step, spinning, and the
+ * library makes them anew for each: where one has to wait for a core, all do. So one is left to the gateway, the database and
+ * the child's own JavaScript. On two cores with others at work, two threads made 5 to 10 tokens/s where one made 40.
+ */
+export const defaultThreads = (cores: number): number => Math.max(1, cores - 1);
+
 export const BATCHING = { prefillChunk: 128, maxBatchSize: 32, maxWaitMs: 50 } as const;
 
 /** A model behind any OpenAI-compatible server. */
@@ -80,11 +88,12 @@ export interface UpstreamModelSpec {
   readonly id: string;
   /** Base addresses of the servers that have it, http or https, without `/v1`: `https://gpu-7.bank.internal:8000`. */
   readonly urls: readonly string[];
+  /** What the servers are called on the record and on pages, in that order; absent: by host and port. */
+  readonly names?: readonly string[];
   /** Name of the model on those servers. */
   readonly model: string;
-  readonly apiKey?: RotatingKey;
-  /** PEM certificates that the server's certificate must chain to; absent: the system's. */
-  readonly ca?: string;
+  readonly apiKey?: Rotating<string>;
+  readonly tls?: Rotating<UpstreamTls>;
   /** Tokens per conversation, where it is known. */
   readonly contextSize?: number;
   readonly maxOutputTokens: number;
@@ -102,9 +111,18 @@ export interface UpstreamModelSpec {
   readonly embedding?: boolean;
 }
 
-/** A secret that may be replaced while we run. */
-export interface RotatingKey {
-  readonly current: string;
+/** Whom we trust, and who we are, towards an upstream's servers. PEM. */
+export interface UpstreamTls {
+  /** Certificates that the server's must chain to; absent: the system's. */
+  readonly ca?: string;
+  /** Ours, which the server asks for; and its key. Both, or neither. */
+  readonly cert?: string;
+  readonly key?: string;
+}
+
+/** What may be replaced while we run. What it holds is another object then. */
+export interface Rotating<T> {
+  readonly current: T;
   /** Looks at once. Resolves with whether it is another one now. Never rejects. */
   reload(): Promise<boolean>;
 }
@@ -132,11 +150,19 @@ export const quarantineOf = (spec: LlamaModelSpec, files: Pick<FileMemory, 'quar
 /** What anybody may know of what stands beside a model: what is put on it, and what foresees its words and how well. */
 export const besideOf = (
   { adapter, draft }: LlamaModelSpec,
-  { foreseen, right }: { readonly foreseen: number; readonly right: number },
+  { foreseen, right, costs }: { readonly foreseen: number; readonly right: number; readonly costs: DraftCosts },
+  busy: number,
 ): Pick<ModelStatus, 'adapter' | 'draft'> => ({
   adapter: adapter === undefined ? null : { name: adapter.name, digest: adapter.sha256, scale: adapter.scale },
-  draft: draft === undefined ? null : { digest: draft.sha256, foreseen, right },
+  draft: draft === undefined ? null : { digest: draft.sha256, foreseen, right, use: draftUse(costs, busy), costs },
 });
+
+/** Vectors are made a text at a time, so a place costs no more than the texts of a request. */
+const VECTOR_PLACES = 16;
+
+/** Requests that are inside at once; of a model for vectors `parallel` is how many of them may be one user's. */
+export const placesOf = ({ embedding, parallel }: LlamaModelSpec): number =>
+  embedding ? Math.max(VECTOR_PLACES, parallel) : parallel;
 
 /** Contexts that are kept: one for each conversation and for each approved system prompt, or the one that makes vectors. */
 export const sequencesOf = ({ embedding, parallel, systemPrompts }: LlamaModelSpec): number =>

@@ -5,6 +5,8 @@ import { WaitingLine } from './waiting-line.ts';
 export interface TurnstileOptions {
   /** How many may be inside at once. */
   readonly slots: number;
+  /** How many of one subject; absent: all of them. */
+  readonly perSubject?: number | undefined;
   /** How many may wait; one more is turned away at once. */
   readonly maxQueue: number;
   /** How long one may wait while the door is open. Milliseconds. */
@@ -27,6 +29,7 @@ export class Turnstile {
   readonly #options: TurnstileOptions;
   readonly #queue = new WaitingLine<Waiter>();
   #inside = 0;
+  readonly #insideOf = new Map<string, number>();
   #open = false;
 
   constructor(options: TurnstileOptions) {
@@ -64,16 +67,28 @@ export class Turnstile {
    */
   async enter(subject: string, signal: AbortSignal, priority: Priority = 'interactive'): Promise<() => void> {
     signal.throwIfAborted();
-    if (!this.#open || this.#inside >= this.#options.slots || this.#queue.size > 0)
+    // While there is room, those who wait are those who have their share of it.
+    if (!this.#open || this.#inside >= this.#options.slots || !this.#mayEnter(subject))
       await this.#wait(subject, priority, signal);
-    else this.#inside++;
+    else this.#let(subject);
     let left = false;
     return () => {
       if (left) return;
       left = true;
       this.#inside--;
+      const others = (this.#insideOf.get(subject) ?? 1) - 1;
+      if (others > 0) this.#insideOf.set(subject, others);
+      else this.#insideOf.delete(subject);
       this.#admit();
     };
+  }
+
+  readonly #mayEnter = (subject: string): boolean =>
+    (this.#insideOf.get(subject) ?? 0) < (this.#options.perSubject ?? this.#options.slots);
+
+  #let(subject: string): void {
+    this.#inside++;
+    this.#insideOf.set(subject, (this.#insideOf.get(subject) ?? 0) + 1);
   }
 
   #wait(subject: string, priority: Priority, signal: AbortSignal): Promise<void> {
@@ -102,9 +117,9 @@ export class Turnstile {
 
   #admit(): void {
     while (this.#open && this.#inside < this.#options.slots) {
-      const waiter = this.#queue.shift();
+      const waiter = this.#queue.shift(this.#mayEnter);
       if (waiter === undefined) return;
-      this.#inside++;
+      this.#let(waiter.subject);
       waiter.enter();
     }
   }

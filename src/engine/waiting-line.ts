@@ -1,5 +1,8 @@
 import type { Priority } from './priority.ts';
 
+type May = (subject: string) => boolean;
+const everybody: May = () => true;
+
 /** Waiting callers, served in turn by subject, so that one user's hundred requests do not stand before another's one. */
 export class FairQueue<T> {
   readonly #bySubject = new Map<string, T[]>();
@@ -16,9 +19,10 @@ export class FairQueue<T> {
     this.#size++;
   }
 
-  /** The next subject's oldest item; that subject then goes to the end of the round. */
-  shift(): T | undefined {
+  /** The oldest item of the next subject that may; that subject then goes to the end of the round. */
+  shift(may: May = everybody): T | undefined {
     for (const [subject, own] of this.#bySubject) {
+      if (!may(subject)) continue;
       const item = own.shift();
       this.#bySubject.delete(subject);
       if (own.length > 0) this.#bySubject.set(subject, own);
@@ -74,11 +78,12 @@ export class WaitingLine<T> {
     this.#queues[priority].push(subject, item);
   }
 
-  shift(): T | undefined {
+  /** @param may whose turn it can be */
+  shift(may: May = everybody): T | undefined {
     const { interactive, batch } = this.#queues;
     const isTurnOfBatch = batch.size > 0 && (interactive.size === 0 || this.#passed >= PASSED_MOST);
     this.#passed = isTurnOfBatch || batch.size === 0 ? 0 : this.#passed + 1;
-    return (isTurnOfBatch ? batch : interactive).shift();
+    return isTurnOfBatch ? (batch.shift(may) ?? interactive.shift(may)) : (interactive.shift(may) ?? batch.shift(may));
   }
 
   /** @returns false when the item is not (or no longer) waiting. */

@@ -1,7 +1,10 @@
 /** Bytes of memory, of the machine and of its GPUs. */
 export interface Room {
   readonly ram: number;
+  /** Of all GPUs together. */
   readonly vram: number;
+  /** Of it, on each GPU by its number; absent where there is one, or none. */
+  readonly perGpu?: readonly number[];
 }
 
 /** Where a model is, as the one who counts its memory sees it. */
@@ -50,9 +53,27 @@ export interface Plan {
 }
 
 const NOTHING: Room = { ram: 0, vram: 0 };
-const plus = (a: Room, b: Room): Room => ({ ram: a.ram + b.ram, vram: a.vram + b.vram });
-const minus = (a: Room, b: Room): Room => ({ ram: a.ram - b.ram, vram: a.vram - b.vram });
-const fits = (needs: Room, room: Room): boolean => needs.ram <= room.ram && needs.vram <= room.vram;
+const plus = (a: Room, b: Room): Room => added(a, b, 1);
+const minus = (a: Room, b: Room): Room => added(a, b, -1);
+const fits = (needs: Room, room: Room): boolean =>
+  needs.ram <= room.ram &&
+  needs.vram <= room.vram &&
+  (needs.perGpu ?? []).every((bytes, gpu) => bytes <= (room.perGpu?.[gpu] ?? Number.POSITIVE_INFINITY));
+
+function added(a: Room, b: Room, sign: 1 | -1): Room {
+  const sum = { ram: a.ram + sign * b.ram, vram: a.vram + sign * b.vram };
+  const count = Math.max(a.perGpu?.length ?? 0, b.perGpu?.length ?? 0);
+  if (count === 0) return sum;
+  const on = ({ perGpu }: Room, gpu: number) => perGpu?.[gpu] ?? 0;
+  return { ...sum, perGpu: Array.from({ length: count }, (_, gpu) => on(a, gpu) + sign * on(b, gpu)) };
+}
+
+/** Whether there is an excess that would be smaller without these needs. */
+const overlaps = (needs: Room, excess: Room): boolean =>
+  (excess.ram > 0 && needs.ram > 0) ||
+  (excess.vram > 0 && needs.vram > 0) ||
+  (excess.perGpu ?? []).some((bytes, gpu) => bytes > 0 && (needs.perGpu?.[gpu] ?? 0) > 0);
+
 const takesRoom = ({ needs }: Tenant): boolean => needs.ram > 0 || needs.vram > 0;
 const sum = (tenants: readonly Tenant[]): Room => tenants.reduce((room, { needs }) => plus(room, needs), NOTHING);
 
@@ -90,7 +111,8 @@ export function plan(tenants: readonly Tenant[], budget: Room, rules: PlanRules,
     budget,
   );
   for (const { id, needs } of idle.filter(mayGo)) {
-    if (excess.ram <= 0 && excess.vram <= 0) break;
+    // Whoever lies elsewhere, on another GPU say, makes up for nothing.
+    if (!overlaps(needs, excess)) continue;
     evict(id, 'budget', null);
     excess = minus(excess, needs);
   }

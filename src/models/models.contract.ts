@@ -44,7 +44,17 @@ export const AdminModel = z.object({
   /** What is put on the weights, and how strongly. */
   adapter: z.object({ name: z.string(), digest: z.string(), scale: z.number() }).nullable(),
   /** What foresees tokens: how many since the load, and how many of them rightly. */
-  draft: z.object({ digest: z.string(), foreseen: z.number().int(), right: z.number().int() }).nullable(),
+  draft: z
+    .object({
+      digest: z.string(),
+      foreseen: z.number().int(),
+      right: z.number().int(),
+      /** Not used while several conversations are answered (`crowded`), nor where tokens took longer with it (`slower`). */
+      use: z.enum(['untried', 'on', 'crowded', 'slower']),
+      /** Milliseconds that a token takes with it and without; null: not measured yet. */
+      costs: z.object({ drafted: z.number().nullable(), plain: z.number().nullable() }),
+    })
+    .nullable(),
   template_digest: z.string().nullable(),
   classification: z.number().int(),
   slots: z.number().int(),

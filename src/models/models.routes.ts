@@ -153,7 +153,7 @@ function adminListOf(deps: ModelsDeps): AdminModelList {
   return {
     instance: deps.instance,
     sandbox,
-    memory: { budget, used },
+    memory: { budget: figuresOf(budget), used: figuresOf(used) },
     gpus: gpus.map(({ index, name, totalBytes, usedBytes }) => ({ index, name, total: totalBytes, used: usedBytes })),
     data: deps.list().map((status) => adminModelOf(status, deps)),
   };
@@ -214,5 +214,11 @@ const adminModelOf = (
     loaded: status.layers?.onGpu ?? null,
     of: status.layers?.of ?? null,
   },
-  memory: memoryOf(status.id),
+  memory: bothFigures(memoryOf(status.id)),
+});
+
+const figuresOf = ({ ram, vram }: Room) => ({ ram, vram });
+const bothFigures = ({ estimated, measured }: ReturnType<ModelsDeps['memoryOf']>) => ({
+  estimated: estimated && figuresOf(estimated),
+  measured: measured && figuresOf(measured),
 });

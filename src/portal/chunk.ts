@@ -5,6 +5,8 @@ export type StreamStep =
   | {
       readonly kind: 'text';
       readonly text: string;
+      /** What the model thinks before it answers. */
+      readonly thought?: string;
       readonly finish: 'stop' | 'length' | null;
       readonly usage: ChatUsage | null;
     }
@@ -26,9 +28,11 @@ export function readChunk(data: string): StreamStep {
   const { choices, usage } = value as Partial<ChatChunk>;
   const first = Array.isArray(choices) ? (choices as ChatChunk['choices'])[0] : undefined;
   const text = first?.delta?.content;
+  const thought = first?.delta?.reasoning_content;
   return {
     kind: 'text',
     text: typeof text === 'string' ? text : '',
+    ...(typeof thought === 'string' ? { thought } : {}),
     // The portal offers no tools.
     finish: first?.finish_reason === 'tool_calls' ? 'stop' : (first?.finish_reason ?? null),
     usage: usage ?? null,

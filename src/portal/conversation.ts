@@ -12,6 +12,8 @@ export interface Turn {
   readonly model: string;
   readonly question: string;
   readonly answer: string;
+  /** What the model thought before; no part of the conversation. */
+  readonly thought: string;
   readonly state: 'waiting' | 'streaming' | 'done' | 'stopped' | 'incomplete' | 'failed';
   readonly refusal: Refusal | null;
   readonly finish: 'stop' | 'length' | null;
@@ -82,6 +84,7 @@ export function useConversation(api: Api, onSettled: () => void): Conversation {
 
 const BLANK = {
   answer: '',
+  thought: '',
   state: 'waiting',
   refusal: null,
   finish: null,
@@ -98,25 +101,30 @@ async function answer(
   change: (part: Partial<Turn>) => void,
 ): Promise<void> {
   let text = '';
-  const paint = painter(() => change({ answer: text, state: text === '' ? 'waiting' : 'streaming' }));
+  let thought = '';
+  const paint = painter(() => change({ answer: text, thought, state: text === '' ? 'waiting' : 'streaming' }));
   try {
     const response = await api.open('POST', '/v1/chat/completions', { body: request(before, turn), signal });
     change({ requestId: response.headers.get('x-request-id') });
     for await (const step of steps(response)) {
-      if (step.kind === 'done') return paint.last({ answer: text, state: 'done' }, change);
+      if (step.kind === 'done') return paint.last({ answer: text, thought, state: 'done' }, change);
       if (step.kind === 'error') throw new Refusal(known(step.code), { message: step.message });
       if (step.kind === 'unreadable') throw new Refusal('unreadable');
       if (step.usage !== null) change({ usage: step.usage });
       if (step.finish !== null) change({ finish: step.finish });
-      if (step.text === '') continue;
+      if (step.text === '' && !step.thought) continue;
       text += step.text;
+      thought += step.thought ?? '';
       paint.soon();
     }
-    paint.last({ answer: text, state: 'incomplete' }, change);
+    paint.last({ answer: text, thought, state: 'incomplete' }, change);
   } catch (error) {
-    if (aborted(error) || signal.aborted) return paint.last({ answer: text, state: 'stopped' }, change);
+    if (aborted(error) || signal.aborted) return paint.last({ answer: text, thought, state: 'stopped' }, change);
     const refusal = error instanceof Refusal ? error : null;
-    paint.last({ answer: text, state: text === '' && refusal !== null ? 'failed' : 'incomplete', refusal }, change);
+    paint.last(
+      { answer: text, thought, state: text === '' && refusal !== null ? 'failed' : 'incomplete', refusal },
+      change,
+    );
   }
 }
 

@@ -148,6 +148,7 @@ describe('leases', () => {
     const gateway = estate.gateway('gw');
     const clock = () => estate.value<string>('SELECT clock_timestamp()::text');
     for (const renew of [() => leaseOf(gateway).renew(), () => gateway.commit([note()])]) {
+      await estate.dba.query("UPDATE instance SET lease_until = lease_until - interval '1 s'");
       const before = await clock();
       await renew();
       const lease = await estate.value(
@@ -155,6 +156,25 @@ describe('leases', () => {
         [before],
       );
       assert.equal(lease, true);
+    }
+  });
+
+  it('a batch leaves a lease that is longer than 9 s as it is, and cuts one that is longer than 10 s', async () => {
+    await using estate = await openEstate(cluster);
+    const gateway = estate.gateway('gw');
+    const row = () => estate.rows("SELECT epoch, lease_until, xmin FROM instance WHERE id = 'gw'");
+    await gateway.commit([note()]);
+    // In the future, and so within the last second for as long as this test takes.
+    await estate.dba.query("UPDATE head SET last_at = '2199-01-01T00:00:00Z'");
+    await estate.dba.query("UPDATE instance SET lease_until = '2199-01-01T00:00:09.001Z'");
+    const before = await row();
+    await gateway.commit([note()]);
+    assert.deepEqual(await row(), before);
+    for (const other of ['2199-01-01T00:00:08.999Z', '2199-01-01T00:00:10.001Z']) {
+      await estate.dba.query('UPDATE instance SET lease_until = $1', [other]);
+      await gateway.commit([note()]);
+      const [after] = await estate.rows<{ lease_until: Date }>('SELECT lease_until FROM instance');
+      assert.equal(after?.lease_until.toISOString(), '2199-01-01T00:00:10.000Z');
     }
   });
 });

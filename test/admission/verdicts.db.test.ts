@@ -4,7 +4,7 @@ import { after, before, describe, it } from 'node:test';
 import type { Item, Verdict } from '#admission/admission.ts';
 import { canonicalJson } from '#kernel/canonical-json.ts';
 import { type Estate, openEstate } from '../fakes/ledger-estate.ts';
-import { admit, change, note, refusedBytes, settle } from '../fakes/ledger-items.ts';
+import { admit, change, extend, note, refusedBytes, settle } from '../fakes/ledger-items.ts';
 import { type TestCluster, testCluster } from '../harness/postgres.ts';
 
 interface EntryRow {
@@ -217,7 +217,7 @@ describe('commit_batch', () => {
     assert.deepEqual(seen, [{ fresh: true }, { fresh: false }]);
   });
 
-  it('refuses a batch in which an admission follows a change, or a settlement an admission', async () => {
+  it('refuses a batch in which an admission follows a change, or a settlement or an extension an admission', async () => {
     await using estate = await openEstate(cluster);
     const { commit, ledger } = estate.gateway('gw_1');
     const intent = admit(estate.who);
@@ -225,12 +225,13 @@ describe('commit_batch', () => {
       [change('session.end', { ref: 'none' }), admit(estate.who)],
       [intent, settle(intent)],
       [change('session.end', { ref: 'none' }), settle(intent)],
+      [admit(estate.who), extend(intent, 1)],
     ];
     for (const batch of wrong) await assert.rejects(commit(batch), { sqlstate: 'P0001', fate: 'rolled_back' });
     assert.equal(await sizeOf(estate), 0);
     // The queue sorts them, so through the ledger they do arrive.
     const all = await Promise.all(wrong.flat().map((item) => ledger.submit(item)));
-    assert.equal(all.length, 6);
+    assert.equal(all.length, 8);
   });
 
   it('spends a step-up proof once, for its own operation and account, and not when the quota refuses', async () => {

@@ -67,8 +67,9 @@ describe('the story of a decision is told from what is really recorded', () => {
     await test.outcome(String(unusual.headers['x-request-id']));
     const stories = await Promise.all([answered, denied, conditional, unusual].map(told));
     const names = new Set(stories.flat().flatMap(({ facts }) => Object.keys(facts)));
-    // Of models with an adapter and of templates that can call: test/models/adapters and test/gateway/chat-tools find them.
-    for (const name of ['adapter_sha256', 'tools', 'tool_calls']) names.add(name);
+    // Of models with an adapter, of templates that can call and of models elsewhere: test/models/adapters, test/gateway/chat-tools
+    // and test/gateway/upstream find them.
+    for (const name of ['adapter_sha256', 'tools', 'tool_calls', 'reasoning_bytes', 'answered_by']) names.add(name);
     const known = Object.keys(proofEn.storyFacts) as FactName[];
     assert.deepEqual(
       known.filter((name) => !names.has(name)),

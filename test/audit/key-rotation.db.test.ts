@@ -155,7 +155,7 @@ describe('another key for the log', () => {
     const { pool } = estate.gateway('plain');
     await assert.rejects(
       pool.query(
-        `SELECT strongroom.commit_batch('x', 'UTC', '[]', '[]', ARRAY[json_populate_record(NULL::strongroom.batch_item, $1)])`,
+        `SELECT strongroom.commit_batch('x', 'UTC', '{}', '{}', '{}', '{}', '{}', '{}', ARRAY[json_populate_record(NULL::strongroom.batch_item, $1)])`,
         [JSON.stringify({ op: 'signing_key.rotate', id: crypto.randomUUID(), change: {} })],
       ),
       { code: '42501', message: /strongroom_keeper/ },

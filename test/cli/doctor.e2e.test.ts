@@ -1,13 +1,19 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { chmod, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import type { Finding } from '#doctor/finding.ts';
-import { DEMO_FILE } from '../engine/demo.ts';
+import { DEMO_FILE, sha256 } from '../engine/demo.ts';
 import { freePort } from '../harness/free-port.ts';
 import { temporaryFolder } from '../harness/gateway.ts';
 import { GatewayProcess, runStrongroom } from '../harness/gateway-process.ts';
+
+const at = (name: string) => fileURLToPath(new URL(`../../models/demo/${name}.gguf`, import.meta.url));
+const [TRAINED, LETTERS] = [at('demo'), at('formal-letters')];
+const digestOf = (file: string) => sha256(readFileSync(file));
 
 interface Report {
   readonly ok: boolean;
@@ -112,6 +118,17 @@ describe('strongroom doctor', () => {
           other: { ...model, sha256: 'a'.repeat(64) },
           gone: { ...model, file: 'none.gguf', sha256: 'a'.repeat(64) },
           gpu: { ...model, sha256: 'b'.repeat(64), gpu: 'cuda' },
+          trained: {
+            ...{ ...model, file: TRAINED, sha256: digestOf(TRAINED) },
+            // Of the right bytes but for another model's vocabulary; the adapters are right, another one, and none.
+            draft: { file: DEMO_FILE, sha256: digestOf(DEMO_FILE) },
+            adapters: {
+              letters: { file: LETTERS, sha256: digestOf(LETTERS) },
+              changed: { file: LETTERS, sha256: 'a'.repeat(64) },
+              none: { file: 'none.gguf', sha256: 'a'.repeat(64) },
+              model: { file: DEMO_FILE, sha256: digestOf(DEMO_FILE) },
+            },
+          },
         },
       }),
     );
@@ -124,6 +141,14 @@ describe('strongroom doctor', () => {
     for (const check of ['port metrics', 'model other', 'model gone']) assert.ok(failed.includes(check), check);
     assert.match(of('model other')[0]?.says ?? '', /another one than approved: [0-9a-f]{64}/);
     assert.match(of('model gone')[0]?.says ?? '', /can not be read/);
+    for (const [name, says] of [
+      ['trained', /draft model is malformed: the draft model has another vocabulary/],
+      ['trained+letters', /MiB, digest is right, adapter [\d.]+ MiB, digest is right/],
+      ['trained+changed', /adapter is another one than approved: [0-9a-f]{64}/],
+      ['trained+none', /adapter can not be read/],
+      ['trained+model', /adapter is malformed: not an adapter/],
+    ] as const)
+      assert.match(of(`model ${name}`)[0]?.says ?? '', says, name);
   });
 
   it('a configuration with faults is what it finds', async () => {

@@ -116,9 +116,54 @@ describe('completions of prompts over TLS, as OpenAI’s own client uses them', 
       assert.deepEqual(reasons.sort(), [0, 1, 2]);
     });
 
+    it(`${model}: n choices of each prompt, side by side and on one record, whole and as a stream`, async () => {
+      const ask = { model, prompt: ['a', 'b'], n: 2, max_tokens: 200, seed: 5 };
+      const { data, response } = await openai.completions.create(ask).withResponse();
+      assert.deepEqual(
+        data.choices.map(({ index, text: said }) => [index, said]),
+        [0, 1, 2, 3].map((index) => [index, text]),
+      );
+      const outcome = await test.outcome(response.headers.get('x-request-id') ?? '');
+      assert.deepEqual(
+        [outcome.event['choices'], outcome.event['prompt_tokens'], outcome.event['completion_tokens']],
+        [4, data.usage?.prompt_tokens, data.usage?.completion_tokens],
+      );
+      const reasons = [];
+      for await (const { choices } of await openai.completions.create({ ...ask, stream: true }))
+        for (const { index, finish_reason } of choices) if (finish_reason !== null) reasons.push(index);
+      assert.deepEqual(reasons.sort(), [0, 1, 2, 3]);
+    });
+
+    it(`${model}: logprobs of its tokens in the older form, the same in a stream as of the whole`, async () => {
+      const ask = { model, prompt: 'Once upon', max_tokens: 200, temperature: 0.1, seed: 5, logprobs: 2 };
+      const whole = (await openai.completions.create(ask)).choices[0] ?? assert.fail();
+      const { tokens = [], token_logprobs = [], top_logprobs = [], text_offset = [] } = whole.logprobs ?? {};
+      assert.equal(tokens.join(''), text);
+      assert.ok(token_logprobs.every((logprob) => logprob <= 0));
+      assert.ok(
+        top_logprobs.every(
+          (top, at) => [2, 3].includes(Object.keys(top).length) && top[tokens[at] ?? ''] !== undefined,
+        ),
+      );
+      for (const [at, token] of tokens.entries())
+        assert.ok([...text].slice(text_offset[at]).join('').startsWith(token), `${token} at ${text_offset[at]}`);
+      const streamed = { tokens: [] as string[], text_offset: [] as number[] };
+      for await (const { choices } of await openai.completions.create({ ...ask, stream: true })) {
+        streamed.tokens.push(...(choices[0]?.logprobs?.tokens ?? []));
+        streamed.text_offset.push(...(choices[0]?.logprobs?.text_offset ?? []));
+      }
+      assert.deepEqual(streamed, { tokens, text_offset });
+      const [none] = (await openai.completions.create({ ...ask, logprobs: 0 })).choices;
+      assert.ok(none?.logprobs?.top_logprobs?.every((top) => Object.keys(top).length === 1));
+    });
+
     it(`${model}: the receipt proves prompt and answer as they went over the wire, one or several`, async () => {
-      for (const prompt of ['Once upon', ['Once', 'upon']]) {
-        const body = { model, prompt, max_tokens: 20 };
+      for (const [prompt, n] of [
+        ['Once upon', 1],
+        ['Once upon', 2],
+        [['Once', 'upon'], 1],
+      ] as const) {
+        const body = { model, prompt, n, max_tokens: 20, logprobs: 1 };
         const answer = await post(body);
         const receipt = (await test.client.get(String(answer.headers['x-audit-receipt']), analyst.bearer)).json();
         const wrong = async (sent: string | readonly string[], got: string) =>
@@ -159,7 +204,7 @@ describe('completions of prompts over TLS, as OpenAI’s own client uses them', 
       [{ echo: true }, 'echo'],
       [{ suffix: 'x' }, 'suffix'],
       [{ best_of: 2 }, 'best_of'],
-      [{ logprobs: 5 }, 'logprobs'],
+      [{ logprobs: 6 }, 'logprobs'],
     ] as const) {
       const refused = openai.completions.create({ model: 'demo', prompt: 'x', ...change });
       await assert.rejects(refused, (error) => error instanceof BadRequestError && error.param === param);

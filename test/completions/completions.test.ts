@@ -27,6 +27,22 @@ describe('completions of prompts', () => {
     assert.equal(tokensToReserve(body({ stream: true }), granted(2000), UPSTREAM).tokens, 408 + 512);
   });
 
+  it('with n: each prompt so often, side by side, each choice of it with a seed of its own; all of it reserved', () => {
+    const two = body({ prompt: ['a', 'b'], n: 2, seed: 4_294_967_295, logprobs: 0 });
+    const requests = generationRequests(two, null, { requestId: 'r', subject: 'u' }, [PAID, PAID, PAID, PAID]);
+    assert.deepEqual(
+      requests.map(({ prompt, seed, topLogprobs }) => [prompt, seed, topLogprobs]),
+      [
+        ['a', 4_294_967_295, 0],
+        ['a', 0, 0],
+        ['b', 4_294_967_295, 0],
+        ['b', 0, 0],
+      ],
+    );
+    assert.deepEqual(tokensToReserve(two, granted(10), LLAMA), { tokens: 4 * (9 + 10), least: 4 * 9 + 1 });
+    assert.deepEqual(shareOut(80, two, LLAMA), [20, 20, 20, 20]);
+  });
+
   it('deal out exactly what was reserved, however little that is', () => {
     fc.assert(
       fc.property(
@@ -48,11 +64,9 @@ describe('completions of prompts', () => {
   it('refuse by its name what is not served, and take its neutral value', () => {
     const asked = (change: object) => CompletionRequest.safeParse(body(change));
     for (const [name, value, neutral] of [
-      ['n', 2, 1],
       ['best_of', 3, 1],
       ['echo', true, false],
       ['suffix', 'end', ''],
-      ['logprobs', 0, null],
       ['frequency_penalty', 0.5, 0],
       ['presence_penalty', 1, 0],
       ['logit_bias', { 50256: -100 }, {}],
@@ -62,6 +76,13 @@ describe('completions of prompts', () => {
       assert.notEqual(refused.code, 'invalid_type', `${name}: a value that is not served is no wrong type`);
       for (const fine of [neutral, null, undefined]) assert.ok(asked({ [name]: fine }).success, `${name} ${fine}`);
     }
+    assert.ok(asked({ prompt: Array(8).fill('a'), n: 8, logprobs: 5 }).success);
+    for (const [name, change] of [
+      ['n', { n: 9 }],
+      ['n', { prompt: Array(9).fill('a'), n: 8 }],
+      ['logprobs', { logprobs: 6 }],
+    ] as const)
+      assert.deepEqual(asked(change).error?.issues[0]?.path, [name]);
     for (const prompt of ['', [], [''], ['a', ''], Array(65).fill('a'), [1, 2], [[1, 2]], null])
       assert.equal(asked({ prompt }).success, false, JSON.stringify(prompt));
   });

@@ -4,6 +4,7 @@ import { type DatabaseFacts, judgeDatabase } from '#doctor/database.ts';
 import { type BackendFacts, type GpuFacts, judgeGpu, judgeModel, type ModelFacts } from '#doctor/engine.ts';
 import type { Finding } from '#doctor/finding.ts';
 import { judgeDisk, judgeLimits, judgeNode, judgePort, judgeSandbox, judgeSecrets } from '#doctor/machine.ts';
+import type { FileFacts } from '#doctor/model-file.ts';
 
 const FLAGS = ['--disallow-code-generation-from-strings', '--disable-proto=throw', '--openssl-config=/x/openssl.cnf'];
 const GIB = 2 ** 30;
@@ -117,25 +118,27 @@ describe('the database', () => {
 });
 
 describe('models', () => {
+  const FILE: FileFacts = { what: 'file', size: GIB, readable: true, digest: 'a', wanted: 'a', headerFault: null };
   const SOUND: ModelFacts = {
-    ...{ id: 'm', size: GIB, readable: true, digest: 'a', wanted: 'a', headerFault: null },
+    ...{ id: 'm', files: [FILE] },
     ...{ template: 't', approvedTemplate: null, needs: { ram: GIB, vram: 0 }, measured: null },
     ...{ onGpu: 0, layers: 33, quarantine: null },
   };
   const judge = (change: Partial<ModelFacts>, sandbox = 'full') =>
     judgeModel({ ...SOUND, ...change }, { ram: 2 * GIB, vram: 4 * GIB }, sandbox);
+  const file = (change: Partial<FileFacts>) => ({ files: [{ ...FILE, ...change }] });
 
   it('says what it takes, measured before estimated, and where it lies', () => {
     assert.match(judge({}).says, /digest is right.*estimated 1\.0 GiB$/);
-    assert.match(judge({ digest: null }).says, /checked at its first load/);
+    assert.match(judge(file({ digest: null })).says, /checked at its first load/);
     const gpu = { needs: { ram: GIB, vram: GIB }, measured: { ram: GIB / 2, vram: 2 * GIB }, onGpu: 33 };
     assert.match(judge(gpu).says, /measured 512\.0 MiB and 2\.0 GiB of GPU, 33 of 33 layers on the GPU$/);
   });
 
   for (const [what, change, says] of [
-    ['is not there', { size: null }, /can not be read/],
-    ['is another one', { digest: 'b' }, /another one than approved: b/],
-    ['is malformed', { headerFault: 'block_count: 0' }, /malformed: block_count: 0/],
+    ['is not there', file({ size: null }), /can not be read/],
+    ['is another one', file({ digest: 'b' }), /another one than approved: b/],
+    ['is malformed', file({ headerFault: 'block_count: 0' }), /malformed: block_count: 0/],
     ['has a template that nobody approved', { approvedTemplate: 'u' }, /is t, not the approved one/],
     ['is too large', { needs: { ram: 3 * GIB, vram: 0 } }, /needs 3\.0 GiB of 2\.0 GiB and 4\.0 GiB of GPU/],
     ['asks for too many layers', { needs: { ram: 0, vram: 5 * GIB } }, /5\.0 GiB of GPU/],
@@ -147,8 +150,22 @@ describe('models', () => {
 
   it('warns of a quarantine; a user id of its own must be able to read the file', () => {
     assert.deepEqual(statuses(judge({ quarantine: 'it died' })), ['model m warn']);
-    assert.deepEqual(statuses(judge({ readable: false })), ['model m ok']);
-    assert.deepEqual(statuses(judge({ readable: false }, 'uid')), ['model m fail']);
+    assert.deepEqual(statuses(judge(file({ readable: false }))), ['model m ok']);
+    assert.deepEqual(statuses(judge(file({ readable: false }), 'uid')), ['model m fail']);
+  });
+
+  it('what stands beside a model is looked at as the model is, and named', () => {
+    const beside = (change: Partial<FileFacts>) =>
+      judge({ files: [FILE, { ...FILE, what: 'adapter', size: GIB / 4, ...change }] });
+    assert.match(beside({}).says, /^1\.0 GiB, digest is right, adapter 256\.0 MiB, digest is right, template t/);
+    for (const [change, says] of [
+      [{ size: null }, 'its adapter can not be read'],
+      [{ digest: 'b' }, 'its adapter is another one than approved: b'],
+      [{ headerFault: 'not an adapter' }, 'its adapter is malformed: not an adapter'],
+    ] as const) {
+      assert.deepEqual(statuses(beside(change)), ['model m fail']);
+      assert.equal(beside(change).says, says);
+    }
   });
 });
 

@@ -6,7 +6,7 @@ import type { ToolUse } from '#engine/engine.ts';
 import { callGrammar } from '#engine/grammar/call-grammar.ts';
 import { CallReader } from '#engine/grammar/call-reader.ts';
 import { type CallSyntax, callSyntaxOf, triggerOf } from '#engine/grammar/call-syntax.ts';
-import { LISTED, SHOWING, SINGLE, TAGGED } from '../fakes/tool-templates.ts';
+import { LISTED, PARAMETERS, SHOWING, SINGLE, TAGGED } from '../fakes/tool-templates.ts';
 
 const syntaxIn = (text: string): CallSyntax | null => {
   const template = new Template(text);
@@ -32,6 +32,20 @@ describe('how a template writes calls', () => {
     });
   });
 
+  it('may write arguments one by one', () => {
+    assert.deepEqual(syntaxIn(PARAMETERS), {
+      opening: '<tool_call>\n<function=',
+      middle: '',
+      between: '>\n</function>\n</tool_call><tool_call>\n<function=',
+      closing: '>\n</function>\n</tool_call>',
+      argumentsAs: 'object',
+      parameters: { opening: '>\n<parameter=', middle: '>\n', closing: '\n</parameter' },
+    });
+    // Two arguments are not written as one is: nobody could tell where each of them ends.
+    assert.equal(syntaxIn(PARAMETERS.replace('</parameter>\n', '{{ loop.index }}')), null);
+    assert.equal(syntaxIn(PARAMETERS.replace('</parameter>\n', '')), null);
+  });
+
   it('may allow one call at a time, and want arguments as text', () => {
     const { between, argumentsAs, opening } = present(syntaxIn(SINGLE));
     assert.deepEqual([between, opening], [null, '{"name": "']);
@@ -54,7 +68,11 @@ describe('how a template writes calls', () => {
 describe('reading calls as they come', () => {
   const read = (syntax: CallSyntax, pieces: readonly string[]) => {
     let id = 0;
-    const reader = new CallReader(syntax, () => `call_${++id}`);
+    const reader = new CallReader(
+      syntax,
+      () => `call_${++id}`,
+      (_, key) => key === 'text',
+    );
     let text = '';
     const calls: { id: string; name: string; arguments: string }[] = [];
     for (const piece of pieces) {
@@ -94,6 +112,29 @@ describe('reading calls as they come', () => {
     }
   });
 
+  it('finds arguments that are written one by one wherever the pieces are cut: texts as they are, the rest as JSON', () => {
+    const syntax = present(syntaxIn(PARAMETERS));
+    const one =
+      'f>\n<parameter=text>\nsay "{}"\n</param>\n\n</parameter>\n<parameter=list>\n[1, {"a": "</p>"}]\n</parameter';
+    const whole = `Let me look.${syntax.opening}${one}${syntax.between}g${syntax.between}h_2>\n<parameter=n>\n-1\n</parameter${syntax.closing}`;
+    fc.assert(
+      fc.property(fc.array(fc.nat(), { maxLength: 12 }), (at) => {
+        const { text, calls } = read(syntax, cut(whole, at));
+        assert.equal(text, 'Let me look.');
+        assert.deepEqual(
+          calls.map(({ name, arguments: values }) => [name, JSON.parse(values)]),
+          [
+            ['f', { text: 'say "{}"\n</param>\n', list: [1, { a: '</p>' }] }],
+            ['g', {}],
+            ['h_2', { n: -1 }],
+          ],
+        );
+      }),
+      { numRuns: 300 },
+    );
+    assert.throws(() => read(syntax, [`${syntax.opening}f and more of it than there may be`]));
+  });
+
   it('gives text back that only looked like a call', () => {
     const syntax = present(syntaxIn(TAGGED));
     for (const text of ['a < b', 'see <tool', 'x\n\n', ' \n<tool_cal and', '<<tool_call', '']) {
@@ -128,6 +169,36 @@ describe('the grammar of calls', () => {
         param: 'tools[1].function.parameters',
       },
     });
+  });
+
+  it('refuses what can not be told apart where arguments are written one by one', () => {
+    const syntax = present(syntaxIn(PARAMETERS));
+    const grammar = (value: unknown, change: object = {}) => {
+      const parameters = { type: 'object', properties: { a: value }, ...change };
+      return callGrammar(syntax, use({ functions: [{ name: 'f', parameters }] }), { type: 'text' });
+    };
+    for (const fine of [
+      { type: 'string', description: 'x' },
+      { type: 'string', enum: ['x', 'y'] },
+      { const: 'x' },
+      { enum: [1, null] },
+      { type: 'array', items: { type: 'string', maxLength: 3 } },
+      { $ref: '#/$defs/n', type: 'integer' },
+    ])
+      assert.ok(grammar(fine, { $defs: { n: { type: 'integer' } } }).includes('parameter=a'), JSON.stringify(fine));
+    for (const bad of [
+      { type: ['string', 'null'] },
+      { type: 'string', pattern: 'x' },
+      { type: 'string', maxLength: 3 },
+      { enum: ['x', 1] },
+      { anyOf: [{ type: 'string' }, { type: 'integer' }] },
+      { const: 'x\n</parameter>' },
+      {},
+      true,
+    ])
+      assert.throws(() => grammar(bad), { code: 'invalid_parameter' }, JSON.stringify(bad));
+    assert.throws(() => grammar({ type: 'string' }, { required: ['b'] }), /names no property/);
+    assert.throws(() => grammar({ type: 'string' }, { minProperties: 1 }), /'minProperties' is not supported/);
   });
 
   it('holds a named choice to that function alone, once', () => {

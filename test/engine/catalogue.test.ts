@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { EngineRegistry } from '#engine/catalogue.ts';
-import { specFaults } from '#engine/model-spec.ts';
+import { defaultThreads, specFaults } from '#engine/model-spec.ts';
 import { demoSpec, openLlama } from './demo.ts';
 
 it('finds engines by name only, lists them in order and closes them all', async () => {
@@ -25,4 +25,8 @@ it('names every figure that the engine could not survive', async () => {
   const bad = await demoSpec({ contextSize: 1e9, parallel: 8, threads: 0, sha256: 'x', file: 'relative.gguf' });
   assert.equal(specFaults(bad).length, 5);
   assert.throws(() => openLlama(bad), /contextSize.*threads.*sha256.*absolute/);
+});
+
+it('leaves a core to the gateway where there is one to leave', () => {
+  assert.deepEqual([1, 2, 8].map(defaultThreads), [1, 1, 7]);
 });

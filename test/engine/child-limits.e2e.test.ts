@@ -21,8 +21,11 @@ describe('the process of a model', () => {
       assert.match(limits, new RegExp(`^Max data size +${Math.ceil(MEMORY / 1024) * 1024} `, 'm'));
       assert.match(limits, /^Max core file size +0 /m);
       const environment = (await read('environ')).split('\0');
-      for (const line of ['MALLOC_ARENA_MAX=1', 'UV_THREADPOOL_SIZE=7', 'CUDA_VISIBLE_DEVICES=1,2'])
+      const memory = ['MALLOC_ARENA_MAX=1', 'MALLOC_MMAP_THRESHOLD_=131072'];
+      for (const line of [...memory, 'UV_THREADPOOL_SIZE=7', 'CUDA_VISIBLE_DEVICES=1,2'])
         assert.ok(environment.includes(line), line);
+      // Without it nothing that answers leave behind is collected for thousands of them (`spent-memory.ts`).
+      assert.ok((await read('cmdline')).split('\0').includes('--expose-gc'));
       assert.ok(environment.includes('CUDA_DEVICE_ORDER=PCI_BUS_ID'));
       assert.deepEqual([backend, layers?.onGpu, restarts], ['cpu', 0, 0]);
       assert.ok((layers?.of ?? 0) > 1);

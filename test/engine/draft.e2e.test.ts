@@ -43,7 +43,8 @@ describe('a draft model', () => {
       assert.equal(one.text, alone.text);
       assert.notEqual(other.text, alone.text);
       await until(() => (drafted.status().draft?.foreseen ?? 0) > 0);
-      const { foreseen = 0, right = 0, digest } = drafted.status().draft ?? {};
+      const { foreseen = 0, right = 0, digest, costs } = drafted.status().draft ?? {};
+      assert.ok((costs?.drafted ?? 0) > 0);
       assert.ok(right > 0 && right <= foreseen, `${right} of ${foreseen}`);
       assert.equal(digest, (await spec(at('draft'))).draft?.sha256);
       assert.equal(plain.status().draft, null);

@@ -107,6 +107,61 @@ describe('where a conversation lies', () => {
     assert.equal(slots.length, 3);
   });
 
+  describe('several of one user that begin alike', () => {
+    const beginning = 'The rules of the house, which every conversation of this user has to begin with. '.repeat(8);
+    const computed = (slots: readonly { evaluated: readonly number[] }[]) =>
+      slots.reduce((sum, { evaluated }) => sum + evaluated.length, 0);
+
+    it('at once: what they have in common is computed once', async () => {
+      const { slots, ask, end } = open(4);
+      const ids = ['a', 'b', 'c', 'd'].map((name) => ask(`${beginning}${name}?`));
+      const usages = await Promise.all(ids.map(end));
+      assert.equal(computed(slots), beginning.length + 4 * 2);
+      assert.deepEqual(
+        usages.map(({ cachedTokens }) => cachedTokens),
+        [0, beginning.length, beginning.length, beginning.length],
+      );
+    });
+
+    it('one while another is answered: it is taken from there', async () => {
+      const { slots, ask, end, sent } = open(2);
+      const streaming = ask(`${beginning}a`, { maxTokens: 400 });
+      await until(() => sent.some((message) => message.t === 'deltas'));
+      assert.equal((await end(ask(`${beginning}b`))).cachedTokens, beginning.length);
+      assert.equal(computed(slots), beginning.length + 2);
+      await end(streaming);
+    });
+
+    it('who waits for one that is called off computes it himself, and who is called off while he waits is told', async () => {
+      const { driver, slots, ask, end, sent } = open(3);
+      const [first, second, third] = ['a', 'b', 'c'].map((name) => ask(`${beginning}${name}`)) as [
+        number,
+        number,
+        number,
+      ];
+      const [slot] = slots;
+      assert.ok(slot);
+      slot.onPortion = () => {
+        driver.cancel(first);
+        driver.cancel(third);
+      };
+      assert.ok((await end(second)).cachedTokens < beginning.length);
+      assert.deepEqual(sent.flatMap((message) => (message.t === 'cancelled' ? [message.id] : [])).sort(), [
+        first,
+        third,
+      ]);
+    });
+
+    it('a short beginning is computed anew: a copy would take longer', async () => {
+      const { ask, end } = open(2);
+      const ids = ['a', 'b'].map((name) => ask(`${beginning.slice(0, 100)}${name}`));
+      assert.deepEqual(
+        (await Promise.all(ids.map(end))).map(({ cachedTokens }) => cachedTokens),
+        [0, 0],
+      );
+    });
+  });
+
   it('who comes while others are answered sits beside them, in the lowest place', async () => {
     const { slots, ask, end } = open(8);
     const ids = ['a', 'b', 'c', 'd'].map((name) => ask(name.repeat(10), { subject: `usr_${name}`, maxTokens: 50 }));

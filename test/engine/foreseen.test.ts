@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { LlamaContextSequence, Token } from 'node-llama-cpp';
+import { draftUse } from '#engine/draft-use.ts';
 import { DraftPace } from '#engine/llama/draft-pace.ts';
 import { Drafter } from '#engine/llama/drafter.llama.ts';
 import { ForeseenTokens } from '#engine/llama/foreseen.llama.ts';
@@ -156,5 +157,18 @@ describe('the pace of a draft model', () => {
     assert.ok(run(10, 9) >= 95);
     const wasted = run(30, 9);
     assert.ok(wasted >= 1 && wasted <= 5, `${wasted}`);
+  });
+
+  it('says why it is not used', () => {
+    const pace = new DraftPace();
+    assert.equal(draftUse(pace.costs, 1), 'untried');
+    pace.told(2, 30, { foreseen: 4, right: 1 });
+    assert.deepEqual(pace.costs, { drafted: 15, plain: null });
+    assert.equal(draftUse(pace.costs, 1), 'on');
+    pace.told(1, 20, null);
+    assert.equal(draftUse(pace.costs, 1), 'on');
+    assert.equal(draftUse(pace.costs, 2), 'crowded');
+    pace.told(1, 90, { foreseen: 4, right: 0 });
+    assert.equal(draftUse(pace.costs, 1), 'slower');
   });
 });

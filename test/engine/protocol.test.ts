@@ -20,7 +20,7 @@ const GENERATE = {
 describe('messages to the child', () => {
   it('are read when they are whole', () => {
     assert.deepEqual(readParentMessage(GENERATE), GENERATE);
-    const embed = { t: 'embed', id: 2, inputs: ['a', 'b'], credit: 9 };
+    const embed = { t: 'embed', id: 2, subject: 'u', inputs: ['a', 'b'], credit: 9 };
     assert.deepEqual(readParentMessage(embed), embed);
     assert.equal(readParentMessage({ ...embed, inputs: [] }), null);
     assert.equal(readParentMessage({ ...embed, inputs: ['a', ''] }), null);

@@ -98,6 +98,24 @@ describe('several servers behind one model', () => {
     );
   });
 
+  it('an answer says whose it is, by the configured name: of him who gave it, not of him who was asked first', async () => {
+    const names = ['left', 'middle', 'right'];
+    await open({ names });
+    assert.deepEqual(
+      replicas().map(({ name }) => name),
+      names,
+    );
+    const home = await homeOf('usr_a');
+    const serverOf = async () => {
+      const [started] = (await answer(engine, { subject: 'usr_a' })).events;
+      return started?.type === 'started' ? started.making?.server : assert.fail();
+    };
+    assert.equal(await serverOf(), names[home]);
+    at(home).set({ failure: { status: 503, body: '{}' } });
+    const other = (await serverOf()) ?? assert.fail();
+    assert.ok(names.includes(other) && other !== names[home], other);
+  });
+
   it('affinity gives way when its server is much busier', async () => {
     await open();
     const home = await homeOf('usr_a');

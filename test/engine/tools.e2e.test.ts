@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import type { GenerationRequest, ToolCall, ToolUse } from '#engine/engine.ts';
 import type { LlamaEngine } from '#engine/llama/port.llama.ts';
-import { LISTED, SHOWING, TAGGED } from '../fakes/tool-templates.ts';
+import { LISTED, PARAMETERS, SHOWING, TAGGED } from '../fakes/tool-templates.ts';
 import { answer, DEMO_TEXT, demoSpec, madeSpec, openLlama } from './demo.ts';
 
 const WEATHER = {
@@ -151,6 +151,57 @@ describe('calling functions', () => {
       calls.map((one) => one.function.name),
       ['now', 'get_weather'],
     );
+  });
+
+  it('arguments that a template has one by one are held to their schema, read, and rendered when the conversation goes on', async () => {
+    const note = {
+      name: 'note',
+      parameters: {
+        type: 'object',
+        properties: {
+          text: { type: 'string' },
+          city: { enum: ['Paris', 'Lyon'] },
+          days: { type: 'integer' },
+          urgent: { type: 'boolean' },
+        },
+        required: ['text', 'days'],
+      },
+    };
+    const pieces = [
+      'I look',
+      '<tool_call>\n<function=',
+      'note',
+      '>\n<para',
+      'meter=text',
+      '>\nsay "',
+      '你好',
+      ' <b>\n',
+    ];
+    const rest = ['\n</parameter', '>\n<parameter=days', '>\n1', '2\n</parameter', '>\n</function>', '\n</tool_call>'];
+    const engine = await open([...pieces, ...rest], PARAMETERS);
+    const made = await call(engine, { tools: use({ functions: [note, NOW] }) });
+    assert.deepEqual([made.text, made.reason], ['I look', 'tool_calls']);
+    const [first = assert.fail()] = made.calls;
+    assert.deepEqual(JSON.parse(first.function.arguments), { text: 'say "你好 <b>\n', days: 12 });
+    const messages = [
+      { role: 'user' as const, content: 'x' },
+      { role: 'assistant' as const, content: '', tool_calls: [first] },
+      { role: 'tool' as const, content: 'done', tool_call_id: first.id },
+    ];
+    assert.ok((await call(engine, { messages, maxTokens: 1 })).promptTokens > 40);
+    // A model that knows nothing of it is held to it all the same.
+    const forced = openLlama(await demoSpec({ chatTemplate: PARAMETERS }));
+    opened.push({ engine: forced, remove: async () => {} });
+    await forced.load();
+    const bare = { name: 'bare', parameters: { ...note.parameters, required: ['city', 'days'] } };
+    for (const seed of [1, 2, 3]) {
+      const { calls, reason } = await call(forced, {
+        ...{ tools: use({ functions: [bare], choice: { name: 'bare' } }), temperature: 1.5, seed, topP: 1 },
+      });
+      if (reason !== 'tool_calls') continue;
+      const values = JSON.parse(calls[0]?.function.arguments ?? '') as Record<string, unknown>;
+      assert.ok(['Paris', 'Lyon'].includes(values['city'] as string) && Number.isInteger(values['days']));
+    }
   });
 
   it('an answer that is cut off in a call says so', async () => {

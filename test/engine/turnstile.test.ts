@@ -70,6 +70,22 @@ describe('Turnstile', () => {
     assert.equal(turnstile.busy, 0);
   });
 
+  it('where one may have only so many places, the others are for the others, past those who wait', async () => {
+    const { turnstile } = open({ slots: 3, perSubject: 2, maxQueue: 2 });
+    turnstile.open();
+    const leaves = [await turnstile.enter('a', NEVER), await turnstile.enter('a', NEVER)];
+    const waiting = [turnstile.enter('a', NEVER), turnstile.enter('a', NEVER)];
+    assert.deepEqual([turnstile.busy, turnstile.queued], [2, 2]);
+    // The line is full, and nobody in it is turned away for somebody who need not stand in it.
+    const other = await turnstile.enter('b', NEVER);
+    assert.deepEqual([turnstile.busy, turnstile.queued], [3, 2]);
+    other();
+    assert.deepEqual([turnstile.busy, turnstile.queued], [2, 2]);
+    for (const leave of leaves) leave();
+    for (const leave of await Promise.all(waiting)) leave();
+    assert.deepEqual([turnstile.busy, turnstile.queued], [0, 0]);
+  });
+
   it('turns away at once when the queue is full', async () => {
     const { turnstile } = open({ maxQueue: 1 });
     turnstile.open();

@@ -181,11 +181,13 @@ describe('a model server that means no good, or is broken', () => {
     assert.ok(warnings.some((line) => /another model/.test(line)));
   });
 
-  it('what a model thinks aloud is counted and not passed on', async () => {
+  it('what a model thinks aloud is counted, and is no part of what it says', async () => {
     const thought = { choices: [{ index: 0, delta: { reasoning_content: 'hmm, hmm' } }] };
     const said = [event(thought), event(text('Hello')), event(STOP), DONE];
-    const { text: shown, usage } = await ask(say(STREAM, ...said));
+    const { text: shown, usage, events: all } = await ask(say(STREAM, ...said));
     assert.deepEqual([shown, usage.completionTokens], ['Hello', 13]);
+    const thoughts = all.flatMap((one) => (one.type === 'delta' && one.thought ? [one.thought] : []));
+    assert.deepEqual(thoughts, ['hmm, hmm']);
   });
 
   it('half a character, escaped, becomes one that stands for none', async () => {

@@ -61,13 +61,14 @@ describe('whom we trust with a question', () => {
     }
     await rm(folder, { recursive: true });
   });
+  const constant = <T>(current: T) => ({ current, reload: async () => false });
   const open = async (change: Partial<UpstreamModelSpec>) => {
-    const spec = { id: 'up', urls: addresses.slice(0, 1), model: 'm', maxOutputTokens: 10, ca, ...change };
+    const tls = constant({ ca });
+    const spec = { id: 'up', urls: addresses.slice(0, 1), model: 'm', maxOutputTokens: 10, tls, ...change };
     const engine = openUpstreamModel(spec, { log, clock: systemClock });
     await engine.load();
     return engine;
   };
-  const constant = (current: string) => ({ current, reload: async () => false });
 
   it('a server whose certificate the pinned authority signed', async () => {
     const engine = await open({ apiKey: constant('first-key') });
@@ -87,7 +88,7 @@ describe('whom we trust with a question', () => {
         {
           ...{ id: 'up', urls: addresses.slice(0, 1), model: 'm', maxOutputTokens: 10, apiKey: constant('first-key') },
           ...rest,
-          ...(pinned === undefined ? {} : { ca: pinned }),
+          ...(pinned === undefined ? {} : { tls: constant({ ca: pinned }) }),
         },
         { log, clock: systemClock },
       );

@@ -118,6 +118,16 @@ describe('a model that turns texts into vectors, on the real engine', () => {
     assert.deepEqual(order, ['short', 'long']);
   });
 
+  it('a user who fills all his places holds up nobody else', async () => {
+    const order: string[] = [];
+    const many = Array.from({ length: 60 }, () => '7'.repeat(120));
+    const long = Array.from({ length: 6 }, () => embed(many, { subject: 'usr_a' }).then(() => order.push('long')));
+    await until(() => engine.status().busy === 4 && engine.status().queued === 2);
+    const short = embed(['7', '7'], { subject: 'usr_b' }).then(() => order.push('short'));
+    await Promise.all([...long, short]);
+    assert.equal(order.indexOf('short'), 0);
+  });
+
   it('leaves the rest of a list when its reader goes', async () => {
     const control = new AbortController();
     const generation = engine.embed(ask(Array.from({ length: 250 }, () => '7'.repeat(120))), control.signal);

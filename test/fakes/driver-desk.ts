@@ -4,6 +4,7 @@ import type { Usage } from '#engine/engine.ts';
 import { Driver, type DriverOptions } from '#engine/llama/driver.llama.ts';
 import { Generation, type GenerationTools } from '#engine/llama/generation.llama.ts';
 import type { ChildMessage, GenerateMessage } from '#engine/llama/protocol.contract.ts';
+import { SpentMemory } from '#engine/llama/spent-memory.ts';
 import { warm } from '#engine/llama/warm-prefix.llama.ts';
 
 /** What a sequence of llama.cpp does to its state, and a note of every token that had to be computed. */
@@ -70,6 +71,7 @@ export const approve = (prompt: string) =>
     render: () => assert.fail('only approved prompts'),
     tokenize: () => assert.fail('only approved prompts'),
     tools: NO_TOOLS,
+    thoughts: null,
     endTokens: new Set<Token>(),
   });
 
@@ -129,6 +131,7 @@ export function openDriver(
       prefixOf: spell,
       tokenize: () => assert.fail('no prompt without template'),
       tools: NO_TOOLS,
+      thoughts: null,
       endTokens: new Set<Token>(),
     },
     contextSize: 8192,
@@ -136,7 +139,11 @@ export function openDriver(
     grammar: () => assert.fail('no grammar'),
     send,
     now: () => time,
+    spent: new SpentMemory(1, () => {}),
   } satisfies GenerationTools;
+  /** Samplers of the library that were made. */
+  const spent = { count: 0 };
+  tools.spent.sampler = () => void spent.count++;
   let last = 0;
   const ask = (content: string, change: Partial<GenerateMessage> = {}): number => {
     const request: GenerateMessage = {
@@ -155,5 +162,5 @@ export function openDriver(
       const message = sent[index];
       return message?.t === 'deltas' && message.items.some(([one]) => one === id);
     });
-  return { driver, slots, sent, rounds, ask, end, times, now: () => time };
+  return { driver, slots, sent, rounds, ask, end, times, spent, now: () => time };
 }

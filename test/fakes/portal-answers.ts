@@ -27,7 +27,7 @@ const PLAIN =
 const CHINESE =
   '流动性覆盖率要求银行持有足够的优质流动性资产，以应对三十天的压力情景。\n\n该比率等于优质流动性资产除以未来三十天的净现金流出量，监管要求不低于百分之百。';
 
-/** What the question asks the fake model for: `xss`, `long`, `error`, `cut` (no `[DONE]`), else a plain answer. */
+/** What the question asks the fake model for: `xss`, `long`, `error`, `cut` (no `[DONE]`), `think`, else a plain answer. */
 export function answerTo(question: string): { readonly text: string; readonly end: 'done' | 'error' | 'cut' } {
   if (question.includes('xss')) return { text: XSS_CORPUS.join('\n'), end: 'done' };
   if (question.includes('long')) return { text: `${PLAIN}\n\n`.repeat(12), end: 'done' };
@@ -68,6 +68,9 @@ export async function stream(
   };
   response.write(': waiting\n\n');
   response.write(chunk({ role: 'assistant', content: '' }, null));
+  if (question.includes('think'))
+    for (const part of ['First, <b>what is meant</b>? ', 'Then the ratio.'])
+      response.write(chunk({ reasoning_content: part }, null));
   for (const word of words) {
     await delay(stepMs);
     if (response.destroyed) return false;

@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import type { AdminModel, AdminModelList, ModelList } from '#models/models.contract.ts';
 import type { Call, StepUps } from './portal-call.ts';
 import { json, problem } from './portal-reply.ts';
@@ -54,6 +54,17 @@ const adminModel = (id: string, rest: Partial<AdminModel>): AdminModel => ({
   ...rest,
 });
 
+const digestOf = (name: string) => createHash('sha256').update(name).digest('hex');
+
+const draftOf = (rest: Partial<NonNullable<AdminModel['draft']>>): AdminModel['draft'] => ({
+  digest: digestOf('draft'),
+  foreseen: 0,
+  right: 0,
+  use: 'untried',
+  costs: { drafted: null, plain: null },
+  ...rest,
+});
+
 const WORDS: Readonly<Record<string, string>> = { load: 'Load', unload: 'Unload', pin: 'Pin', unpin: 'Unpin' };
 
 /** The models of one replica: what an admin sets comes about a moment later. */
@@ -62,7 +73,27 @@ export class PortalEstate {
   moveMs = 1500;
   #models = [
     adminModel('demo', { context_size: 2048, slots: 4, busy: 1, pinned: true }),
-    adminModel('qwen3-32b-instruct', { queued: 3, slots: 8, busy: 8, restarts: 2 }),
+    adminModel('demo+letters', {
+      context_size: 2048,
+      slots: 4,
+      busy: 0,
+      adapter: { name: 'letters', digest: digestOf('letters'), scale: 0.75 },
+      memory: {
+        estimated: { ram: 268_435_456, vram: 3_221_225_472 },
+        measured: { ram: 247_000_000, vram: 3_006_477_107 },
+      },
+    }),
+    adminModel('qwen3-32b-instruct', {
+      queued: 3,
+      slots: 8,
+      busy: 8,
+      restarts: 2,
+      draft: draftOf({ foreseen: 12_480, right: 9984, use: 'crowded' }),
+    }),
+    adminModel('mistral-7b', {
+      busy: 0,
+      draft: draftOf({ foreseen: 480, right: 211, use: 'slower', costs: { drafted: 41.28, plain: 32.5 } }),
+    }),
     adminModel('deepseek-r1-distill-70b', {
       state: 'loading',
       busy: 0,

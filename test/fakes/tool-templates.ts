@@ -38,3 +38,22 @@ export const SINGLE = `{% if tools %}Functions: {{ tools | tojson }}
 /** Shows functions and never writes a call. */
 export const SHOWING = `{{ tools | tojson }}{% for message in messages %}<|{{ message.role }}|>{{ message.content }}<|end|>
 {% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}`;
+
+/** A model that thinks before it answers, and whose earlier thoughts are left out (Qwen 3). */
+export const THINKING = TAGGED.replace(
+  '{{ message.content }}',
+  "{{ message.content.split('</think>')[-1] if message.role == 'assistant' else message.content }}",
+);
+
+/** The same where the prompt opens the thought (DeepSeek R1). */
+export const OPENED = THINKING.replace('assistant\n{% endif', 'assistant\n<think>\n{% endif');
+
+/** Arguments one by one, as XML (Qwen 3 Coder). */
+export const PARAMETERS = TAGGED.replace(
+  '{"name": "{{ call.function.name }}", "arguments": {{ call.function.arguments | tojson }}}',
+  `<function={{ call.function.name }}>
+{% for name, value in call.function.arguments | items %}<parameter={{ name }}>
+{{ value if value is string else value | tojson }}
+</parameter>
+{% endfor %}</function>`,
+);

@@ -16,6 +16,8 @@ export interface FakeUpstreamOptions {
   /** False: sends no usage. */
   readonly usage?: boolean;
   readonly finishReason?: string;
+  /** What it thinks before it says anything, a chunk each. */
+  readonly thought?: readonly string[];
   /** Made after the text, the arguments of each in pieces. */
   readonly calls?: readonly { readonly name: string; readonly arguments: readonly string[] }[];
   /** False: leaves out the probabilities that were asked for. */
@@ -151,12 +153,20 @@ async function answer(
     const content = pieces.slice(0, most).join('');
     const said = raw
       ? { text: content }
-      : { message: { role: 'assistant', content, ...(calls.length > 0 ? { tool_calls: called } : {}) } };
+      : {
+          message: {
+            ...{ role: 'assistant', content },
+            ...(options.thought === undefined ? {} : { reasoning_content: options.thought.join('') }),
+            ...(calls.length > 0 ? { tool_calls: called } : {}),
+          },
+        };
     const whole = { choices: [{ index: 0, ...said, ...told(options, body, pieces), finish_reason: reason }] };
     json(response, 200, options.usage === false ? whole : { ...whole, usage });
     return;
   }
   response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' });
+  for (const reasoning_content of options.thought ?? [])
+    await write(options, response, { choices: [{ index: 0, delta: { reasoning_content } }] });
   for (let i = 0; i < most && !response.destroyed; i++) {
     if (i === options.breakAfter) {
       response.destroy();
@@ -185,6 +195,12 @@ async function answer(
 
 /** Made-up probabilities, where they are asked for. */
 function told(options: FakeUpstreamOptions, body: Record<string, unknown>, pieces: readonly string[]) {
+  if (typeof body['logprobs'] === 'number' && options.logprobs !== false) {
+    const others = Array.from({ length: body['logprobs'] }, (_, i) => [`other ${i}`, -0.1 - i]);
+    const top_logprobs = pieces.map((token) => Object.fromEntries([[token, -0.5], ...others]));
+    const text_offset = pieces.map(() => 0);
+    return { logprobs: { tokens: pieces, token_logprobs: pieces.map(() => -0.5), top_logprobs, text_offset } };
+  }
   if (body['logprobs'] !== true || options.logprobs === false) return {};
   const likely = (token: string) => ({ token, logprob: -0.5, bytes: [...Buffer.from(token)] });
   const top_logprobs = Array.from({ length: Number(body['top_logprobs']) }, (_, i) => likely(`other ${i}`));

@@ -4,6 +4,7 @@ import { get } from 'node:http';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { loadConfig } from '#config/load.ts';
+import { storyOf, type Told } from '#portal/decision-story.ts';
 import { DEMO_TEXT } from '../engine/demo.ts';
 import { type FakeUpstream, startFakeUpstream } from '../fakes/upstream.ts';
 import { demoEntry, eventually, present, type Session, TestGateway, temporaryFolder } from '../harness/gateway.ts';
@@ -73,6 +74,20 @@ describe('a model on several servers, behind the whole gateway', () => {
     );
     const list = await test.client.get('/v1/models', analyst.bearer);
     assert.doesNotMatch(list.text, /127\.0\.0\.1/);
+  });
+
+  it('the record says which of them answered, and so the auditor’s page and the caller’s receipt; the list does not', async () => {
+    const before = servers.map(({ seen }) => seen.length);
+    const answer = await test.client.post(CHAT, ask('big', { n: 2, seed: 1 }), analyst.bearer);
+    assert.equal(answer.status, 200, answer.text);
+    const asked = servers.filter(({ seen }, at) => seen.length > (before[at] ?? 0));
+    const { event } = await test.outcome(String(answer.headers['x-request-id']));
+    const said = String(event['answered_by']).split(', ');
+    assert.deepEqual(new Set(said), new Set(asked.map(({ url }) => new URL(url).host)));
+    const story = storyOf([
+      { kind: 'outcome', resource: 'model:big', outcome: 'completed', facts: event } as unknown as Told,
+    ]);
+    assert.ok(story.some(({ kind, facts }) => kind === 'made' && facts.some(({ name }) => name === 'answered_by')));
   });
 
   it('one server gone: the other answers. Both: 503, on the record once, nothing counted; and back by itself', async () => {
@@ -213,6 +228,9 @@ it('a configuration that names no server, or one twice, is none', async () => {
     [{ model: 'm' }, /either url or urls/],
     [{ model: 'm', url: 'http://a', urls: ['http://b'] }, /either url or urls/],
     [{ model: 'm', urls: ['http://a', 'http://a'] }, /twice/],
+    [{ model: 'm', url: 'http://a', certFile: 'a.pem' }, /certFile and keyFile belong together/],
+    [{ model: 'm', urls: ['http://a', 'http://b'], names: ['a'] }, /one name for each/],
+    [{ model: 'm', urls: ['http://a', 'http://b'], names: ['a', 'a'] }, /one name for each/],
     [{ model: 'm', url: 'http://user:secret@a' }, /upstream\.url/],
   ] as const) {
     // JSON is YAML.

@@ -38,6 +38,28 @@ describe('the memory plan', () => {
     assert.deepEqual(evicted([here('big', 9, 15), here('small', 1, 5), asked], 20), ['big']);
   });
 
+  it('each GPU has a budget of its own: who lies on another one is in nobody’s way, and makes no room', () => {
+    const on = (...perGpu: number[]): Room => ({ ram: 1, vram: perGpu.reduce((sum, one) => sum + one), perGpu });
+    const budget: Room = { ram: 100, vram: 20, perGpu: [10, 10] };
+    const decided = (...all: Tenant[]) => plan(all, budget, RULES, NOW);
+    const here = (id: string, lastUsed: number, needs: Room) => tenant(id, { residence: 'here', lastUsed, needs });
+    const asked = (id: string, needs: Room) => tenant(id, { waiting: 1, waitingSince: NOW, needs });
+    // In sum there would be room for both.
+    const first = here('first', 1, on(6, 0));
+    assert.deepEqual(decided(first, asked('other', on(0, 6))).load, ['other']);
+    const { load, evict } = decided(here('elsewhere', 0, on(0, 6)), first, asked('same', on(6, 0)));
+    assert.deepEqual([load, evict], [[], [{ id: 'first', why: 'room', for: 'same' }]]);
+    assert.deepEqual(decided(asked('both', on(8, 8)), asked('one', on(3, 0))).load, ['both']);
+    assert.deepEqual(decided(asked('large', on(12, 0))).tooLarge, ['large']);
+    // Measured to be more than was thought.
+    const grown = [
+      here('elsewhere', 0, on(0, 6)),
+      here('idle', 1, on(5, 0)),
+      { ...first, needs: on(6, 0), pinned: true },
+    ];
+    assert.deepEqual(decided(...grown).evict, [{ id: 'idle', why: 'budget', for: null }]);
+  });
+
   it('no one goes where all together would not be enough', () => {
     const idle = tenant('idle', { residence: 'here', needs: room(5) });
     const pinned = tenant('pinned', { residence: 'here', needs: room(5), pinned: true });
@@ -121,7 +143,7 @@ describe('the memory plan', () => {
         (all, budget, idleUnloadMs) => {
           const found = plan(all, budget, { ...RULES, idleUnloadMs }, NOW);
           const of = (id: string) => all.find((one) => one.id === id) as Tenant;
-          const weight = (ids: readonly string[], axis: keyof Room) =>
+          const weight = (ids: readonly string[], axis: 'ram' | 'vram') =>
             ids.reduce((total, id) => total + of(id).needs[axis], 0);
           for (const { id, why, for: whom } of found.evict) {
             const { residence: where, pinned, answering } = of(id);

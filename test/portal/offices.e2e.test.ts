@@ -95,6 +95,26 @@ test('an admin sees the models, and no page of another role', async () => {
   await desk.page.getByRole('heading', { name: 'Models' }).waitFor();
 });
 
+test('a model’s adapter and draft are shown, how good the draft is and why it rests, and both figures of memory', async () => {
+  await desk.signIn('admin');
+  const letters = desk.page.locator('.model', { hasText: 'demo+letters' });
+  await letters.getByText('letters, strength 0.75').waitFor();
+  await letters.getByText('0.23 GiB + 2.80 GiB of GPU measured').waitFor();
+  await letters.getByText('0.25 GiB + 3.00 GiB of GPU expected').waitFor();
+  const crowded = desk.page.locator('.model', { hasText: 'qwen3' });
+  await crowded.getByText('off while several are answered').waitFor();
+  await crowded.getByText('80% right of 12,480 foreseen').waitFor();
+  const slower = desk.page.locator('.model', { hasText: 'mistral-7b' });
+  await slower.getByText('off: slower with it').waitFor();
+  await slower.getByText('41.3 ms a token with it, 32.5 without').waitFor();
+  const demo = desk.page.locator('.model', { hasText: 'demo' }).first();
+  assert.equal(await demo.getByText(/Adapter|Draft model/).count(), 0);
+  await desk.page.getByRole('button', { name: '中文' }).click();
+  await letters.getByText('letters，强度 0.75').waitFor();
+  await slower.getByText('已停用：使用后更慢').waitFor();
+  await slower.getByText('预测 480 个，命中 44%').waitFor();
+});
+
 test('what is loaded to sign in and to ask stays below 30 kB', async (t) => {
   const loaded = new Map<string, Promise<Buffer>>();
   desk.page.on('response', (response) => {

@@ -50,6 +50,22 @@ test('Shift+Enter and an Enter that ends a composition do not send', async () =>
   assert.equal(await box.inputValue(), '你\n');
 });
 
+test('what a model thought is there to be opened, is no part of its answer, and is not sent along', async () => {
+  await desk.signIn('analyst');
+  const turn = await desk.ask('think: what is a liquidity coverage ratio?');
+  await turn.locator('.answer-done').waitFor();
+  const thought = turn.locator('details');
+  assert.equal(await thought.locator('p').isVisible(), false);
+  await thought.getByText('What it thought').click();
+  assert.equal(await thought.locator('p').textContent(), 'First, <b>what is meant</b>? Then the ratio.');
+  assert.match((await turn.locator('.answer > .prose').textContent()) ?? '', /^A liquidity coverage ratio asks/);
+  const sent = desk.page.waitForRequest((request) => request.method() === 'POST');
+  const next = await desk.ask('And why?');
+  assert.doesNotMatch((await sent).postData() ?? '', /what is meant/);
+  await next.locator('.answer-done').waitFor();
+  assert.equal(await next.locator('details').count(), 0);
+});
+
 test('Stop hangs up, keeps what was read, and says that the record says so', async () => {
   desk.server.stepMs = 40;
   await desk.signIn('analyst');

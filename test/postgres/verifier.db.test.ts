@@ -67,7 +67,10 @@ describe('the role that reads the whole log', () => {
       }
       await ask('SELECT event_id, seq FROM strongroom.open_intent');
       await assert.rejects(ask('SELECT actor FROM strongroom.open_intent'), DENIED);
-      await assert.rejects(ask("SELECT strongroom.commit_batch('x', 'UTC', '[]', '[]', '{}')"), DENIED);
+      await assert.rejects(
+        ask("SELECT strongroom.commit_batch('x', 'UTC', '{}', '{}', '{}', '{}', '{}', '{}', '{}')"),
+        DENIED,
+      );
     });
   });
 

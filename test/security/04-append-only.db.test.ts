@@ -15,7 +15,7 @@ const GRANTED = [
   'check_principals(json)',
   'checkpoint_at(bigint)',
   'clear_guesses(text,text)',
-  'commit_batch(text,text,json,json,batch_item[])',
+  'commit_batch(text,text,text[],text[],bigint[],bigint[],text[],text[],batch_item[])',
   'count_accounts()',
   'current_policy()',
   'dropped_until()',
@@ -63,7 +63,7 @@ const GRANTED = [
 const SIGNS = ['extend_tree(bigint,integer)', 'lead_tree(text)', 'put_checkpoint(bigint,bigint,bytea,text)'];
 const KEEPS = [
   'checkpoint_at(bigint)',
-  'commit_batch(text,text,json,json,batch_item[])',
+  'commit_batch(text,text,text[],text[],bigint[],bigint[],text[],text[],batch_item[])',
   'cut_log()',
   'forget_openings(integer)',
   'latest_checkpoint()',
@@ -183,7 +183,10 @@ describe('promise 4: the application can only append', () => {
     const signer = openPool(estate.database.signerUrl, { applicationName: 'signer', log: silentLog });
     try {
       await refusesAll(signer, ['migration']);
-      await assert.rejects(signer.query("SELECT strongroom.commit_batch('x', 'UTC', '[]', '[]', '{}')"), DENIED);
+      await assert.rejects(
+        signer.query("SELECT strongroom.commit_batch('x', 'UTC', '{}', '{}', '{}', '{}', '{}', '{}', '{}')"),
+        DENIED,
+      );
       await assert.rejects(signer.query('SET ROLE strongroom_app'), DENIED);
     } finally {
       await signer.close();

@@ -32,6 +32,21 @@ describe('promise 17: what is computed for one user never depends on another', (
     }
   });
 
+  it('nor is anything taken from beside him: not what rests there, not what is being computed or answered there', async () => {
+    const long = secret.repeat(4);
+    const { slots, ask, end } = open(4);
+    const computed = () => slots.reduce((sum, { evaluated }) => sum + evaluated.length, 0);
+    await end(ask(long, { subject: 'usr_author' }));
+    const ids = [ask(`${long}!`, { subject: 'usr_author', maxTokens: 200 }), ask(long, { subject: 'usr_stranger' })];
+    assert.deepEqual(
+      (await Promise.all(ids.map(end))).map(({ cachedTokens }) => cachedTokens),
+      [long.length, 0],
+    );
+    assert.equal(computed(), long.length + 1 + long.length);
+    // The author himself finds what he said.
+    assert.equal((await end(ask(`${long}?`, { subject: 'usr_author' }))).cachedTokens, long.length);
+  });
+
   it('of an approved system prompt a stranger pays only what he adds, wherever he sits and whoever sat there', async () => {
     const approved = 'You answer for the bank, politely and in its own words. '.repeat(4);
     const asked = `${approved}May I?`;

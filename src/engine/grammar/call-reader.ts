@@ -1,3 +1,4 @@
+import { ParameterReader } from './call-parameters.ts';
 import { type CallSyntax, triggerOf } from './call-syntax.ts';
 import { JsonScanner } from './json-scanner.ts';
 
@@ -19,15 +20,20 @@ export class CallReader {
   readonly #syntax: CallSyntax;
   readonly #trigger: string;
   readonly #newId: () => string;
+  readonly #isText: (name: string, key: string) => boolean;
   #state: 'text' | 'opening' | 'name' | 'arguments' | 'after' = 'text';
   #held = '';
   #calls = 0;
   #scanner = new JsonScanner();
+  /** Where the template writes arguments one by one. */
+  #parameters: ParameterReader | null = null;
 
-  constructor(syntax: CallSyntax, newId: () => string) {
+  /** @param isText which arguments are written as they are, where they are written one by one */
+  constructor(syntax: CallSyntax, newId: () => string, isText: (name: string, key: string) => boolean = () => true) {
     this.#syntax = syntax;
     this.#trigger = triggerOf(syntax);
     this.#newId = newId;
+    this.#isText = isText;
   }
 
   /** Calls so far, begun ones included. */
@@ -84,16 +90,20 @@ export class CallReader {
       case 'opening':
         return this.#expect(this.#syntax.opening.trimStart());
       case 'name': {
-        const at = this.#held.indexOf(this.#syntax.middle);
+        const { middle, parameters } = this.#syntax;
+        const at = parameters === undefined ? this.#held.indexOf(middle) : this.#held.search(/[^\w-]/);
         if (at < 0) return false;
         const name = this.#held.slice(0, at);
+        if (parameters !== undefined)
+          this.#parameters = new ParameterReader(parameters, (key) => this.#isText(name, key));
         calls.push({ index: this.#calls++, id: this.#newId(), name, arguments: '' });
-        this.#held = this.#held.slice(at + this.#syntax.middle.length);
+        this.#held = this.#held.slice(at + middle.length);
         this.#scanner = new JsonScanner();
         this.#state = 'arguments';
         return true;
       }
       case 'arguments': {
+        if (this.#parameters !== null) return this.#readParameters(this.#parameters, calls);
         const length = this.#scanner.push(this.#held);
         if (length > 0) calls.push({ index: this.#calls - 1, arguments: this.#held.slice(0, length) });
         this.#held = this.#held.slice(length);
@@ -107,6 +117,15 @@ export class CallReader {
         return false;
       }
     }
+  }
+
+  #readParameters(parameters: ParameterReader, calls: CallPiece[]): boolean {
+    const { json, length } = parameters.push(this.#held);
+    if (json !== '') calls.push({ index: this.#calls - 1, arguments: json });
+    this.#held = this.#held.slice(length);
+    if (!parameters.isDone) return false;
+    this.#state = 'after';
+    return true;
   }
 
   /** Takes a text that must come now, and then a name. */

@@ -1,3 +1,5 @@
+import type { ParameterSyntax } from './call-parameters.ts';
+
 /** How a chat template writes calls of functions: `opening` NAME `middle` ARGUMENTS (`between` NAME `middle` …)* `closing`. */
 export interface CallSyntax {
   readonly opening: string;
@@ -7,6 +9,8 @@ export interface CallSyntax {
   readonly closing: string;
   /** Whether the template wants a call's arguments as an object or as JSON text. */
   readonly argumentsAs: 'object' | 'text';
+  /** Where arguments are written one by one, and not as JSON: then `middle` is empty. */
+  readonly parameters?: ParameterSyntax;
 }
 
 /** A conversation as templates take it: OpenAI's messages and tools. */
@@ -17,6 +21,7 @@ export interface TemplateInput {
 }
 
 const [FIRST, SECOND, KEY, VALUE, TEXT] = ['zqfirst', 'zqsecond', 'zqkey', 'zqvalue', 'zqtext'] as const;
+const [OTHER_KEY, OTHER_VALUE] = ['zqother', 'zqthing'] as const;
 const ASK = { role: 'user', content: 'zquser' };
 const TOOLS = [FIRST, SECOND].map((name) => ({
   type: 'function',
@@ -30,8 +35,8 @@ const TOOLS = [FIRST, SECOND].map((name) => ({
 const EMPTY_THOUGHT = /^\s*<think>\s*<\/think>\s*/;
 
 /**
- * Finds out by rendering made-up calls. Null where the template does not write calls down, or in a way in which the name
- * and JSON arguments do not follow each other: then a model's calls can't be told from its text.
+ * Finds out by rendering made-up calls. Null where the template does not write calls down, or in a way in which the name is
+ * followed neither by JSON nor by one argument after another: then a model's calls can't be told from its text.
  */
 export function callSyntaxOf(render: (input: TemplateInput) => string): CallSyntax | null {
   for (const argumentsAs of ['object', 'text'] as const) {
@@ -46,8 +51,7 @@ export function callSyntaxOf(render: (input: TemplateInput) => string): CallSynt
 }
 
 function syntaxIn(render: (input: TemplateInput) => string, argumentsAs: CallSyntax['argumentsAs']): CallSyntax | null {
-  const object = { [KEY]: VALUE };
-  const call = (name: string, at: number) => ({
+  const call = (name: string, at: number, object: object = { [KEY]: VALUE }) => ({
     id: `call0000${at}`,
     type: 'function',
     function: { name, arguments: argumentsAs === 'object' ? object : JSON.stringify(object) },
@@ -60,7 +64,14 @@ function syntaxIn(render: (input: TemplateInput) => string, argumentsAs: CallSyn
   const plain = answered({ content: TEXT });
   const one = answered({ content: '', tool_calls: [call(FIRST, 1)] });
   const start = sharedLength(question, one);
-  const read = readCall(one, FIRST, start);
+  const called = (object: object) => answered({ content: '', tool_calls: [call(FIRST, 1, object)] }).slice(start);
+  const parameters =
+    readCall(one, FIRST, start) === null && argumentsAs === 'object'
+      ? parametersIn(called({}), one.slice(start), called({ [KEY]: VALUE, [OTHER_KEY]: OTHER_VALUE }))
+      : null;
+  const readOne = (text: string, name: string, from: number) =>
+    parameters === null ? readCall(text, name, from) : readParameters(text, name, from, parameters);
+  const read = readOne(one, FIRST, start);
   if (read === null) return null;
   const turnEnd = plain.slice(plain.lastIndexOf(TEXT) + TEXT.length);
   const rest = one.slice(read.end);
@@ -71,8 +82,10 @@ function syntaxIn(render: (input: TemplateInput) => string, argumentsAs: CallSyn
     () => answered({ content: '', tool_calls: [call(FIRST, 1), call(SECOND, 2)] }),
     one,
     read,
+    readOne,
   );
-  return { opening, middle: read.middle, between, closing, argumentsAs };
+  const syntax = { opening, middle: read.middle, between, closing, argumentsAs };
+  return parameters === null ? syntax : { ...syntax, parameters };
 }
 
 interface FoundCall {
@@ -93,11 +106,40 @@ function readCall(text: string, name: string, from: number): FoundCall | null {
   return { start, end, middle: text.slice(start + name.length, brace) };
 }
 
-function betweenCalls(renderTwo: () => string, one: string, first: FoundCall): string | null {
+/** Of a call with no argument, with one and with two. Null where they are not written alike. */
+function parametersIn(none: string, one: string, two: string): ParameterSyntax | null {
+  const [nameEnd, key, value] = [one.indexOf(FIRST) + FIRST.length, one.indexOf(KEY), one.indexOf(VALUE)];
+  const [otherKey, otherValue] = [two.indexOf(OTHER_KEY), two.indexOf(OTHER_VALUE)];
+  if (one.indexOf(FIRST) < 0 || key < nameEnd || value < key || otherKey < 0 || otherValue < otherKey) return null;
+  const valueEnd = value + VALUE.length;
+  const middle = one.slice(key + KEY.length, value);
+  const gap = two.slice(valueEnd, otherKey);
+  // Between two arguments stands the end of the one and the beginning of the other: what is before the first, too.
+  const opening = one.slice(nameEnd, key);
+  const closing = gap.slice(0, gap.length - opening.length);
+  const rest = one.slice(valueEnd + closing.length);
+  const isAlike =
+    middle !== '' &&
+    closing.trim() !== '' &&
+    gap === closing + opening &&
+    one.startsWith(closing, valueEnd) &&
+    two === one.slice(0, valueEnd) + gap + OTHER_KEY + middle + OTHER_VALUE + closing + rest &&
+    none === one.slice(0, nameEnd) + rest;
+  return isAlike ? { opening, middle, closing } : null;
+}
+
+function readParameters(text: string, name: string, from: number, syntax: ParameterSyntax): FoundCall | null {
+  const start = text.indexOf(name, from);
+  const written = `${syntax.opening}${KEY}${syntax.middle}${VALUE}${syntax.closing}`;
+  if (start < 0 || !text.startsWith(written, start + name.length)) return null;
+  return { start, end: start + name.length + written.length, middle: '' };
+}
+
+function betweenCalls(renderTwo: () => string, one: string, first: FoundCall, readOne: typeof readCall): string | null {
   try {
     const two = renderTwo();
     if (!two.startsWith(one.slice(0, first.end))) return null;
-    const second = readCall(two, SECOND, first.end);
+    const second = readOne(two, SECOND, first.end);
     // What follows the last call must be the same as with one.
     return second !== null && second.middle === first.middle && two.slice(second.end) === one.slice(first.end)
       ? two.slice(first.end, second.start)

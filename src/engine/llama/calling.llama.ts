@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import type { LlamaModel, Token } from 'node-llama-cpp';
 import type { FunctionTool } from '#engine/engine.ts';
-import { callGrammar, parametersOf } from '#engine/grammar/call-grammar.ts';
+import { callGrammar } from '#engine/grammar/call-grammar.ts';
+import { isText, parametersOf } from '#engine/grammar/call-parameters.ts';
 import { type CallPiece, CallReader } from '#engine/grammar/call-reader.ts';
 import { fitsSchema } from '#engine/grammar/schema-check.vm.ts';
 import { Refusal } from '#engine/refusal.ts';
@@ -38,9 +39,11 @@ export class Calling {
       throw new Refusal('invalid_parameter', error.message, error.detail.param);
     }
     this.#functions = use.functions;
-    this.#reader = new CallReader(syntax, newCallId);
+    const toolOf = (name: string) => use.functions.find((one) => one.name === name);
+    this.#reader = new CallReader(syntax, newCallId, (name, key) => isText(toolOf(name), key));
     this.#filter = new StopFilter(stop);
-    const written = [syntax.opening, syntax.middle, syntax.between ?? '', syntax.closing].join(' ');
+    const { opening, middle, between, closing, parameters } = syntax;
+    const written = [opening, middle, between ?? '', closing, ...Object.values(parameters ?? {})].join(' ');
     this.#marks = new Set(model.tokenize(written, true).filter((token) => model.isSpecialToken(token)));
   }
 

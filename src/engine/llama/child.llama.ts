@@ -23,6 +23,7 @@ import { BatchFigures, Driver } from './driver.llama.ts';
 import { openEmbedder } from './embedder.llama.ts';
 import { Generation, type GenerationTools } from './generation.llama.ts';
 import { LoadError, openVerified, templateOf } from './model-file.llama.ts';
+import { NOTHING_MEASURED } from './port.llama.ts';
 import { openPromptRenderer, type PromptRenderer } from './prompt.llama.ts';
 import {
   type ChildMessage,
@@ -32,6 +33,7 @@ import {
   type LoadMessage,
   readParentMessage,
 } from './protocol.contract.ts';
+import { SpentMemory } from './spent-memory.ts';
 import { type WarmPrefix, warm } from './warm-prefix.llama.ts';
 
 const BEAT_MS = 1000;
@@ -112,8 +114,7 @@ async function load(message: LoadMessage): Promise<Loaded> {
   const engine = { layers, backend: llama.gpu || 'cpu', build: llama.llamaCppRelease.release };
   if (message.embedding) {
     const embedder = await openEmbedder(model, message, { send, report });
-    const none = { batches: 0, sequences: 0, largestBatch: 0, foreseen: 0, right: 0 };
-    setInterval(() => send({ t: 'beat', steps: embedder.steps, ...none }), BEAT_MS);
+    setInterval(() => send({ t: 'beat', ...NOTHING_MEASURED, steps: embedder.steps }), BEAT_MS);
     return { add: embedder.add, extend: embedder.extend, cancel: embedder.cancel, ...engine };
   }
   const figures = new BatchFigures();
@@ -149,8 +150,8 @@ async function load(message: LoadMessage): Promise<Loaded> {
   });
   setInterval(() => {
     const { batches, sequences, largestBatch } = figures;
-    const { foreseen = 0, right = 0 } = drafter?.pace ?? {};
-    send({ t: 'beat', steps: driver.steps, batches, sequences, largestBatch, foreseen, right });
+    const { foreseen, right, costs } = drafter?.pace ?? NOTHING_MEASURED;
+    send({ t: 'beat', steps: driver.steps, batches, sequences, largestBatch, foreseen, right, costs });
   }, BEAT_MS);
   const grammar = grammarCache(llama);
   const tools = {
@@ -161,6 +162,8 @@ async function load(message: LoadMessage): Promise<Loaded> {
     grammar,
     send: (words: ChildMessage) => outlet(words),
     now,
+    // After the step that is being put together has gone to other threads.
+    spent: new SpentMemory(facts.vocabulary, () => void setImmediate(() => globalThis.gc?.())),
   };
   if (message.probe) {
     await makeOneToken(driver, tools, (listener) => {

@@ -1,5 +1,5 @@
 import type { Llama, LlamaContextSequence, LlamaModel, Token } from 'node-llama-cpp';
-import { GgufFault } from '#engine/gguf/gguf-figures.ts';
+import { checkDraft } from '#engine/gguf/gguf-draft.ts';
 import { checkGguf, type GgufFacts } from '#engine/gguf/gguf-header.ts';
 import { DraftPace } from './draft-pace.ts';
 import type { VerifiedFile } from './model-file.llama.ts';
@@ -57,10 +57,7 @@ export async function openDrafter(
   large: GgufFacts,
 ): Promise<Drafter | null> {
   if (draft === null) return null;
-  const { vocabulary, vocabularyMark } = await checkGguf(file.readAt, file.size);
-  // A token that the large model does not have would be an error there, and another spelling never be right.
-  if (vocabulary !== large.vocabulary || vocabularyMark !== large.vocabularyMark)
-    throw new GgufFault('the draft model has another vocabulary');
+  checkDraft(await checkGguf(file.readAt, file.size), large);
   const model = await llama.loadModel({
     modelPath: draft.file,
     checkTensors: probe,

@@ -4,7 +4,7 @@ import { promptParam, Refusal } from '#engine/refusal.ts';
 import type { Drafter } from './drafter.llama.ts';
 import type { Generation } from './generation.llama.ts';
 import type { ChildMessage } from './protocol.contract.ts';
-import { handOver, type Slot, slotFor } from './slot.llama.ts';
+import { handOver, isUnderWay, type Slot, slotFor } from './slot.llama.ts';
 import type { WarmPrefix } from './warm-prefix.llama.ts';
 
 export interface DriverOptions {
@@ -29,7 +29,7 @@ export interface DriverOptions {
 }
 
 /** A step should not take longer: after an abort the slot must be free within a second, however slow the machine. */
-const STEP_TARGET_MS = 250;
+const STEP_TARGET_MS = 500;
 const LEAST_CHUNK = 16;
 
 /**
@@ -118,7 +118,13 @@ export class Driver {
   }
 
   async #settleArrivals(): Promise<void> {
+    const { warm } = this.#options;
+    const waiting: Generation[] = [];
     for (let generation = this.#arrived.shift(); generation; generation = this.#arrived.shift()) {
+      if (isUnderWay(this.#slots, generation, warm)) {
+        waiting.push(generation);
+        continue;
+      }
       const slot = slotFor(this.#slots, generation);
       if (slot === undefined) {
         this.#fail(generation, new Error('more generations than sequences'));
@@ -128,12 +134,14 @@ export class Driver {
       slot.since = ++this.#arrivals;
       if (generation.cancelled) continue;
       try {
-        await handOver(slot, generation, this.#options.warm);
+        await handOver(slot, generation, warm, this.#slots);
         await generation.begin(slot.sequence);
       } catch (error) {
         await this.#abandon(slot, error);
       }
     }
+    // Nobody overtakes them: what they wait for is computed before whatever comes after it.
+    this.#arrived.unshift(...waiting);
   }
 
   /** As many as a batch may have, those first that have waited longest; still in the order of the sequences. */

@@ -17,6 +17,7 @@ export interface EmbedderOptions {
 /** One request: its texts as tokens, and how far it is. */
 interface Work {
   readonly id: number;
+  readonly subject: string;
   readonly texts: readonly Token[][];
   readonly tokens: number;
   credit: number;
@@ -38,13 +39,20 @@ export async function openEmbedder(
   return new Embedder({ context, model, contextSize, ...deps });
 }
 
+/** Of so many users it is remembered when they last had their turn. */
+const USERS_KEPT = 256;
+
 /**
  * Turns texts into vectors, one at a time: the library's context holds a single sequence, and erases it before each text.
- * Requests take turns after every text, so that a list of hundreds holds nobody up.
+ * Users take turns after every text, and a user's requests among themselves, so that neither a list of hundreds nor
+ * several of them hold anybody up for longer than a text takes.
  */
 export class Embedder {
   readonly #options: EmbedderOptions;
   readonly #works: Work[] = [];
+  /** When each user last had his turn; also of those who come again, so that many short requests are no way to the front. */
+  readonly #turns = new Map<string, number>();
+  #turn = 0;
   #running = false;
   /** Set while nobody may go on. */
   #wake: (() => void) | null = null;
@@ -58,7 +66,7 @@ export class Embedder {
   /** @throws Refusal for a text that does not fit, before anything was computed */
   readonly add = (message: GenerateMessage | EmbedMessage): void => {
     if (message.t !== 'embed') throw new Refusal('invalid_parameter', 'This model makes vectors and does not answer.');
-    const { id, inputs, credit } = message;
+    const { id, subject, inputs, credit } = message;
     const { model, context, contextSize, send } = this.#options;
     const texts = inputs.map((text) => model.tokenize(text, false));
     const lengths = texts.map((tokens) => context.calculateInputLength(tokens));
@@ -71,7 +79,9 @@ export class Embedder {
     }
     if (lengths.some((length) => length === 0)) throw new Refusal('invalid_parameter', 'An input has no tokens.');
     const tokens = lengths.reduce((sum, length) => sum + length, 0);
-    this.#works.push({ id, texts, tokens, credit, next: 0, cancelled: false });
+    // Behind everybody who waits, and before him whose text is in work.
+    if (!this.#turns.has(subject)) this.#turns.set(subject, this.#turn - 0.5);
+    this.#works.push({ id, subject, texts, tokens, credit, next: 0, cancelled: false });
     send({ t: 'started', id, promptTokens: tokens, longest: Math.max(...lengths) });
     this.#wake?.();
     if (this.#running) return;
@@ -98,7 +108,7 @@ export class Embedder {
 
   async #run(): Promise<void> {
     while (this.#works.length > 0) {
-      const work = this.#works.find(({ cancelled, credit, tokens }) => cancelled || credit >= tokens);
+      const work = this.#next();
       if (work === undefined) {
         await new Promise<void>((resolve) => {
           this.#wake = resolve;
@@ -106,6 +116,7 @@ export class Embedder {
         this.#wake = null;
         continue;
       }
+      if (!work.cancelled) this.#hadTurn(work.subject);
       // It stays in the list while it is computed: it can be cancelled there.
       const end = await this.#step(work);
       this.#works.splice(this.#works.indexOf(work), 1);
@@ -115,6 +126,26 @@ export class Embedder {
       await nextTurn();
     }
     this.#running = false;
+  }
+
+  readonly #turnOf = ({ subject }: Work): number => this.#turns.get(subject) ?? 0;
+
+  /** Whoever has hung up leaves at once; else the oldest request of him who has waited longest. */
+  #next(): Work | undefined {
+    const cancelled = this.#works.find((work) => work.cancelled);
+    if (cancelled !== undefined) return cancelled;
+    const paid = this.#works.filter(({ credit, tokens }) => credit >= tokens);
+    const longest = Math.min(...paid.map(this.#turnOf));
+    return paid.find((work) => this.#turnOf(work) === longest);
+  }
+
+  #hadTurn(subject: string): void {
+    this.#turns.delete(subject);
+    this.#turns.set(subject, ++this.#turn);
+    for (const known of this.#turns.keys()) {
+      if (this.#turns.size <= USERS_KEPT) break;
+      if (!this.#works.some((work) => work.subject === known)) this.#turns.delete(known);
+    }
   }
 
   /** @returns the message that ends it, or null while texts are left */

@@ -1,5 +1,5 @@
 import type { GenerationRequest } from '#engine/engine.ts';
-import { parametersOf } from '#engine/grammar/call-grammar.ts';
+import { parametersOf } from '#engine/grammar/call-parameters.ts';
 import { grammarFor, JsonGrammar } from '#engine/grammar/json-grammar.ts';
 import { type makingOf, samplingOf } from '#engine/making.ts';
 import { Problem } from '#kernel/problem.ts';

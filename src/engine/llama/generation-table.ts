@@ -138,6 +138,11 @@ export class GenerationTable {
     return true;
   }
 
+  /** Vectors are made one after another: whoever waits for his turn waits for the others, not for a child that is stuck. */
+  tookTurn(now: number): void {
+    for (const entry of this.#entries.values()) if (entry.waitingFor !== 'cancelMs') entry.at = now;
+  }
+
   /** The deadline that a generation has missed, if any. */
   overdue(now: number, allowed: GenerationDeadlines): keyof GenerationDeadlines | null {
     for (const { at, waitingFor } of this.#entries.values()) {

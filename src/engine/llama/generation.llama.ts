@@ -6,18 +6,19 @@ import {
   type Token,
   type TokenBias,
 } from 'node-llama-cpp';
-import type { TokenLogprob } from '#engine/engine.ts';
-import type { CallPiece } from '#engine/grammar/call-reader.ts';
 import { fitsSchema } from '#engine/grammar/schema-check.vm.ts';
 import { Refusal } from '#engine/refusal.ts';
+import { ThoughtReader } from '#engine/thought-reader.ts';
 import { Calling } from './calling.llama.ts';
 import type { Drafter } from './drafter.llama.ts';
 import { ForeseenTokens } from './foreseen.llama.ts';
 import { Likelihood } from './likelihood.llama.ts';
-import { type PromptRenderer, promptOf } from './prompt.llama.ts';
+import { type PromptRenderer, promptOf, type Thoughts } from './prompt.llama.ts';
 import type { ChildMessage, DeltaItem, GenerateMessage } from './protocol.contract.ts';
 import { biasOf, samplerOf } from './sampling.llama.ts';
-import { type TextPiece, TextStream } from './text-stream.ts';
+import { Speech } from './speech.llama.ts';
+import type { SpentMemory } from './spent-memory.ts';
+import { TextStream } from './text-stream.ts';
 
 /** What a generation needs beside its request. */
 export interface GenerationTools {
@@ -30,6 +31,7 @@ export interface GenerationTools {
   readonly grammar: (text: string) => Promise<LlamaGrammar>;
   readonly send: (message: ChildMessage) => void;
   readonly now: () => number;
+  readonly spent: SpentMemory;
 }
 
 /** Whole answers are sent in portions, so that what was computed is known when it breaks off half-way. */
@@ -52,7 +54,6 @@ export class Generation {
   #evaluated = 0;
   #cached = 0;
   #sampled = 0;
-  #pendingText = '';
   #pendingTokens = 0;
   #sentAt = 0;
   #credit: number;
@@ -60,15 +61,13 @@ export class Generation {
   #isStarved = false;
   /** Null where there is nothing to call. */
   readonly #calling: Calling | null;
-  #pendingCalls: CallPiece[] = [];
-  /** The whole text, where it is held against a schema in the end. */
-  #whole = '';
+  readonly #speech: Speech;
+  /** Null where the template knows of none, or the prompt stands without it. */
+  readonly #thoughts: Thoughts | null;
   readonly #bias: TokenBias | null;
   /** The answer so far, where penalties look at it. */
   readonly #history: Token[] | null;
   readonly #likelihood: Likelihood | null;
-  /** Told of tokens whose text has not left yet: with the place in the text where each begins. */
-  #likelihoods: { readonly at: number; readonly told: TokenLogprob }[] = [];
   #shown = 0;
   cancelled = false;
 
@@ -89,10 +88,21 @@ export class Generation {
     this.#bias = biasOf(request, tools.model);
     this.#history = request.frequencyPenalty || request.presencePenalty ? [] : null;
     this.#likelihood = request.topLogprobs === undefined ? null : new Likelihood(tools.model, request.topLogprobs);
-    this.#calling = request.tools === undefined ? null : new Calling(request.tools, request.stop, tools);
+    this.#thoughts = request.prompt === undefined ? tools.prompts.thoughts : null;
+    // Of a model that thinks, stop texts are looked for when it is known what it says.
+    const stop = this.#thoughts === null ? request.stop : [];
+    this.#calling = request.tools === undefined ? null : new Calling(request.tools, stop, tools);
+    const reader = this.#thoughts && new ThoughtReader(this.#thoughts.opensIn(this.#prompt));
+    this.#speech = new Speech(this.#calling, reader, request.stop, request.schema !== undefined);
     const detokenize = (tokens: readonly number[], before: readonly number[]) =>
-      tools.model.detokenize(tokens as Token[], this.#calling?.shows(tokens) ?? false, before as Token[]);
-    this.#text = new TextStream(detokenize, this.#calling === null ? request.stop : [], this.#prompt);
+      tools.model.detokenize(tokens as Token[], this.#shows(tokens), before as Token[]);
+    this.#text = new TextStream(detokenize, this.#calling === null ? stop : [], this.#prompt);
+  }
+
+  /** Whether tokens are to be read with what control tokens spell. */
+  #shows(tokens: readonly number[]): boolean {
+    const isMark = tokens.some((token) => this.#thoughts?.marks.has(token as Token));
+    return isMark || (this.#calling?.shows(tokens) ?? false);
   }
 
   /** More is paid for. */
@@ -127,6 +137,12 @@ export class Generation {
     return tokens.length < this.#prompt.length && this.sharedWith(tokens) === tokens.length;
   }
 
+  /** How many tokens another prompt has in common with this one, as long as they are still being computed here; else 0. */
+  sharedBeginning(other: Generation): number {
+    const shared = other.sharedWith(this.#prompt);
+    return this.prefillLeft > 0 && this.#evaluated < shared && !this.cancelled ? shared : 0;
+  }
+
   /** Takes a sequence whose state is empty or belongs to the same user. */
   async begin(sequence: LlamaContextSequence): Promise<void> {
     this.#tools.send({ t: 'started', id: this.request.id, promptTokens: this.#prompt.length });
@@ -148,6 +164,7 @@ export class Generation {
     if ((this.#tokens ?? this.#foreseen) === undefined) {
       if (this.prefillLeft > budget) {
         const portion = this.#prompt.slice(this.#evaluated, this.#evaluated + budget);
+        this.#tools.spent.sampler();
         await this.#sequence.evaluateWithoutGeneratingNewTokens(portion);
         this.#evaluated += portion.length;
         return null;
@@ -159,9 +176,10 @@ export class Generation {
     const next = await this.#tokens?.next();
     // The generator ends by itself only when its sampler is gone.
     if (next === undefined || next.done) throw new Error('the engine stopped sampling');
-    if (this.#likelihood !== null && !this.#isEnd(next.value) && this.#calling?.isText !== false) {
-      const told = await this.#likelihood.of(this.#sequence, next.value);
-      this.#likelihoods.push({ at: this.#calling === null ? this.#text.length : 0, told });
+    const isSaid = this.#calling?.isText !== false && this.#speech.phase !== 'thinking';
+    if (this.#likelihood !== null && !this.#isEnd(next.value) && isSaid) {
+      this.#tools.spent.sampler();
+      await this.#likelihood.hear(this.#sequence, next.value, this.#calling === null ? this.#text.length : 0);
     }
     return this.#accept(next.value);
   }
@@ -180,6 +198,7 @@ export class Generation {
   async #acceptAll(foreseen: ForeseenTokens, drafter: Drafter | null): Promise<ChildMessage | null> {
     const paid = this.#credit - this.#prompt.length - this.#sampled;
     const most = Math.min(paid, this.#maxTokens - this.#sampled) - 1;
+    this.#tools.spent.sampler();
     for (const token of await foreseen.next(drafter, this.request.subject, most)) {
       const end = this.#accept(token);
       if (end !== null) return end;
@@ -197,6 +216,7 @@ export class Generation {
       grammar === null
         ? null
         : new LlamaGrammarEvaluationState({ model: this.#tools.model, grammar: await this.#tools.grammar(grammar) });
+    this.#tools.spent.sampler();
     return sequence.evaluate(this.#prompt.slice(this.#evaluated), {
       ...samplerOf(this.request, this.#bias, this.#history ?? [], this.#tools.contextSize),
       yieldEogToken: true,
@@ -209,40 +229,22 @@ export class Generation {
     this.#sampled++;
     this.#history?.push(token);
     this.#pendingTokens++;
-    if (this.#take(this.#text.push(token))) return this.#finished('stop');
+    if (this.#speech.push(this.#text.push(token))) return this.#finished('stop');
+    // It was no part of what is said.
+    if (['thinking', 'between'].includes(this.#speech.phase)) this.#likelihood?.forget();
     const isLast =
       this.#sampled >= this.#maxTokens || (this.#creditIsFinal && this.#prompt.length + this.#sampled >= this.#credit);
     return isLast ? this.#end('length') : null;
   }
 
-  #say(text: string): void {
-    this.#pendingText += text;
-    if (this.request.schema !== undefined) this.#whole += text;
-  }
-
-  /** @returns true where a stop text ends the answer */
-  #take(piece: TextPiece): boolean {
-    if (this.#calling === null) {
-      this.#say(piece.text);
-      return piece.stopped;
-    }
-    const read = this.#calling.read(piece.text);
-    this.#say(read.text);
-    this.#pendingCalls.push(...read.calls);
-    return read.stopped;
-  }
-
   #end(reason: 'stop' | 'length'): ChildMessage {
-    if (this.#take(this.#text.end())) return this.#finished('stop');
-    const rest = this.#calling?.end();
-    this.#say(rest?.text ?? '');
-    return this.#finished(rest?.stopped ? 'stop' : reason);
+    return this.#finished(this.#speech.end(this.#text.end()) ? 'stop' : reason);
   }
 
   /** The grammar has seen to it; here it is made sure. */
   get #isSound(): boolean {
     if (this.#calling?.hasCalled) return this.#calling.isSound;
-    return this.request.schema === undefined || fitsSchema(this.#whole, this.request.schema);
+    return this.request.schema === undefined || fitsSchema(this.#speech.whole, this.request.schema);
   }
 
   #finished(end: 'stop' | 'length'): ChildMessage {
@@ -260,35 +262,27 @@ export class Generation {
 
   /** What may be shown now and was not yet. @param all at the end: also what is waiting for company */
   takeDelta(all: boolean): DeltaItem | null {
-    const hasNothing = this.#pendingText === '' && this.#pendingCalls.length === 0;
+    const hasNothing = this.#speech.isEmpty;
     if (this.#pendingTokens === 0 && hasNothing) return null;
     if (!all) {
       if (hasNothing) return null;
       const due = this.#pendingTokens >= PORTION_TOKENS || this.#tools.now() - this.#sentAt >= PORTION_MS;
       if (!this.request.stream && !due) return null;
     }
-    const delta = [this.request.id, this.#pendingText, this.#pendingTokens] as const;
-    this.#shown += this.#pendingText.length;
-    this.#pendingText = '';
+    const { text, thought, calls } = this.#speech.take();
+    const delta = [this.request.id, text, this.#pendingTokens] as const;
+    this.#shown += text.length;
     this.#pendingTokens = 0;
     this.#sentAt = this.#tools.now();
-    if (this.#likelihood === null && this.#calling === null) return delta;
-    const calls = this.#pendingCalls;
-    this.#pendingCalls = [];
+    if (this.#likelihood === null && calls.length === 0 && thought === '') return delta;
     return [
       ...delta,
       {
-        ...(this.#likelihood === null ? {} : { logprobs: this.#takeLikelihoods() }),
+        ...(this.#likelihood === null ? {} : { logprobs: this.#likelihood.take(this.#shown + this.#speech.skipped) }),
         ...(calls.length === 0 ? {} : { calls }),
+        ...(thought === '' ? {} : { thought }),
       },
     ];
-  }
-
-  /** Of the tokens whose text is shown; those of a stop text, or of one that may become it, are not. */
-  #takeLikelihoods(): TokenLogprob[] {
-    const told = this.#likelihoods.filter(({ at }) => at < this.#shown);
-    this.#likelihoods = this.#likelihoods.filter(({ at }) => at >= this.#shown);
-    return told.map((one) => one.told);
   }
 
   /** Lets go of the sampler. The sequence's state stays, for this user's next prompt. */

@@ -12,6 +12,8 @@ const LEAST_LOGPROB = -9999;
 export class Likelihood {
   readonly #model: LlamaModel;
   readonly #top: number;
+  /** Told of tokens whose text has not left yet: with the place in the text where each begins. */
+  #pending: { readonly at: number; readonly told: TokenLogprob }[] = [];
 
   /** `top`: of how many alternatives to tell. */
   constructor(model: LlamaModel, top: number) {
@@ -19,8 +21,24 @@ export class Likelihood {
     this.#top = top;
   }
 
-  /** Of a token that was sampled from the sequence's last position. Leaves the sequence as it was. */
-  async of(sequence: LlamaContextSequence, token: Token): Promise<TokenLogprob> {
+  /** Of a token that was sampled from the sequence's last position. Leaves the sequence as it was. @param at see `take` */
+  async hear(sequence: LlamaContextSequence, token: Token, at: number): Promise<void> {
+    this.#pending.push({ at, told: await this.#of(sequence, token) });
+  }
+
+  /** Of the tokens whose text is shown; those of a stop text, or of one that may become it, are not. */
+  take(shown: number): TokenLogprob[] {
+    const told = this.#pending.filter(({ at }) => at < shown);
+    this.#pending = this.#pending.filter(({ at }) => at >= shown);
+    return told.map((one) => one.told);
+  }
+
+  /** What was heard since the last `take` was no part of the text. */
+  forget(): void {
+    this.#pending = [];
+  }
+
+  async #of(sequence: LlamaContextSequence, token: Token): Promise<TokenLogprob> {
     const state = sequence.contextTokens;
     await sequence.eraseContextTokenRanges([{ start: state.length - 1, end: state.length }]);
     const again = state.slice(sequence.nextTokenIndex);

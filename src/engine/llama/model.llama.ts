@@ -10,6 +10,7 @@ import { makingOf, unsampled } from '#engine/making.ts';
 import {
   besideOf,
   type LlamaModelSpec,
+  placesOf,
   quarantineOf,
   specFaults,
   templateDigest,
@@ -89,7 +90,8 @@ class ChildEngine implements LlamaEngine {
       },
     });
     this.#turnstile = new Turnstile({
-      slots: spec.parallel,
+      slots: placesOf(spec),
+      perSubject: spec.parallel,
       maxQueue: this.#limits.maxQueue,
       maxWaitMs: this.#limits.maxQueueMs,
       maxClosedWaitMs: this.#limits.maxLoadingWaitMs,
@@ -109,9 +111,9 @@ class ChildEngine implements LlamaEngine {
       contextSize: this.#spec.contextSize,
       maxOutputTokens: this.#spec.maxOutputTokens,
       digest: this.#spec.sha256,
-      ...besideOf(this.#spec, this.#measured),
+      ...besideOf(this.#spec, this.#measured, this.#turnstile.busy),
       templateDigest: this.#spec.embedding ? null : this.#templateDigest,
-      slots: this.#spec.parallel,
+      slots: placesOf(this.#spec),
       busy: this.#turnstile.busy,
       queued: this.#turnstile.queued,
       pid: this.#lives.pid,
@@ -176,7 +178,13 @@ class ChildEngine implements LlamaEngine {
     refuseHugeInputs(request, this.#spec.contextSize);
     yield* this.#work<EmbeddingEvent, Making>(request, 0, signal, {
       making: (queuedMs) => unsampled(this.#build, queuedMs),
-      message: (id) => ({ t: 'embed', id, inputs: [...request.inputs], credit: request.credit.total }),
+      message: (id) => ({
+        t: 'embed',
+        id,
+        subject: request.subject,
+        inputs: [...request.inputs],
+        credit: request.credit.total,
+      }),
     });
   }
 
@@ -243,6 +251,7 @@ class ChildEngine implements LlamaEngine {
         running.begin(message.id, message, this.#spec.contextSize, now);
         return;
       case 'vector':
+        running.tookTurn(now);
         running.deliver(message.id, vectorOf(message), now);
         return;
       case 'starved':

@@ -1,3 +1,4 @@
+import type { DraftCosts } from '#engine/draft-use.ts';
 import type { Engine } from '#engine/engine.ts';
 import type { EngineEvent } from '#engine/engine-event.ts';
 import type { Clock } from '#kernel/clock.ts';
@@ -29,6 +30,8 @@ export interface LlamaMeasurements {
   /** Tokens that the draft model foresaw, and those of them that the model then chose. */
   readonly foreseen: number;
   readonly right: number;
+  /** What a token takes with the draft model and without. */
+  readonly costs: DraftCosts;
 }
 
 export interface LlamaEngine extends Engine {
@@ -36,10 +39,18 @@ export interface LlamaEngine extends Engine {
   measurements(): LlamaMeasurements;
 }
 
-export const NOTHING_MEASURED = { steps: 0, batches: 0, sequences: 0, largestBatch: 0, foreseen: 0, right: 0 };
+export const NOTHING_MEASURED: LlamaMeasurements = {
+  steps: 0,
+  batches: 0,
+  sequences: 0,
+  largestBatch: 0,
+  foreseen: 0,
+  right: 0,
+  costs: { drafted: null, plain: null },
+};
 
 /** Without whatever else stands beside them. */
 export const pickMeasurements = (beat: LlamaMeasurements): LlamaMeasurements => {
-  const { steps, batches, sequences, largestBatch, foreseen, right } = beat;
-  return { steps, batches, sequences, largestBatch, foreseen, right };
+  const { steps, batches, sequences, largestBatch, foreseen, right, costs } = beat;
+  return { steps, batches, sequences, largestBatch, foreseen, right, costs };
 };

@@ -1,7 +1,20 @@
 import { type ChatHistoryItem, JinjaTemplateChatWrapper, type LlamaModel, type Token } from 'node-llama-cpp';
 import type { ChatMessage } from '#engine/engine.ts';
+import { opensThought, THOUGHT, thinksBy } from '#engine/thought-reader.ts';
 import type { GenerateMessage } from './protocol.contract.ts';
 import { openToolPrompts, type ToolPrompts } from './tool-prompt.llama.ts';
+
+/** So many tokens of a prompt's end hold what opens a thought, however it is cut into tokens. */
+const END_TOKENS = 16;
+
+export interface Thoughts {
+  /** Whether a prompt has opened one, with which the answer then begins. */
+  opensIn(prompt: readonly Token[]): boolean;
+  /** What ends one that a prompt has just opened. */
+  readonly end: readonly Token[];
+  /** Control tokens that open and close one, where they are such. */
+  readonly marks: ReadonlySet<Token>;
+}
 
 /** Renders conversations with the pinned template and turns them into tokens. Never shortens anything. */
 export interface PromptRenderer {
@@ -13,6 +26,8 @@ export interface PromptRenderer {
   prefixOf(systemPrompt: string): readonly Token[];
   /** For conversations in which functions are called or offered. */
   readonly tools: ToolPrompts;
+  /** How this template's model thinks aloud; null where it does not. */
+  readonly thoughts: Thoughts | null;
   /** Besides the model's own end tokens: control tokens that end a turn in this template. */
   readonly endTokens: ReadonlySet<Token>;
 }
@@ -45,11 +60,18 @@ export function openPromptRenderer(model: LlamaModel, chatTemplate: string): Pro
     if (first !== undefined && model.isSpecialToken(first)) endTokens.add(first);
   }
 
-  const render = (messages: readonly ChatMessage[]) => begun(state(messages).contextText.tokenize(model.tokenizer));
+  const tools = openToolPrompts(model, chatTemplate);
+  const thoughts = thinksBy(chatTemplate) ? thoughtsOf(model) : null;
+  // The library's way takes what a template puts behind the last turn for part of an answer, and leaves it out: there a
+  // thought is opened.
+  const render = thoughts
+    ? (messages: readonly ChatMessage[]) => tools.render(messages, [])
+    : (messages: readonly ChatMessage[]) => begun(state(messages).contextText.tokenize(model.tokenizer));
 
   return {
     endTokens,
-    tools: openToolPrompts(model, chatTemplate),
+    tools,
+    thoughts,
     tokenize: (text) => begun(model.tokenize(text, false)),
     render,
     prefixOf(systemPrompt) {
@@ -67,6 +89,15 @@ export function openPromptRenderer(model: LlamaModel, chatTemplate: string): Pro
   };
 }
 
+function thoughtsOf(model: LlamaModel): Thoughts {
+  const marks = model.tokenize(`${THOUGHT.opening}${THOUGHT.closing}`, true);
+  return {
+    opensIn: (prompt) => opensThought(model.detokenize(prompt.slice(-END_TOKENS), true)),
+    end: model.tokenize(`\n${THOUGHT.closing}\n\n`, true),
+    marks: new Set(marks.filter((token) => model.isSpecialToken(token))),
+  };
+}
+
 function historyItem(message: ChatMessage): ChatHistoryItem {
   switch (message.role) {
     case 'system':
@@ -80,8 +111,18 @@ function historyItem(message: ChatMessage): ChatHistoryItem {
   }
 }
 
-/** A prompt as it stands, a conversation, or one in which functions are called or offered. */
-export function promptOf({ messages, prompt, tools }: GenerateMessage, prompts: PromptRenderer): Token[] {
+/**
+ * A prompt as it stands, a conversation, or one in which functions are called or offered. Where a grammar holds the answer
+ * from its first token on, a thought would be spoken in it: it is ended before it begins.
+ */
+export function promptOf(request: GenerateMessage, prompts: PromptRenderer): Token[] {
+  const tokens = renderedOf(request, prompts);
+  const isHeld = request.grammar !== null || request.tools !== undefined;
+  if (isHeld && request.prompt === undefined && prompts.thoughts?.opensIn(tokens)) tokens.push(...prompts.thoughts.end);
+  return tokens;
+}
+
+function renderedOf({ messages, prompt, tools }: GenerateMessage, prompts: PromptRenderer): Token[] {
   if (prompt !== undefined) return prompts.tokenize(prompt);
   const calls = tools !== undefined || messages.some((one) => one.role === 'tool' || one.tool_calls !== undefined);
   return calls ? prompts.tools.render(messages, tools?.functions ?? []) : prompts.render(messages);

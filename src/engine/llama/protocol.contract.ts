@@ -119,6 +119,7 @@ const generateMessage = generate.refine(({ messages, prompt }) => messages.lengt
 const embedMessage = z.strictObject({
   t: z.literal('embed'),
   id,
+  subject: z.string(),
   inputs: z.array(z.string().min(1)).min(1),
   credit: count,
 });
@@ -193,6 +194,8 @@ const childMessage = z.discriminatedUnion('t', [
     /** Tokens that were foreseen, and those of them that were chosen. */
     foreseen: count,
     right: count,
+    /** Milliseconds that a token takes with what foresees it, and without. */
+    costs: z.strictObject({ drafted: z.number().nullable(), plain: z.number().nullable() }).readonly(),
   }),
 ]);
 
@@ -218,6 +221,8 @@ const deltaDetail = z.strictObject({
     )
     .readonly()
     .optional(),
+  /** What the model thinks: no part of the text. */
+  thought: z.string().optional(),
 });
 type DeltaDetail = z.infer<typeof deltaDetail>;
 

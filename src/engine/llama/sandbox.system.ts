@@ -42,6 +42,8 @@ const AS_ROOT = [
   ['uid', 'open'],
 ] as const;
 const FLAGS = ['--disallow-code-generation-from-strings', '--disable-proto=throw'];
+/** Collections are asked for (`spent-memory.ts`); between two of them there is little that is young. */
+const MEMORY_FLAGS = ['--expose-gc', '--max-semi-space-size=4'];
 const PASSED = ['PATH', 'LANG', 'LD_LIBRARY_PATH', 'CUDA_VISIBLE_DEVICES', 'CUDA_CACHE_PATH'];
 
 /**
@@ -74,7 +76,7 @@ export const sandboxAt = (
   environment,
   files: places.files,
   command: (script, owner, memory) => {
-    const command = [places.node, ...FLAGS, ...permissionFlags(places), script];
+    const command = [places.node, ...FLAGS, ...MEMORY_FLAGS, ...permissionFlags(places), script];
     return commandAt(choice.level, choice.network, places, uidOf(owner), command, memory);
   },
 });
@@ -106,6 +108,8 @@ export function environmentFor(environment: Readonly<Record<string, string | und
   const passed: Record<string, string> = {
     // One arena: memory that a model used returns to the system (engine.md, section 3.3).
     MALLOC_ARENA_MAX: '1',
+    // So does, whatever was freed before, what is large: room for a vocabulary, again and again.
+    MALLOC_MMAP_THRESHOLD_: '131072',
     // Its library looks for one; there is none.
     HOME: '/nonexistent',
     NODE_LLAMA_CPP_SKIP_DOWNLOAD: 'true',

@@ -1,6 +1,6 @@
 import type { LlamaContextSequence } from 'node-llama-cpp';
 import type { Generation } from './generation.llama.ts';
-import type { WarmPrefix } from './warm-prefix.llama.ts';
+import { copyState, type WarmPrefix } from './warm-prefix.llama.ts';
 
 /** One sequence, and whose conversation it holds. */
 export interface Slot {
@@ -39,18 +39,68 @@ export function slotFor(slots: readonly Slot[], generation: Generation): Slot | 
 
 const lastUse = ({ subject, since }: Slot): number => (subject === null ? 0 : since);
 
+/** Where a prompt's first tokens lie, and how many. */
+interface Beginning {
+  readonly sequence: LlamaContextSequence;
+  readonly length: number;
+}
+
+/**
+ * A copy takes as long as the whole context is large, whatever it holds: a thousandth or so of what computing it would. So few
+ * tokens are computed sooner.
+ */
+const leastCopy = ({ sequence }: Slot): number => Math.max(LEAST_PREFIX, sequence.contextSize / 64);
+
+/** Approved prompts that this one begins with, whosever it is, and what the same user's other conversations hold of it. */
+function beginningsOf(slot: Slot | null, generation: Generation, warm: readonly WarmPrefix[], slots: readonly Slot[]) {
+  const approved = warm
+    .filter(({ tokens }) => generation.beginsWith(tokens))
+    .map(({ sequence, tokens }): Beginning => ({ sequence, length: tokens.length }));
+  const own = slots
+    .filter((other) => other !== slot && other.subject === generation.request.subject)
+    .map(({ sequence }): Beginning => ({ sequence, length: generation.sharedWith(sequence.contextTokens) }));
+  return { approved, own };
+}
+
+const longest = (beginnings: readonly Beginning[]): Beginning | null =>
+  beginnings.reduce<Beginning | null>((best, one) => (one.length > (best?.length ?? 0) ? one : best), null);
+
 /**
  * Makes a slot the caller's. Another user's state is wiped: neither residue nor timing may tell of it. What is left, or
- * put there, is an approved system prompt with which this prompt begins: to every stranger at the same cost.
+ * put there, is an approved system prompt with which this prompt begins: to every stranger at the same cost. Of his own other
+ * conversations, also of one that is being answered, whoever begins alike gets what they have in common.
  */
-export async function handOver(slot: Slot, generation: Generation, warm: readonly WarmPrefix[]): Promise<void> {
+export async function handOver(
+  slot: Slot,
+  generation: Generation,
+  warm: readonly WarmPrefix[],
+  slots: readonly Slot[],
+): Promise<void> {
   const isOwn = slot.subject === generation.request.subject;
   const held = isOwn ? generation.sharedWith(slot.sequence.contextTokens) : 0;
-  const prefix = warm
-    .filter(({ tokens }) => tokens.length > held && generation.beginsWith(tokens))
-    .reduce<WarmPrefix | null>((best, one) => (one.tokens.length > (best?.tokens.length ?? 0) ? one : best), null);
+  const { approved, own } = beginningsOf(slot, generation, warm, slots);
+  const given = longest([
+    ...approved.filter(({ length }) => length > held),
+    ...own.filter(({ length }) => length >= held + leastCopy(slot)),
+  ]);
   slot.subject = null;
-  const isGiven = prefix !== null && (await prefix.giveTo(slot.sequence));
-  if (!isGiven && (!isOwn || prefix !== null)) await slot.sequence.clearHistory();
+  const isGiven = given !== null && (await copyState(given.sequence, slot.sequence, given.length));
+  if (!isGiven && (!isOwn || given !== null)) await slot.sequence.clearHistory();
   slot.subject = generation.request.subject;
+}
+
+/** Whether it is better to wait: for a beginning that the same user's prompt, being computed now, has in common with this one. */
+export function isUnderWay(slots: readonly Slot[], generation: Generation, warm: readonly WarmPrefix[]): boolean {
+  const [first] = slots;
+  if (first === undefined || generation.cancelled) return false;
+  const comingFrom = ({ subject, generation: other }: Slot): number =>
+    subject === generation.request.subject ? (other?.sharedBeginning(generation) ?? 0) : 0;
+  const coming = Math.max(...slots.map(comingFrom));
+  const there = beginningsOf(
+    null,
+    generation,
+    warm,
+    slots.filter((slot) => comingFrom(slot) === 0),
+  );
+  return coming >= (longest([...there.approved, ...there.own])?.length ?? 0) + leastCopy(first);
 }

@@ -4,7 +4,7 @@ import type { ChatMessage, FunctionTool, ToolCall } from '#engine/engine.ts';
 import { type CallSyntax, callSyntaxOf } from '#engine/grammar/call-syntax.ts';
 import { Refusal } from '#engine/refusal.ts';
 
-/** Renders conversations in which functions are called or offered. */
+/** Renders conversations by the template alone, also those in which functions are called or offered. */
 export interface ToolPrompts {
   /** How calls are written. @throws Refusal where the template can't write any */
   readonly syntax: CallSyntax;
@@ -39,7 +39,10 @@ export function openToolPrompts(model: LlamaModel, chatTemplate: string): ToolPr
       return syntaxOf();
     },
     render(messages, functions) {
-      const { argumentsAs } = syntaxOf();
+      // Whoever offers or made no calls needs no way to write them.
+      const isPlain =
+        functions.length === 0 && messages.every((one) => one.role !== 'tool' && one.tool_calls === undefined);
+      const argumentsAs = isPlain ? null : syntaxOf().argumentsAs;
       const marks = new Marks(model, JSON.stringify([chatTemplate, messages, functions]));
       const places = new Map<string, { readonly id: string; readonly name: string }>();
       const callIn = ({ id, function: { name, arguments: text } }: ToolCall) => {

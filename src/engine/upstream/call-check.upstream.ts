@@ -1,5 +1,5 @@
 import type { ToolUse } from '#engine/engine.ts';
-import { parametersOf } from '#engine/grammar/call-grammar.ts';
+import { parametersOf } from '#engine/grammar/call-parameters.ts';
 import type { CallPiece } from '#engine/grammar/call-reader.ts';
 import type { SchemaJudge } from '#engine/grammar/schema-judge.vm.ts';
 import { UpstreamError } from './answer.upstream.ts';

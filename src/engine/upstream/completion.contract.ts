@@ -19,6 +19,13 @@ const logprobs = z.object({
     .readonly()
     .nullish(),
 });
+type TokenLogprob = NonNullable<z.infer<typeof logprobs>['content']>[number];
+/** Its older form. */
+const legacyLogprobs = z.object({
+  tokens: z.array(z.string()),
+  token_logprobs: z.array(z.number()),
+  top_logprobs: z.array(z.record(z.string(), z.number()).nullable()).nullish(),
+});
 const embeddings = z.object({
   data: z.array(z.object({ index: z.int().nonnegative(), embedding: z.array(z.number()).min(1).max(65_536) })),
   usage: z.object({ prompt_tokens: z.int().nonnegative() }).nullish(),
@@ -37,8 +44,7 @@ export interface UpstreamPiece {
   readonly usage: UpstreamUsage | null;
   /** The model that the server says answers. */
   readonly model: string | null;
-  /** Bytes of text that is not passed on. */
-  readonly unseen: number;
+  readonly thought: string;
   /** As they came, to be read where they were asked for. */
   readonly logprobs?: unknown;
   readonly calls?: unknown;
@@ -73,11 +79,34 @@ interface CallPiece {
   readonly arguments: string;
 }
 
-/** Probabilities of a piece's tokens; empty where there are none. @returns null for anything else */
-export function readLogprobs(value: unknown) {
+/**
+ * Probabilities of a piece's tokens, in OpenAI's newer or older form; of the likeliest `top` at most. Empty where there are
+ * none. @returns null for anything else
+ */
+export function readLogprobs(value: unknown, top: number): readonly TokenLogprob[] | null {
+  const old = legacyLogprobs.safeParse(value);
+  if (old.success) return legacyTokens(old.data, top);
   const parsed = logprobs.nullish().safeParse(value);
   return parsed.success ? (parsed.data?.content ?? []) : null;
 }
+
+/** Lists of different lengths are no answer. */
+function legacyTokens({ tokens, token_logprobs, top_logprobs }: z.infer<typeof legacyLogprobs>, top: number) {
+  if (token_logprobs.length !== tokens.length || (top_logprobs ?? tokens).length !== tokens.length) return null;
+  return tokens.map((token, at) => ({
+    ...likely(token, token_logprobs[at] ?? 0),
+    top_logprobs: Object.entries(top_logprobs?.[at] ?? {})
+      .sort(([, one], [, other]) => other - one)
+      .slice(0, top)
+      .map(([text, logprob]) => likely(text, logprob)),
+  }));
+}
+
+const likely = (token: string, logprob: number) => ({
+  token,
+  logprob,
+  bytes: token.includes('\ufffd') ? null : [...Buffer.from(token)],
+});
 
 /** @returns null for anything that is not a chat completion. */
 export function readCompletion(text: string): UpstreamPiece | null {
@@ -123,10 +152,10 @@ function pieceOf(
   content: unknown,
   said: Said | null | undefined,
 ): UpstreamPiece | null {
-  // What a model thinks aloud, under the names that servers give it: it is counted and not passed on.
-  const unseen = said?.reasoning ?? said?.reasoning_content ?? '';
+  // What a model thinks aloud, under the names that servers give it.
+  const thought = said?.reasoning ?? said?.reasoning_content ?? '';
   const finishReason = choice?.finish_reason ?? null;
-  if (typeof content !== 'string' || typeof unseen !== 'string') return null;
+  if (typeof content !== 'string' || typeof thought !== 'string') return null;
   if (finishReason !== null && typeof finishReason !== 'string') return null;
   const usage = value?.usage ?? null;
   if (usage !== null && !isUsage(usage)) return null;
@@ -136,7 +165,7 @@ function pieceOf(
     finishReason,
     usage,
     model: typeof value?.model === 'string' ? value.model : null,
-    unseen: unseen === '' ? 0 : Buffer.byteLength(unseen),
+    thought: thought.toWellFormed(),
     logprobs: choice?.logprobs,
     calls: said?.tool_calls,
   };

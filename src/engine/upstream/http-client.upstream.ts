@@ -1,5 +1,5 @@
 import { Pool } from 'undici';
-import type { RotatingKey, UpstreamModelSpec } from '#engine/model-spec.ts';
+import type { Rotating, UpstreamModelSpec, UpstreamTls } from '#engine/model-spec.ts';
 import { type Patience, UpstreamAnswer } from './answer.upstream.ts';
 
 export interface UpstreamLimits extends Patience {
@@ -31,6 +31,8 @@ export const UPSTREAM_LIMITS: UpstreamLimits = {
   openMs: 10_000,
 };
 
+const SYSTEM_TLS: Rotating<UpstreamTls> = { current: {}, reload: async () => false };
+
 /** A head may not be longer, whatever is in it. */
 const MOST_HEAD_BYTES = 16 * 1024;
 
@@ -38,10 +40,16 @@ const MOST_HEAD_BYTES = 16 * 1024;
 export class UpstreamClient {
   /** Host and port, and the path where there is one. Safe to show: an address with a secret in it is not taken. */
   readonly name: string;
-  readonly #pool: Pool;
+  readonly #origin: string;
   readonly #base: string;
-  readonly #key: RotatingKey | null;
+  readonly #key: Rotating<string> | null;
+  readonly #tls: Rotating<UpstreamTls>;
   readonly #limits: UpstreamLimits;
+  #pool: Pool;
+  /** What its connections were made with. */
+  #poolTls: UpstreamTls;
+  /** Pools of earlier certificates, until their last answer has ended. */
+  readonly #retired = new Set<Pool>();
   #headersFor: string | null = null;
   #headers: string[] = [];
 
@@ -51,34 +59,53 @@ export class UpstreamClient {
     this.name = `${host}${this.#base.slice(0, -1)}`;
     this.#key = spec.apiKey ?? null;
     this.#limits = limits;
-    this.#pool = new Pool(origin, {
-      allowH2: false,
-      pipelining: 1,
-      maxHeaderSize: MOST_HEAD_BYTES,
-      // Answers keep their own time.
-      headersTimeout: 0,
-      bodyTimeout: 0,
-      connect: { timeout: limits.connectMs, minVersion: 'TLSv1.2', ...(spec.ca === undefined ? {} : { ca: spec.ca }) },
-    });
+    this.#origin = origin;
+    this.#tls = spec.tls ?? SYSTEM_TLS;
+    this.#poolTls = this.#tls.current;
+    this.#pool = this.#open();
   }
 
   /** Sends a question. `whole`: its answer is not streamed. */
   post(path: string, body: string, whole: boolean): UpstreamAnswer {
     const answer = new UpstreamAnswer(this.#limits, whole);
-    this.#pool.dispatch({ method: 'POST', path: this.#base + path, headers: this.#head(), body }, answer);
+    this.#connections().dispatch({ method: 'POST', path: this.#base + path, headers: this.#head(), body }, answer);
     return answer;
   }
 
   get(path: string): UpstreamAnswer {
     const { probeTimeoutMs: most } = this.#limits;
     const answer = new UpstreamAnswer({ firstByteMs: most, nextByteMs: most, answerMs: most }, false);
-    this.#pool.dispatch({ method: 'GET', path: this.#base + path, headers: this.#head() }, answer);
+    this.#connections().dispatch({ method: 'GET', path: this.#base + path, headers: this.#head() }, answer);
     return answer;
   }
 
   /** Breaks all connections. */
   close(): void {
-    void this.#pool.destroy();
+    for (const pool of [this.#pool, ...this.#retired]) void pool.destroy();
+  }
+
+  /** Whoever was trusted by certificates that were replaced is asked nothing more; what he answers now he may end. */
+  #connections(): Pool {
+    if (this.#poolTls !== this.#tls.current) {
+      this.#retired.add(this.#pool);
+      const before = this.#pool;
+      void before.close().finally(() => this.#retired.delete(before));
+      this.#poolTls = this.#tls.current;
+      this.#pool = this.#open();
+    }
+    return this.#pool;
+  }
+
+  #open(): Pool {
+    return new Pool(this.#origin, {
+      allowH2: false,
+      pipelining: 1,
+      maxHeaderSize: MOST_HEAD_BYTES,
+      // Answers keep their own time.
+      headersTimeout: 0,
+      bodyTimeout: 0,
+      connect: { timeout: this.#limits.connectMs, minVersion: 'TLSv1.2', ...this.#poolTls },
+    });
   }
 
   #head(): string[] {

@@ -89,7 +89,12 @@ class UpstreamEngine implements Engine {
       if (answer.status !== 200) throw await refusal(exchange, () => this.#tooLong(request));
       checkHead(answer, stream);
       // What was not said, the server decides; which build it is, it does not say.
-      yield { type: 'started', promptTokens: prompt, making: { build: null, temperature, topP, seed, queuedMs } };
+      const server = exchange.replica.name;
+      yield {
+        type: 'started',
+        promptTokens: prompt,
+        making: { build: null, temperature, topP, seed, queuedMs, server },
+      };
       stop.check();
 
       const reader = new AnswerReader();
@@ -101,7 +106,7 @@ class UpstreamEngine implements Engine {
         if (pieces.length > 0) exchange.answering();
         for (const piece of pieces) {
           const calls = made?.take(piece.calls) ?? [];
-          const tokens = tally.take(calls.length === 0 ? piece : { ...piece, unseen: piece.unseen + wordsOf(calls) });
+          const tokens = tally.take(piece, wordsOf(calls));
           if (tokens === null) continue;
           if (!(await credit.covers(prompt + tally.sampled))) {
             // Nothing more is paid for: this piece does not leave, and the rest is not wanted.
@@ -112,7 +117,12 @@ class UpstreamEngine implements Engine {
           }
           if (request.responseFormat.type === 'json_schema') said += piece.text;
           const told = logprobsOf(piece, request);
-          yield { type: 'delta', text: piece.text, tokens, ...told, ...(calls.length === 0 ? {} : { calls }) };
+          const { text, thought } = piece;
+          yield {
+            ...{ type: 'delta', text, tokens, ...told },
+            ...(thought === '' ? {} : { thought }),
+            ...(calls.length === 0 ? {} : { calls }),
+          };
           stop.check();
         }
         if (reader.isDone) break;
@@ -156,7 +166,7 @@ class UpstreamEngine implements Engine {
       const { answer } = exchange;
       if (answer.status !== 200) throw await refusal(exchange, () => inputTooLong(request, this.#spec.contextSize));
       checkHead(answer, false);
-      const making = unsampled(null, visit.queuedMs);
+      const making = unsampled(null, visit.queuedMs, exchange.replica.name);
       yield { type: 'started', promptTokens: prompt, longest: Math.max(...bounds), making };
       visit.stop.check();
       const { vectors, usage } = vectorsOf(await answer.text(this.#service.limits.maxAnswerBytes), texts.length);
@@ -201,7 +211,7 @@ async function refusal(exchange: Exchange, tooLong: () => Problem): Promise<Prob
 /** Of a piece's tokens, where they were asked for. @throws UpstreamError where they did not come */
 function logprobsOf(piece: UpstreamPiece, { topLogprobs }: GenerationRequest): Pick<GenerationDelta, 'logprobs'> {
   if (topLogprobs === undefined || piece.text === '') return {};
-  const logprobs = readLogprobs(piece.logprobs);
+  const logprobs = readLogprobs(piece.logprobs, topLogprobs);
   if (logprobs === null || logprobs.length === 0) throw new UpstreamError('answer without the logprobs asked for');
   return { logprobs };
 }

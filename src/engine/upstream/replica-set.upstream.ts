@@ -57,8 +57,12 @@ export class ReplicaSet {
     this.#deps = deps;
     const { limits, clock } = deps;
     const now = () => clock.monotonic();
-    this.replicas = spec.urls.map((url) => {
-      const replica: Replica = new Replica(url, spec, { limits, now, changed: () => this.#look(replica) });
+    this.replicas = spec.urls.map((url, at) => {
+      const replica: Replica = new Replica(
+        url,
+        { ...spec, name: spec.names?.[at] },
+        { limits, now, changed: () => this.#look(replica) },
+      );
       return replica;
     });
   }
@@ -91,6 +95,7 @@ export class ReplicaSet {
     const tried = new Set<Replica>();
     let isResent = false;
     let isKeyRead = false;
+    let areCertificatesRead = false;
     let last: unknown = null;
     for (;;) {
       const replica = this.#choose(asker.affinity, tried);
@@ -108,6 +113,11 @@ export class ReplicaSet {
         if (fate === 'begun' || (fate === 'unanswered' && isResent)) throw error;
         this.#warn(replica, error);
         last = error;
+        // Certificates were replaced a moment ago, here or there: that may be why.
+        const areNew = !areCertificatesRead && (await this.#spec.tls?.reload()) === true;
+        areCertificatesRead = true;
+        stop.check();
+        if (areNew && fate === 'unsent') continue;
         if (fate === 'unsent') tried.add(replica);
         else {
           isResent = true;
@@ -167,7 +177,7 @@ export class ReplicaSet {
   /** Whether it is there. Never rejects. */
   async #probe(replica: Replica): Promise<boolean> {
     this.#timers.get(replica)?.();
-    await this.#spec.apiKey?.reload();
+    await Promise.all([this.#spec.apiKey?.reload(), this.#spec.tls?.reload()]);
     const before = replica.state;
     const failure = await replica.probe();
     if (this.#isClosed) return false;

@@ -22,12 +22,13 @@ export class Replica implements Candidate, ReplicaStatus {
 
   constructor(
     url: string,
-    spec: UpstreamModelSpec,
+    { name, ...spec }: UpstreamModelSpec & { readonly name?: string | undefined },
     { limits, now, changed }: { limits: UpstreamLimits; now: () => number; changed: () => void },
   ) {
     this.client = new UpstreamClient(url, spec, limits);
-    this.name = this.client.name;
-    this.seed = seedOf(this.name);
+    this.name = name ?? this.client.name;
+    // Of its address: every gateway finds the same one, whatever each calls it.
+    this.seed = seedOf(this.client.name);
     this.circuit = new Circuit(limits, now, changed);
     this.#now = now;
     this.#probePath = spec.probePath ?? 'v1/models';

@@ -79,16 +79,17 @@ class Tally {
   }
 
   /**
-   * The most tokens that this piece stands for; null where it has no text.
+   * The most tokens that this piece stands for; null where nothing is said in it. `wordsOfCalls`: bytes of its calls.
    *
    * @throws UpstreamError for text that no answer of that length can have
    */
-  take({ text, unseen, usage, model }: UpstreamPiece): number | null {
+  take({ text, thought, usage, model }: UpstreamPiece, wordsOfCalls: number): number | null {
     this.reported(usage);
     if (!this.#isNamed && model !== null) {
       this.#isNamed = true;
       if (model !== this.#model) this.#complaints.misnamed();
     }
+    const unseen = Buffer.byteLength(thought) + wordsOfCalls;
     if (text === '' && unseen === 0) return null;
     const { asked } = this.#asked;
     const bytes = unseen + (text === '' ? 0 : tokensBound(text));

@@ -31,7 +31,7 @@ export function generationCall(spec: UpstreamModelSpec, request: GenerationReque
     logit_bias: request.logitBias,
     frequency_penalty: request.frequencyPenalty,
     presence_penalty: request.presencePenalty,
-    ...(request.topLogprobs === undefined ? {} : { logprobs: true, top_logprobs: request.topLogprobs }),
+    ...logprobsOf(request),
     stream: request.stream,
     stream_options: request.stream ? { include_usage: true } : undefined,
     cache_salt: spec.cacheSalt ? sha256Hex(cacheOwner(request)) : undefined,
@@ -39,6 +39,12 @@ export function generationCall(spec: UpstreamModelSpec, request: GenerationReque
   return request.prompt === undefined
     ? { path: 'v1/chat/completions', body, read: readCompletion }
     : { path: 'v1/completions', body, read: readTextCompletion };
+}
+
+/** The older route has another member for the same. */
+function logprobsOf({ prompt, topLogprobs }: GenerationRequest): object {
+  if (topLogprobs === undefined) return {};
+  return prompt === undefined ? { logprobs: true, top_logprobs: topLogprobs } : { logprobs: topLogprobs };
 }
 
 /** OpenAI's own shape; a message that is calls alone has no text. */

@@ -133,6 +133,7 @@ export const en = {
   stop: 'Stop',
   latest: 'Latest',
   waiting: 'Waiting for the first word…',
+  thought: 'What it thought',
   answering: 'Answering…',
   answerStatus: 'The model is answering.',
   answerDone: 'Answer complete.',

@@ -128,6 +128,7 @@ export const zh: Dictionary = {
   stop: '停止',
   latest: '最新',
   waiting: '正在等待第一个词…',
+  thought: '思考过程',
   answering: '正在回答…',
   answerStatus: '模型正在回答。',
   answerDone: '回答完毕。',

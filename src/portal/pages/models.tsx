@@ -1,11 +1,11 @@
 import { useEffect, useState } from 'preact/hooks';
 import type { AdminModel, AdminModelList } from '#models/models.contract.ts';
 import { useApi } from '#portal/api.ts';
-import { gibibytes, shortDigest, stamp } from '#portal/format.ts';
+import { gibibytes, stamp } from '#portal/format.ts';
 import { useTongue } from '#portal/i18n/language.tsx';
 import { useOfficeText } from '#portal/i18n/offices.ts';
 import { useLive } from '#portal/live.ts';
-import { CopyButton } from '#portal/parts/copy-button.tsx';
+import { AdapterFacts, Digest, DraftFacts, MemoryFact } from '#portal/parts/model-parts.tsx';
 import { RefusalNotice } from '#portal/parts/notice.tsx';
 import { useStepUp } from '#portal/parts/step-up.tsx';
 import { useTask } from '#portal/task.ts';
@@ -78,14 +78,6 @@ function MachineFacts({ machine: { memory, gpus, sandbox } }: { readonly machine
   );
 }
 
-/** What was measured, or else what is expected. */
-function memoryText({ memory: { estimated, measured } }: AdminModel, text: ReturnType<typeof useOfficeText>): string {
-  if (measured !== null) return text.memoryMeasured(gibibytes(measured.ram + measured.vram));
-  return estimated === null || estimated.ram + estimated.vram === 0
-    ? '–'
-    : text.memoryEstimated(gibibytes(estimated.ram + estimated.vram));
-}
-
 type ShownState = AdminModel['state'] | 'unloading' | 'starting';
 const CHANGING: readonly ShownState[] = ['loading', 'unloading', 'starting'];
 
@@ -145,22 +137,14 @@ function ModelCard({ model, state, onAsked }: CardProps) {
         <Fact name={text.queued} value={count(model.queued)} />
         <Fact name={text.context} value={model.context_size === null ? '–' : count(model.context_size)} />
         <Fact name={text.classification} value={String(model.classification)} />
-        <Fact name={text.memory} value={memoryText(model, text)} />
         <Fact name={text.restarts} value={count(model.restarts)} />
         <Fact name={text.process} value={model.pid === null ? '–' : String(model.pid)} />
-        <div class="model-digest">
-          <dt>{text.digest}</dt>
-          <dd>
-            {model.digest === null ? (
-              '–'
-            ) : (
-              <>
-                <code title={model.digest}>{shortDigest(model.digest)}</code>
-                <CopyButton value={model.digest} label={text.digest} />
-              </>
-            )}
-          </dd>
-        </div>
+        <Digest name={text.digest} value={model.digest} />
+      </dl>
+      <dl class="model-parts">
+        <MemoryFact memory={model.memory} />
+        {model.adapter !== null && <AdapterFacts adapter={model.adapter} />}
+        {model.draft !== null && <DraftFacts draft={model.draft} />}
       </dl>
       <ModelActions model={model} onAsked={onAsked} />
     </li>

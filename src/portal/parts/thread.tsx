@@ -78,6 +78,12 @@ function TurnView({ turn, onAgain }: { readonly turn: Turn; readonly onAgain: ((
       </div>
       <div class={`answer answer-${turn.state}`} aria-busy={open}>
         <h2 class="label">{turn.model}</h2>
+        {turn.thought !== '' && (
+          <details>
+            <summary class="quiet">{text.thought}</summary>
+            <p class="prose quiet">{turn.thought}</p>
+          </details>
+        )}
         {turn.answer !== '' && <p class="prose">{turn.answer}</p>}
         {turn.refusal !== null && <RefusalNotice refusal={turn.refusal} />}
         <TurnFooter turn={turn} />
