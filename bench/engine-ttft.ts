@@ -12,8 +12,8 @@ import { bookFaults } from './strongroom.ts';
 const LEAST_ROUNDS = 5;
 /** First tokens of one round; the slowest of them counts too. */
 const FIRST_TOKENS: Readonly<Record<ModelName, number>> = { made: 4, demo: 20 };
-/** A conversation: so many questions of about 80 tokens, and answers of 40; half as much again would not fit into ten minutes. */
-const TALK = { rounds: 10, words: 30, answer: 40 } as const;
+/** A conversation: so many questions of about 60 tokens, and answers of 30; a third more did not fit into ten minutes. */
+const TALK = { rounds: 10, words: 22, answer: 30 } as const;
 /** goals.md: of the demo model, and of a conversation with reuse against one without. */
 const REACH = { firstTokenMs: 50, timeWithReuse: 0.6 } as const;
 
