@@ -86,6 +86,15 @@ async function measure(rounds: number, measureMs: number, stack: AsyncDisposable
   process.stdout.write(`the books match ${answers} answers, ${recordsPerCommit.toFixed(1)} records a commit\n`);
   if (rounds < LEAST_ROUNDS) return;
   const plan = { rounds, gateways: GATEWAYS, inFlight: IN_FLIGHT, commitMs: COMMIT_MS, measureMs };
-  const result = { ...circumstances({}), plan, reach: REACH, delays: commit, ratio, recordsPerCommit, rows, rounds: taken };
+  const result = {
+    ...circumstances({}),
+    plan,
+    reach: REACH,
+    delays: commit,
+    ratio,
+    recordsPerCommit,
+    rows,
+    rounds: taken,
+  };
   process.stdout.write(`written to ${await writeResult('replicas', result)}\n`);
 }
