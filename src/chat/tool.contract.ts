@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { isObjectText } from '#kernel/object-text.ts';
 
 const Name = z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, 'must be 1 to 64 letters, digits, _ or -');
 
@@ -63,15 +64,6 @@ export function checkConversation(messages: readonly Message[], fail: (message: 
     }
   }
   if (open.size > 0) fail('its calls must be answered by tool messages', ['messages', messages.length - 1]);
-}
-
-function isObjectText(text: string): boolean {
-  try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === 'object' && value !== null && !Array.isArray(value);
-  } catch {
-    return false;
-  }
 }
 
 interface ToolMembers {

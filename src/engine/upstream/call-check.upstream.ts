@@ -2,6 +2,7 @@ import type { ToolUse } from '#engine/engine.ts';
 import { parametersOf } from '#engine/grammar/call-parameters.ts';
 import type { CallPiece } from '#engine/grammar/call-reader.ts';
 import type { SchemaJudge } from '#engine/grammar/schema-judge.vm.ts';
+import { isObjectText } from '#kernel/object-text.ts';
 import { UpstreamError } from './answer.upstream.ts';
 import { readCalls } from './completion.contract.ts';
 
@@ -51,15 +52,6 @@ export class CallCheck {
       if (tool === undefined || !isObjectText(values) || !(await fits(values, parametersOf(tool))))
         throw new UpstreamError('arguments of a call do not fit its schema');
     }
-  }
-}
-
-function isObjectText(text: string): boolean {
-  try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === 'object' && value !== null && !Array.isArray(value);
-  } catch {
-    return false;
   }
 }
 
