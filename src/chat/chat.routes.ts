@@ -140,6 +140,8 @@ type Delta = ChatChunk['choices'][number]['delta'];
 class ChunkWriter {
   readonly #head: Head;
   readonly #includeUsage: boolean;
+  /** By choice, what stands around the text of a piece that is nothing but text: it is the same in all of them. */
+  readonly #around: (readonly [before: string, after: string])[] = [];
 
   constructor(head: Head, includeUsage: boolean) {
     this.#head = head;
@@ -152,8 +154,18 @@ class ChunkWriter {
 
   piece(index: number, piece: GenerationDelta): string {
     const { text, logprobs, calls, thought } = piece;
-    const delta = calls === undefined && !thought ? { content: text } : deltaOf(piece);
-    return this.#chunk(index, delta, logprobsOf(logprobs), null, {});
+    if (calls !== undefined || thought) return this.#chunk(index, deltaOf(piece), logprobsOf(logprobs), null, {});
+    if (logprobs !== undefined) return this.#chunk(index, { content: text }, logprobsOf(logprobs), null, {});
+    this.#around[index] ??= this.#aroundText(index);
+    const [before, after] = this.#around[index];
+    return before + JSON.stringify(text) + after;
+  }
+
+  #aroundText(index: number): readonly [string, string] {
+    const nothing = this.#chunk(index, { content: '' }, null, null, {});
+    // What comes after it is ours alone: no name of a model, which might hold as much.
+    const at = nothing.lastIndexOf('""');
+    return [nothing.slice(0, at), nothing.slice(at + 2)];
   }
 
   last(index: number, { finishReason, stoppedBy }: Completion): string {

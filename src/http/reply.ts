@@ -20,20 +20,29 @@ export async function sendStream(
   });
   // A HEAD's answer has no body (RFC 9110, section 9.3.2): node would hold back the head until one that never comes ends.
   if (response.req.method === 'HEAD') return;
+  // Node writes each chunk in four pieces: its length, the end of that line, itself, the end of it. Put together here, it is
+  // one, which costs a fifth less (RFC 9112, section 7.1).
+  const isChunked = response.chunkedEncoding;
+  response.chunkedEncoding = false;
+  const send = (frame: string): boolean => {
+    const chunk = isChunked ? `${Buffer.byteLength(frame).toString(16)}\r\n${frame}\r\n` : frame;
+    return response.write(chunk);
+  };
   let draining: Promise<void> | null = null;
   const write: Write = (frame) => {
     signal.throwIfAborted();
-    if (response.write(frame)) return;
+    if (send(frame)) return;
     draining ??= once(response, 'drain', { signal }).then(() => {
       draining = null;
     });
     return draining;
   };
-  const ping = setInterval(() => response.write(': ping\n\n'), PING_MS);
+  const ping = setInterval(() => send(': ping\n\n'), PING_MS);
   try {
     await tell(write);
   } finally {
     clearInterval(ping);
+    response.chunkedEncoding = isChunked;
   }
 }
 

@@ -42,7 +42,7 @@ export interface Call<P, Q, B> extends CallBase<P, Q, B> {
 
 /**
  * Sends one whole server-sent event. A promise where the client is slower than what is told: who has written MUST wait for
- * it before he writes again. @throws the reason why the stream has to end, in either way
+ * it before he writes again. @throws once the stream is no longer wanted, in either way
  */
 export type Write = (frame: string) => void | Promise<void>;
 
