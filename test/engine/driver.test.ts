@@ -89,6 +89,50 @@ describe('the lock-step driver', () => {
     assert.equal(portions, 3);
     assert.ok(slot.evaluated.length < 4000);
   });
+
+  it('a token leaves when the next one is being computed, the last one before the word that it was the last', async () => {
+    const { sent, batches, ask, end } = open(1);
+    const id = ask('x', { maxTokens: 3 });
+    await end(id);
+    assert.deepEqual(
+      sent.map(({ t }) => t),
+      ['started', 'deltas', 'deltas', 'deltas', 'finished'],
+    );
+    // None of it before the second batch has begun.
+    assert.deepEqual(batches, [1, 1, 2]);
+  });
+
+  it('what waits for credit has said all that was paid for', async () => {
+    const { driver, sent, ask, end } = open(1);
+    const id = ask('xx', { credit: 4 });
+    await until(() => sent.some(({ t }) => t === 'starved'));
+    await until(() => sent.filter(({ t }) => t === 'deltas').length === 2);
+    driver.extend(id, 100, true);
+    await end(id);
+  });
+
+  it('one that breaks ends alone; where nothing can be computed all of that batch end, and the next ones are answered', async () => {
+    const { slots, sent, broken, ask, end, times } = open(2, { report: () => {} });
+    const first = ask('a', { maxTokens: 400 });
+    const second = ask('b', { maxTokens: 40, subject: 'usr_b' });
+    await until(() => times(first).length > 3);
+    const [slot, other] = slots;
+    assert.ok(slot && other);
+    broken.add(slot);
+    const failed = () => sent.flatMap((message) => (message.t === 'failed' ? [message.id] : []));
+    await until(() => failed().length > 0);
+    assert.deepEqual(failed(), [first]);
+    await end(second);
+    broken.clear();
+    const more = ['c', 'd'].map((name) => ask(name, { maxTokens: 400, subject: `usr_${name}` }));
+    await until(() => more.every((id) => times(id).length > 3));
+    slot.onWork = other.onWork = () => {
+      throw new Error('Eval has failed');
+    };
+    await until(() => failed().length === 3);
+    slot.onWork = other.onWork = () => {};
+    await end(ask('e'));
+  });
 });
 
 describe('where a conversation lies', () => {

@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { LlamaContextSequence, LlamaModel, Token } from 'node-llama-cpp';
 import type { Usage } from '#engine/engine.ts';
+import type { Batches, Chosen, Portion } from '#engine/llama/batch.llama.ts';
 import { Driver, type DriverOptions } from '#engine/llama/driver.llama.ts';
 import { Generation, type GenerationTools } from '#engine/llama/generation.llama.ts';
+import { Outlet } from '#engine/llama/outlet.ts';
 import type { ChildMessage, GenerateMessage } from '#engine/llama/protocol.contract.ts';
 import { SpentMemory } from '#engine/llama/spent-memory.ts';
 import { warm } from '#engine/llama/warm-prefix.llama.ts';
@@ -37,13 +40,12 @@ export class FakeSequence {
   async evaluateWithoutGeneratingNewTokens(tokens: readonly number[]): Promise<void> {
     this.#take(tokens);
   }
-  async *evaluate(tokens: readonly number[]): AsyncGenerator<number> {
-    this.#take(tokens);
-    for (;;) {
-      yield 1;
+  /** A portion of a batch. */
+  take(tokens: readonly number[]): void {
+    if (tokens.length === 1 && tokens[0] === SAID) {
       this.onWork(0, 1);
-      this.contextTokens.push(1);
-    }
+      this.contextTokens.push(SAID);
+    } else this.#take(tokens);
   }
   #take(tokens: readonly number[]): void {
     this.onPortion();
@@ -52,6 +54,25 @@ export class FakeSequence {
     this.contextTokens.push(...tokens);
   }
 }
+
+/** The only token that is ever chosen. */
+const SAID = 1 as Token;
+
+/** Batches whose sequences are `FakeSequence`s. */
+const fakeBatches = (ran: () => void, chosen: (sequence: FakeSequence) => Chosen): Batches => ({
+  sampler: () => ({ use: () => {}, free: () => {} }),
+  run: async (portions: readonly Portion[], meanwhile) => {
+    ran();
+    meanwhile();
+    // As where it is computed on another thread: what has come in the meantime is heard.
+    await nextTurn();
+    return portions.map(({ sequence, tokens, sampler }) => {
+      const fake = sequence as unknown as FakeSequence;
+      fake.take(tokens);
+      return sampler === null ? null : chosen(fake);
+    });
+  },
+});
 
 export const CHUNK = 128;
 
@@ -82,6 +103,12 @@ export interface Costs {
   readonly copy?: number;
 }
 
+export const messageOf = (id: number, change: Partial<GenerateMessage>): GenerateMessage => ({
+  ...{ t: 'generate', id, subject: 'usr_a', messages: [{ role: 'user', content: 'x' }], maxTokens: 4 },
+  ...{ temperature: 0, topP: 1, seed: 0, stop: [], grammar: null, stream: true, credit: 8192 },
+  ...change,
+});
+
 export function openDriver(
   sequences: number,
   change: Partial<DriverOptions> = {},
@@ -107,6 +134,14 @@ export function openDriver(
     if (message.t === 'finished') ends.get(message.id)?.resolve(message.usage);
     if (message.t === 'deltas') rounds.push(slots.map(({ evaluated }) => evaluated.length));
   };
+  /** How often something had been sent when each batch began. */
+  const batches: number[] = [];
+  const broken = new Set<FakeSequence>();
+  const fake = fakeBatches(
+    () => batches.push(sent.length),
+    (sequence) => (broken.has(sequence) ? new Error('broken') : SAID),
+  );
+  const outlet = new Outlet(send);
   const driver = new Driver({
     sequences: slots as unknown as LlamaContextSequence[],
     warm: [],
@@ -115,7 +150,8 @@ export function openDriver(
     maxBatchSize: 32,
     maxWaitMs: 50,
     batchSize: 512,
-    send,
+    batches: fake,
+    outlet,
     now: () => time,
     report: (error) => assert.fail(String(error)),
     ...change,
@@ -137,7 +173,8 @@ export function openDriver(
     contextSize: 8192,
     foresees: false,
     grammar: () => assert.fail('no grammar'),
-    send,
+    batches: fake,
+    send: outlet.send,
     now: () => time,
     spent: new SpentMemory(1, () => {}),
   } satisfies GenerationTools;
@@ -146,11 +183,7 @@ export function openDriver(
   tools.spent.sampler = () => void spent.count++;
   let last = 0;
   const ask = (content: string, change: Partial<GenerateMessage> = {}): number => {
-    const request: GenerateMessage = {
-      ...{ t: 'generate', id: ++last, subject: 'usr_a', messages: [{ role: 'user', content }], maxTokens: 4 },
-      ...{ temperature: 0, topP: 1, seed: 0, stop: [], grammar: null, stream: true, credit: 8192 },
-      ...change,
-    };
+    const request = messageOf(++last, { messages: [{ role: 'user', content }], ...change });
     ends.set(last, Promise.withResolvers());
     driver.add(new Generation(request, tools));
     return request.id;
@@ -162,5 +195,5 @@ export function openDriver(
       const message = sent[index];
       return message?.t === 'deltas' && message.items.some(([one]) => one === id);
     });
-  return { driver, slots, sent, rounds, ask, end, times, spent, now: () => time };
+  return { driver, slots, sent, rounds, batches, broken, ask, end, times, spent, now: () => time };
 }

@@ -18,11 +18,13 @@ import { GgufFault } from '#engine/gguf/gguf-figures.ts';
 import { checkGguf } from '#engine/gguf/gguf-header.ts';
 import { GGUF_LIMITS } from '#engine/gguf/gguf-reader.ts';
 import { paramOf, Refusal } from '#engine/refusal.ts';
+import { BatchFigures, LibraryBatches } from './batch.llama.ts';
 import { openDrafter } from './drafter.llama.ts';
-import { BatchFigures, Driver } from './driver.llama.ts';
+import { Driver } from './driver.llama.ts';
 import { openEmbedder } from './embedder.llama.ts';
 import { Generation, type GenerationTools } from './generation.llama.ts';
 import { LoadError, openVerified, templateOf } from './model-file.llama.ts';
+import { Outlet } from './outlet.ts';
 import { NOTHING_MEASURED } from './port.llama.ts';
 import { openPromptRenderer, type PromptRenderer } from './prompt.llama.ts';
 import {
@@ -133,8 +135,10 @@ async function load(message: LoadMessage): Promise<Loaded> {
       : { lora: { adapters: [{ filePath: message.adapter.file, scale: message.adapter.scale }] } }),
   });
   const prompts = openPromptRenderer(model, template);
-  let outlet = send;
+  let listener = send;
+  const outlet = new Outlet<ChildMessage>((words) => listener(words));
   const sequences = sequencesOf(context, message.parallel);
+  const batches = new LibraryBatches(context, model, sequences, figures);
   const drafter = draft === null ? null : await openDrafter(llama, message, draft, facts);
   const driver = new Driver({
     sequences,
@@ -144,7 +148,8 @@ async function load(message: LoadMessage): Promise<Loaded> {
     maxBatchSize: message.maxBatchSize,
     maxWaitMs: message.maxWaitMs,
     batchSize: BATCH_SIZE,
-    send: (words) => outlet(words),
+    batches,
+    outlet,
     now,
     report,
   });
@@ -160,14 +165,15 @@ async function load(message: LoadMessage): Promise<Loaded> {
     contextSize: message.contextSize,
     foresees: drafter !== null,
     grammar,
-    send: (words: ChildMessage) => outlet(words),
+    send: outlet.send,
+    batches,
     now,
     // After the step that is being put together has gone to other threads.
     spent: new SpentMemory(facts.vocabulary, () => void setImmediate(() => globalThis.gc?.())),
   };
   if (message.probe) {
-    await makeOneToken(driver, tools, (listener) => {
-      outlet = listener;
+    await makeOneToken(driver, tools, (to) => {
+      listener = to;
     });
   }
   return {

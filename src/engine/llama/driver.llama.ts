@@ -1,9 +1,12 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { BatchItem, LlamaContextSequence, PrioritizedBatchItem } from 'node-llama-cpp';
+import type { LlamaContextSequence } from 'node-llama-cpp';
 import { promptParam, Refusal } from '#engine/refusal.ts';
+import type { Batches } from './batch.llama.ts';
 import type { Drafter } from './drafter.llama.ts';
 import type { Generation } from './generation.llama.ts';
-import type { ChildMessage } from './protocol.contract.ts';
+import type { Outlet } from './outlet.ts';
+import type { ChildMessage, DeltaItem } from './protocol.contract.ts';
+import { takeRound } from './round.llama.ts';
 import { handOver, isUnderWay, type Slot, slotFor } from './slot.llama.ts';
 import type { WarmPrefix } from './warm-prefix.llama.ts';
 
@@ -22,7 +25,8 @@ export interface DriverOptions {
   readonly maxWaitMs: number;
   /** Prompt tokens per step while nobody does. */
   readonly batchSize: number;
-  readonly send: (message: ChildMessage) => void;
+  readonly batches: Pick<Batches, 'run'>;
+  readonly outlet: Outlet<ChildMessage>;
   readonly now: () => number;
   /** For our own diagnosis only. */
   readonly report: (error: unknown) => void;
@@ -96,11 +100,12 @@ export class Driver {
 
   async #run(): Promise<void> {
     for (;;) {
-      await this.#settleArrivals();
+      if (this.#arrived.length > 0) await this.#settleArrivals();
       const taken = this.#slots.filter((slot) => slot.generation !== null);
       if (taken.length === 0) break;
       const active = this.#inTurn(taken.filter(({ generation }) => generation?.cancelled || generation?.mayGoOn));
       if (active.length === 0) {
+        this.#options.outlet.flush();
         await new Promise<void>((resolve) => {
           this.#wake = resolve;
         });
@@ -111,14 +116,13 @@ export class Driver {
       const drafter = taken.length === 1 ? this.#options.drafter : null;
       await this.#round(active, drafter);
       this.steps++;
-      // Lets messages in (cancellations, newcomers) and the library finish the batch.
-      await nextTurn();
     }
     this.#running = false;
   }
 
   async #settleArrivals(): Promise<void> {
-    const { warm } = this.#options;
+    const { warm, outlet } = this.#options;
+    outlet.flush();
     const waiting: Generation[] = [];
     for (let generation = this.#arrived.shift(); generation; generation = this.#arrived.shift()) {
       if (isUnderWay(this.#slots, generation, warm)) {
@@ -153,36 +157,30 @@ export class Driver {
   }
 
   async #round(active: readonly Slot[], drafter: Drafter | null): Promise<void> {
+    const { batches, outlet, now } = this.#options;
     const generating = active.some(({ generation }) => generation?.prefillLeft === 0);
     const budgets = this.#prefillBudgets(active, generating);
-    const began = this.#options.now();
-    let prefilled = 0;
-    const ends = await Promise.all(
-      active.map(async (slot): Promise<ChildMessage | null> => {
-        const generation = slot.generation;
-        if (generation === null) return null;
-        if (generation.cancelled) return { t: 'cancelled', id: generation.request.id };
-        const budget = budgets.get(slot) ?? 0;
-        if (generation.prefillLeft > 0) {
-          if (budget === 0) return null;
-          prefilled += Math.min(budget, generation.prefillLeft);
-        }
-        try {
-          return await generation.step(budget, drafter);
-        } catch (error) {
-          await this.#abandon(slot, error);
-          return null;
-        }
-      }),
+    const began = now();
+    const { ends, isOneBatch } = await takeRound(active, budgets, {
+      batches,
+      drafter,
+      meanwhile: outlet.flush,
+      abandon: (slot, error) => this.#abandon(slot, error),
+    });
+    this.#measure(
+      budgets.values().reduce((sum, budget) => sum + budget, 0),
+      generating,
+      now() - began,
     );
-    this.#measure(prefilled, generating, this.#options.now() - began);
-    await this.#deliver(active, ends);
+    this.#deliver(active, ends);
+    // Lets messages in (cancellations, newcomers) and the library finish its batch, where that has not been done.
+    if (!isOneBatch) await nextTurn();
   }
 
   /** First come, first served: prompts one after another reach their first token sooner on average than all at once. */
   #prefillBudgets(active: readonly Slot[], generating: boolean): Map<Slot, number> {
     const { prefillChunk, batchSize } = this.#options;
-    const most = generating ? prefillChunk : batchSize - active.length;
+    const most = Math.min(generating ? prefillChunk : batchSize, batchSize - active.length);
     const affordable = this.#prefillSpeed === null ? prefillChunk : this.#prefillSpeed * this.#prefillTime(generating);
     let left = Math.max(LEAST_CHUNK, Math.min(most, Math.floor(affordable)));
     const budgets = new Map<Slot, number>();
@@ -213,18 +211,18 @@ export class Driver {
   }
 
   /** One message with everybody's text, then the ends; the order per generation is what the reader relies on. */
-  async #deliver(active: readonly Slot[], ends: readonly (ChildMessage | null)[]): Promise<void> {
-    const items = active.flatMap((slot, index) => {
-      const delta = slot.generation?.takeDelta(ends[index]?.t === 'finished');
-      return delta ? [delta] : [];
-    });
-    if (items.length > 0) this.#options.send({ t: 'deltas', items });
-    for (const [index, slot] of active.entries()) {
-      const end = ends[index];
-      if (!end || slot.generation === null) continue;
-      await slot.generation.release();
+  #deliver(active: readonly Slot[], ends: ReadonlyMap<Slot, ChildMessage>): void {
+    const { outlet } = this.#options;
+    const items: DeltaItem[] = [];
+    for (const slot of active) {
+      const delta = slot.generation?.takeDelta(ends.get(slot)?.t === 'finished');
+      if (delta) items.push(delta);
+    }
+    if (items.length > 0) outlet.hold({ t: 'deltas', items });
+    for (const [slot, end] of ends) {
+      slot.generation?.release();
       slot.generation = null;
-      this.#options.send(end);
+      outlet.send(end);
     }
   }
 
@@ -232,7 +230,7 @@ export class Driver {
   async #abandon(slot: Slot, error: unknown): Promise<void> {
     const generation = slot.generation;
     if (generation === null) return;
-    await generation.release().catch(this.#options.report);
+    generation.release();
     slot.generation = null;
     slot.subject = null;
     await slot.sequence.clearHistory();
@@ -242,7 +240,7 @@ export class Driver {
   #fail(generation: Generation, error: unknown): void {
     if (!(error instanceof Refusal)) this.#options.report(error);
     const { code, message, param } = error instanceof Refusal ? error : ENGINE_FAILED;
-    this.#options.send({
+    this.#options.outlet.send({
       t: 'failed',
       id: generation.request.id,
       code,
@@ -259,26 +257,3 @@ const ENGINE_FAILED = {
 } as const;
 
 const smooth = (known: number | null, found: number): number => (known === null ? found : known * 0.7 + found * 0.3);
-
-/** What the batches were made of: the proof that sequences run together. */
-export class BatchFigures {
-  batches = 0;
-  sequences = 0;
-  largestBatch = 0;
-
-  /** Everything that waits goes into the batch, in the order of the sequences; the driver's budgets make it fit. */
-  readonly inOrder = ({ items, size }: { items: readonly BatchItem[]; size: number }): PrioritizedBatchItem[] => {
-    let left = size;
-    const batch: PrioritizedBatchItem[] = [];
-    for (const item of items) {
-      const processAmount = Math.min(item.tokens.length, left);
-      if (processAmount === 0) break;
-      batch.push({ item, processAmount });
-      left -= processAmount;
-    }
-    this.batches++;
-    this.sequences += batch.length;
-    this.largestBatch = Math.max(this.largestBatch, batch.length);
-    return batch;
-  };
-}

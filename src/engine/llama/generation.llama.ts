@@ -1,37 +1,25 @@
-import {
-  type LlamaContextSequence,
-  type LlamaGrammar,
-  LlamaGrammarEvaluationState,
-  type LlamaModel,
-  type Token,
-  type TokenBias,
-} from 'node-llama-cpp';
+import type { LlamaContextSequence, Token } from 'node-llama-cpp';
 import { fitsSchema } from '#engine/grammar/schema-check.vm.ts';
 import { Refusal } from '#engine/refusal.ts';
 import { ThoughtReader } from '#engine/thought-reader.ts';
+import type { Chosen, Portion } from './batch.llama.ts';
 import { Calling } from './calling.llama.ts';
 import type { Drafter } from './drafter.llama.ts';
 import { ForeseenTokens } from './foreseen.llama.ts';
 import { Likelihood } from './likelihood.llama.ts';
 import { type PromptRenderer, promptOf, type Thoughts } from './prompt.llama.ts';
 import type { ChildMessage, DeltaItem, GenerateMessage } from './protocol.contract.ts';
-import { biasOf, samplerOf } from './sampling.llama.ts';
+import { type ChoiceTools, TokenChoice } from './sampling.llama.ts';
 import { Speech } from './speech.llama.ts';
-import type { SpentMemory } from './spent-memory.ts';
 import { TextStream } from './text-stream.ts';
 
 /** What a generation needs beside its request. */
-export interface GenerationTools {
-  readonly model: LlamaModel;
+export interface GenerationTools extends ChoiceTools {
   readonly prompts: PromptRenderer;
-  readonly contextSize: number;
   /** The model has another one that foresees: its tokens are chosen place by place. */
   readonly foresees: boolean;
-  /** Compiles a grammar, or takes it from a small cache. @throws Error for a grammar that llama.cpp refuses. */
-  readonly grammar: (text: string) => Promise<LlamaGrammar>;
   readonly send: (message: ChildMessage) => void;
   readonly now: () => number;
-  readonly spent: SpentMemory;
 }
 
 /** Whole answers are sent in portions, so that what was computed is known when it breaks off half-way. */
@@ -40,7 +28,7 @@ const PORTION_MS = 1000;
 
 const UNSOUND = 'The answer does not fit the schema that was asked for. Try again.';
 
-/** One answer on one sequence: prompt in portions, then token by token. The driver calls `step` once per round. */
+/** One answer on one sequence: prompt in portions, then token by token. The driver asks for one portion in each round. */
 export class Generation {
   readonly request: GenerateMessage;
   readonly #tools: GenerationTools;
@@ -48,8 +36,11 @@ export class Generation {
   readonly #maxTokens: number;
   readonly #text: TextStream;
   #sequence: LlamaContextSequence | undefined;
-  #tokens: AsyncGenerator<Token, void, undefined> | undefined;
+  readonly #choice: TokenChoice;
   #foreseen: ForeseenTokens | undefined;
+  /** Of the answer, not computed yet; null before there is one. */
+  #last: Token | null = null;
+  #isChosen = false;
   /** Prompt tokens that are in the sequence's state. */
   #evaluated = 0;
   #cached = 0;
@@ -64,9 +55,6 @@ export class Generation {
   readonly #speech: Speech;
   /** Null where the template knows of none, or the prompt stands without it. */
   readonly #thoughts: Thoughts | null;
-  readonly #bias: TokenBias | null;
-  /** The answer so far, where penalties look at it. */
-  readonly #history: Token[] | null;
   readonly #likelihood: Likelihood | null;
   #shown = 0;
   cancelled = false;
@@ -85,8 +73,7 @@ export class Generation {
       );
     }
     this.#maxTokens = Math.min(request.maxTokens, room);
-    this.#bias = biasOf(request, tools.model);
-    this.#history = request.frequencyPenalty || request.presencePenalty ? [] : null;
+    this.#choice = new TokenChoice(request, tools);
     this.#likelihood = request.topLogprobs === undefined ? null : new Likelihood(tools.model, request.topLogprobs);
     this.#thoughts = request.prompt === undefined ? tools.prompts.thoughts : null;
     // Of a model that thinks, stop texts are looked for when it is known what it says.
@@ -122,7 +109,7 @@ export class Generation {
 
   /** Prompt tokens still to be evaluated; 0 once tokens are being generated. */
   get prefillLeft(): number {
-    return (this.#tokens ?? this.#foreseen) === undefined ? this.#prompt.length - this.#evaluated : 0;
+    return this.#isChosen ? 0 : this.#prompt.length - this.#evaluated;
   }
 
   /** How much of this prompt a sequence already holds. */
@@ -153,81 +140,81 @@ export class Generation {
     this.#sentAt = this.#tools.now();
   }
 
+  /** Nothing is paid for any more, and nothing will be. */
+  get isSpent(): boolean {
+    return this.#prompt.length + this.#sampled >= this.#credit;
+  }
+
+  /** The end of one that is spent. */
+  cut(): ChildMessage {
+    return this.#end('length');
+  }
+
+  /** What is to be computed next: up to `budget` prompt tokens, or one token more. Null: it goes on by itself, see `stepAlone`. */
+  portion(budget: number): Portion | Promise<Portion> | null {
+    const sequence = this.#sequence;
+    if (sequence === undefined) throw new Error('a portion before begin');
+    if (this.#foreseen !== undefined) return null;
+    if (this.#last !== null) return { sequence, tokens: [this.#last], sampler: this.#choice.sampler };
+    const tokens = this.#prompt.slice(this.#evaluated, this.#evaluated + budget);
+    if (this.prefillLeft > budget) return { sequence, tokens, sampler: null };
+    this.#isChosen = true;
+    const grammar = this.#calling?.grammar ?? this.request.grammar;
+    if (!this.#mayForesee) return this.#choice.begin(grammar).then((sampler) => ({ sequence, tokens, sampler }));
+    const choice = { ...this.#choice.options, seed: this.request.seed };
+    this.#foreseen = new ForeseenTokens(sequence, this.#prompt, choice, this.#tools.now);
+    return null;
+  }
+
   /**
-   * Evaluates up to `budget` prompt tokens, or samples one token, and those that the drafter foresaw rightly.
+   * The portion is computed. @param chosen the token after it, where it was to be chosen
    *
    * @returns the message that ends this generation, or null while it goes on
    */
-  async step(budget: number, drafter: Drafter | null = null): Promise<ChildMessage | null> {
-    if (this.#sequence === undefined) throw new Error('step before begin');
-    if (this.#prompt.length + this.#sampled >= this.#credit) return this.#end('length');
-    if ((this.#tokens ?? this.#foreseen) === undefined) {
-      if (this.prefillLeft > budget) {
-        const portion = this.#prompt.slice(this.#evaluated, this.#evaluated + budget);
-        this.#tools.spent.sampler();
-        await this.#sequence.evaluateWithoutGeneratingNewTokens(portion);
-        this.#evaluated += portion.length;
-        return null;
-      }
-      if (this.#mayForesee) this.#foreseen = this.#chooseByPlace(this.#sequence);
-      else this.#tokens = await this.#sample(this.#sequence);
-    }
-    if (this.#foreseen !== undefined) return this.#acceptAll(this.#foreseen, drafter);
-    const next = await this.#tokens?.next();
-    // The generator ends by itself only when its sampler is gone.
-    if (next === undefined || next.done) throw new Error('the engine stopped sampling');
+  take(chosen: Chosen): ChildMessage | null | Promise<ChildMessage | null> {
+    if (chosen instanceof Error) throw chosen;
+    this.#evaluated = this.#sequence?.nextTokenIndex ?? 0;
+    if (chosen === null) return null;
+    this.#last = chosen;
     const isSaid = this.#calling?.isText !== false && this.#speech.phase !== 'thinking';
-    if (this.#likelihood !== null && !this.#isEnd(next.value) && isSaid) {
-      this.#tools.spent.sampler();
-      await this.#likelihood.hear(this.#sequence, next.value, this.#calling === null ? this.#text.length : 0);
-    }
-    return this.#accept(next.value);
+    if (this.#likelihood === null || this.#isEnd(chosen) || !isSaid) return this.#accept(chosen);
+    return this.#hear(this.#likelihood, chosen);
   }
 
-  /** A grammar, calls, penalties and likelihoods follow the answer token by token. */
-  get #mayForesee(): boolean {
-    const isPlain = this.request.grammar === null && this.#calling === null;
-    return this.#tools.foresees && isPlain && this.#history === null && this.#likelihood === null;
+  async #hear(likelihood: Likelihood, token: Token): Promise<ChildMessage | null> {
+    if (this.#sequence === undefined) throw new Error('a token before begin');
+    this.#tools.spent.sampler();
+    await likelihood.hear(this.#sequence, token, this.#calling === null ? this.#text.length : 0);
+    return this.#accept(token);
   }
 
-  #chooseByPlace(sequence: LlamaContextSequence): ForeseenTokens {
-    const choice = samplerOf(this.request, this.#bias, [], this.#tools.contextSize);
-    return new ForeseenTokens(sequence, this.#prompt, { ...choice, seed: this.request.seed }, this.#tools.now);
-  }
-
-  async #acceptAll(foreseen: ForeseenTokens, drafter: Drafter | null): Promise<ChildMessage | null> {
+  /** Chooses one token, and those that the drafter foresaw rightly. @returns as `take` does */
+  async stepAlone(drafter: Drafter | null): Promise<ChildMessage | null> {
+    if (this.#foreseen === undefined) throw new Error('nothing was foreseen');
     const paid = this.#credit - this.#prompt.length - this.#sampled;
     const most = Math.min(paid, this.#maxTokens - this.#sampled) - 1;
     this.#tools.spent.sampler();
-    for (const token of await foreseen.next(drafter, this.request.subject, most)) {
+    for (const token of await this.#foreseen.next(drafter, this.request.subject, most)) {
       const end = this.#accept(token);
       if (end !== null) return end;
     }
     return null;
   }
 
-  #isEnd(token: Token): boolean {
-    return this.#tools.model.isEogToken(token) || this.#tools.prompts.endTokens.has(token);
+  /** A grammar, calls, penalties and likelihoods follow the answer token by token. */
+  get #mayForesee(): boolean {
+    const isPlain = this.request.grammar === null && this.#calling === null;
+    return this.#tools.foresees && isPlain && this.#choice.isByPlace && this.#likelihood === null;
   }
 
-  async #sample(sequence: LlamaContextSequence): Promise<AsyncGenerator<Token, void, undefined>> {
-    const grammar = this.#calling?.grammar ?? this.request.grammar;
-    const state =
-      grammar === null
-        ? null
-        : new LlamaGrammarEvaluationState({ model: this.#tools.model, grammar: await this.#tools.grammar(grammar) });
-    this.#tools.spent.sampler();
-    return sequence.evaluate(this.#prompt.slice(this.#evaluated), {
-      ...samplerOf(this.request, this.#bias, this.#history ?? [], this.#tools.contextSize),
-      yieldEogToken: true,
-      ...(state === null ? {} : { grammarEvaluationState: state }),
-    });
+  #isEnd(token: Token): boolean {
+    return this.#tools.model.isEogToken(token) || this.#tools.prompts.endTokens.has(token);
   }
 
   #accept(token: Token): ChildMessage | null {
     if (this.#isEnd(token)) return this.#end('stop');
     this.#sampled++;
-    this.#history?.push(token);
+    this.#choice.chosen(token);
     this.#pendingTokens++;
     if (this.#speech.push(this.#text.push(token))) return this.#finished('stop');
     // It was no part of what is said.
@@ -286,7 +273,7 @@ export class Generation {
   }
 
   /** Lets go of the sampler. The sequence's state stays, for this user's next prompt. */
-  async release(): Promise<void> {
-    await this.#tokens?.return();
+  release(): void {
+    this.#choice.end();
   }
 }

@@ -1,6 +1,15 @@
-import { type LlamaModel, type SequenceEvaluateOptions, type Token, TokenBias } from 'node-llama-cpp';
+import {
+  type LlamaGrammar,
+  LlamaGrammarEvaluationState,
+  type LlamaModel,
+  type SequenceEvaluateOptions,
+  type Token,
+  TokenBias,
+} from 'node-llama-cpp';
 import { Refusal } from '#engine/refusal.ts';
+import type { Batches, Sampler } from './batch.llama.ts';
 import type { GenerateMessage } from './protocol.contract.ts';
+import type { SpentMemory } from './spent-memory.ts';
 
 /** A bias of 100 leaves nothing else; logits of trained models stay far below. */
 const CERTAIN = 10_000;
@@ -22,8 +31,14 @@ export function biasOf(request: GenerateMessage, model: LlamaModel): TokenBias |
 
 const refused = (why: string) => new Refusal('invalid_parameter', `logit_bias: ${why}.`, 'logit_bias');
 
+/**
+ * The library's default of 40 would be a setting that the caller did not ask for, and of its 0, which is as many as there are, it
+ * makes a sampler that sorts the whole vocabulary for each token. Of null it makes none (3.22.1).
+ */
+const NO_LIMIT = null as unknown as number;
+
 /** How the library is to choose a token. @param sampled the answer so far, which penalties look at */
-export function samplerOf(
+function choiceOf(
   { temperature, topP, seed, frequencyPenalty = 0, presencePenalty = 0 }: GenerateMessage,
   bias: TokenBias | null,
   sampled: readonly Token[],
@@ -33,8 +48,7 @@ export function samplerOf(
   return {
     temperature,
     topP,
-    // 0: no limit. The library's default of 40 would be a setting that the caller did not ask for.
-    topK: 0,
+    topK: NO_LIMIT,
     seed,
     ...(bias === null ? {} : { tokenBias: bias }),
     ...(isPenalised
@@ -49,4 +63,69 @@ export function samplerOf(
         }
       : {}),
   };
+}
+
+/** What choosing tokens needs beside the request. */
+export interface ChoiceTools {
+  readonly model: LlamaModel;
+  readonly contextSize: number;
+  /** Compiles a grammar, or takes it from a small cache. @throws Error for a grammar that llama.cpp refuses. */
+  readonly grammar: (text: string) => Promise<LlamaGrammar>;
+  readonly spent: SpentMemory;
+  readonly batches: Pick<Batches, 'sampler'>;
+}
+
+/** Chooses the tokens of one answer the way it was asked for. */
+export class TokenChoice {
+  readonly #request: GenerateMessage;
+  readonly #tools: ChoiceTools;
+  readonly #bias: TokenBias | null;
+  /** The answer so far, where penalties look at it. */
+  readonly #history: Token[] | null;
+  #grammar: LlamaGrammarEvaluationState | null = null;
+  #sampler: Sampler | null = null;
+
+  /** @throws Refusal */
+  constructor(request: GenerateMessage, tools: ChoiceTools) {
+    this.#request = request;
+    this.#tools = tools;
+    this.#bias = biasOf(request, tools.model);
+    this.#history = request.frequencyPenalty || request.presencePenalty ? [] : null;
+  }
+
+  /** No choice depends on what was chosen before. */
+  get isByPlace(): boolean {
+    return this.#history === null;
+  }
+
+  get options(): SequenceEvaluateOptions {
+    const choice = choiceOf(this.#request, this.#bias, this.#history ?? [], this.#tools.contextSize);
+    return this.#grammar === null ? choice : { ...choice, grammarEvaluationState: this.#grammar };
+  }
+
+  /** What chooses the first token, and follows the grammar from there. */
+  async begin(grammar: string | null): Promise<Sampler> {
+    const { model, spent, batches } = this.#tools;
+    if (grammar !== null)
+      this.#grammar = new LlamaGrammarEvaluationState({ model, grammar: await this.#tools.grammar(grammar) });
+    spent.sampler();
+    this.#sampler = batches.sampler();
+    this.#sampler.use(this.options);
+    return this.#sampler;
+  }
+
+  /** What chooses the next one; null before `begin`. */
+  get sampler(): Sampler | null {
+    if (this.#history !== null) this.#sampler?.use(this.options);
+    return this.#sampler;
+  }
+
+  chosen(token: Token): void {
+    this.#history?.push(token);
+  }
+
+  end(): void {
+    this.#sampler?.free();
+    this.#sampler = null;
+  }
 }
