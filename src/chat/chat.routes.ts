@@ -3,7 +3,7 @@ import type { Engine, GenerationDelta, GenerationRequest, TokenLogprob } from '#
 import type { CallPiece } from '#engine/grammar/call-reader.ts';
 import type { Priority } from '#engine/priority.ts';
 import { eventFrame } from '#http/reply.ts';
-import { NO_STEP_UP, type Route, route } from '#http/route.ts';
+import { NO_STEP_UP, type Route, route, type Write } from '#http/route.ts';
 import type { Clock } from '#kernel/clock.ts';
 import { newKey } from '#kernel/id.ts';
 import type { Principal } from '#kernel/principal.ts';
@@ -66,11 +66,7 @@ export function chatRoutes({ engine, clock, priorityOf, bodyLimit }: ChatDeps): 
         await answer.begin();
         if (body.stream !== true) return { kind: 'json', body: await whole(head, answer) };
         const includeUsage = body.stream_options?.include_usage === true;
-        return {
-          kind: 'stream',
-          frames:
-            answer instanceof Completion ? frames(head, answer, includeUsage) : manyFrames(head, answer, includeUsage),
-        };
+        return { kind: 'stream', tell: (write) => tell(head, answer, includeUsage, write) };
       },
     }),
   ];
@@ -99,8 +95,7 @@ interface Head {
 }
 
 async function whole(head: Head, answer: Completion | Choices): Promise<ChatCompletion> {
-  if (answer instanceof Completion) for await (const _ of answer.pieces());
-  else for await (const _ of answer.pieces());
+  await answer.make(() => {});
   const completions = answer instanceof Completion ? [answer] : answer.completions;
   return {
     ...head,
@@ -145,6 +140,8 @@ type Delta = ChatChunk['choices'][number]['delta'];
 class ChunkWriter {
   readonly #head: Head;
   readonly #includeUsage: boolean;
+  /** By choice, what stands around the text of a piece that is nothing but text: it is the same in all of them. */
+  readonly #around: (readonly [before: string, after: string])[] = [];
 
   constructor(head: Head, includeUsage: boolean) {
     this.#head = head;
@@ -157,8 +154,18 @@ class ChunkWriter {
 
   piece(index: number, piece: GenerationDelta): string {
     const { text, logprobs, calls, thought } = piece;
-    const delta = calls === undefined && !thought ? { content: text } : deltaOf(piece);
-    return this.#chunk(index, delta, logprobsOf(logprobs), null, {});
+    if (calls !== undefined || thought) return this.#chunk(index, deltaOf(piece), logprobsOf(logprobs), null, {});
+    if (logprobs !== undefined) return this.#chunk(index, { content: text }, logprobsOf(logprobs), null, {});
+    this.#around[index] ??= this.#aroundText(index);
+    const [before, after] = this.#around[index];
+    return before + JSON.stringify(text) + after;
+  }
+
+  #aroundText(index: number): readonly [string, string] {
+    const nothing = this.#chunk(index, { content: '' }, null, null, {});
+    // What comes after it is ours alone: no name of a model, which might hold as much.
+    const at = nothing.lastIndexOf('""');
+    return [nothing.slice(0, at), nothing.slice(at + 2)];
   }
 
   last(index: number, { finishReason, stoppedBy }: Completion): string {
@@ -181,9 +188,8 @@ class ChunkWriter {
     } satisfies ChatChunk);
   }
 
-  *usage({ usage }: Completion | Choices): Generator<string> {
-    if (!this.#includeUsage) return;
-    yield eventFrame({
+  usage({ usage }: Completion | Choices): string {
+    return eventFrame({
       ...this.#head,
       object: 'chat.completion.chunk',
       choices: [],
@@ -193,20 +199,17 @@ class ChunkWriter {
 }
 
 /** OpenAI's order: the role, the text, the finish reason, and the usage where it was asked for. */
-async function* frames(head: Head, completion: Completion, includeUsage: boolean): AsyncGenerator<string> {
+async function tell(head: Head, answer: Completion | Choices, includeUsage: boolean, write: Write): Promise<void> {
   const writer = new ChunkWriter(head, includeUsage);
-  yield writer.first(0);
-  for await (const delta of completion.pieces()) yield writer.piece(0, delta);
-  yield writer.last(0, completion);
-  yield* writer.usage(completion);
-}
-
-/** The same for several answers, whose events come as they are made. */
-async function* manyFrames(head: Head, choices: Choices, includeUsage: boolean): AsyncGenerator<string> {
-  const writer = new ChunkWriter(head, includeUsage);
-  for (const index of choices.completions.keys()) yield writer.first(index);
-  for await (const { index, delta } of choices.pieces()) {
-    yield delta === null ? writer.last(index, choices.completions[index] as Completion) : writer.piece(index, delta);
+  if (answer instanceof Completion) {
+    await write(writer.first(0));
+    await answer.make((delta) => write(writer.piece(0, delta)));
+    await write(writer.last(0, answer));
+  } else {
+    for (const index of answer.completions.keys()) await write(writer.first(index));
+    await answer.make(({ index, delta }) =>
+      write(delta === null ? writer.last(index, answer.completions[index] as Completion) : writer.piece(index, delta)),
+    );
   }
-  yield* writer.usage(choices);
+  if (includeUsage) await write(writer.usage(answer));
 }

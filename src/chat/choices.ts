@@ -1,7 +1,6 @@
 import type { Commitment } from '#audit/commitment.ts';
 import { answerText } from '#audit/transcript.shared.ts';
 import type { GenerationDelta, Usage } from '#engine/engine.ts';
-import { EventChannel } from '#engine/event-channel.ts';
 import type { Report } from '#kernel/gate.ts';
 import type { CreditShare } from '#quota/credit-shares.ts';
 import type { Completion } from './completion.ts';
@@ -47,25 +46,20 @@ export class Choices {
     throw failure.reason;
   }
 
-  /** What they say, as it comes. */
-  async *pieces(): AsyncGenerator<ChoicePiece, void, undefined> {
-    const channel = new EventChannel<ChoicePiece>();
+  /** Makes them. What they say goes to `out` as it comes. @throws as one of them does, and what `out` throws */
+  async make(out: (piece: ChoicePiece) => void | Promise<void>): Promise<void> {
     let next = 0;
     const work = async (): Promise<void> => {
       for (let index = next++; index < this.#choices.length; index = next++) {
         const { completion, credit } = this.#choices[index] as Choice;
         if (index >= this.#begun) await completion.begin();
-        for await (const delta of completion.pieces()) channel.push({ index, delta });
+        await completion.make((delta) => out({ index, delta }));
         credit.close();
-        channel.push({ index, delta: null });
+        await out({ index, delta: null });
       }
     };
-    Promise.all(Array.from({ length: this.#places }, work)).then(
-      () => channel.end(),
-      (why: unknown) => channel.fail(why),
-    );
     try {
-      yield* channel.read();
+      await Promise.all(Array.from({ length: this.#places }, work));
     } finally {
       await this.#leave();
     }

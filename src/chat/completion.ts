@@ -4,9 +4,9 @@ import type {
   Engine,
   FinishReason,
   GenerationDelta,
-  GenerationEvent,
   GenerationRequest,
   Making,
+  Milestone,
   ModelStatus,
   TokenLogprob,
   ToolCall,
@@ -27,11 +27,14 @@ export interface CompletionDeps {
   readonly limit: () => string | null;
 }
 
+/** Where the pieces of an answer go. A promise: it holds the model up. */
+export type PieceTaker = (piece: GenerationDelta) => void | Promise<void>;
+
 /** One answer while it is made: passes the text on, and knows at any moment what the record must say of it. */
 export class Completion {
   readonly #request: GenerationRequest;
   readonly #model: ModelStatus;
-  readonly #events: AsyncGenerator<GenerationEvent, void, undefined>;
+  readonly #milestones: AsyncGenerator<Milestone, void, undefined>;
   readonly #clock: Clock;
   readonly #commitment: Commitment;
   readonly #longestPrompt: number | null;
@@ -47,11 +50,15 @@ export class Completion {
   readonly #logprobs: TokenLogprob[] | null;
   readonly #calls: CallPiece[] = [];
   #finished: { readonly reason: FinishReason; readonly usage: Usage } | null = null;
+  #out: PieceTaker = () => {};
+  /** What `out` threw. */
+  #refusal: { readonly of: unknown } | null = null;
+  #isLeft = false;
 
   constructor(engine: Engine, request: GenerationRequest, signal: AbortSignal, deps: CompletionDeps) {
     this.#request = request;
     this.#model = engine.status();
-    this.#events = engine.generate(request, signal);
+    this.#milestones = engine.generate(request, signal, (delta) => this.#take(delta));
     this.#clock = deps.clock;
     this.#commitment = deps.commitment;
     this.#longestPrompt = deps.longestPrompt;
@@ -62,10 +69,10 @@ export class Completion {
 
   /** Waits until the model has taken the prompt. @throws Problem while the answer can still be an HTTP status. */
   async begin(): Promise<void> {
-    const { value } = await this.#events.next();
+    const { value } = await this.#milestones.next();
     if (value?.type !== 'started') throw new Problem('engine_failed');
     if (this.#longestPrompt !== null && value.promptTokens > this.#longestPrompt) {
-      await this.#events.return();
+      await this.#milestones.return();
       throw new Problem('out_of_bounds', {
         message: `${promptParam(this.#request)}: policy allows you prompts of 1 to ${this.#longestPrompt} tokens; this one has ${value.promptTokens}.`,
         param: promptParam(this.#request),
@@ -76,27 +83,45 @@ export class Completion {
     this.#takenMs = this.#elapsed();
   }
 
-  /** The pieces of the answer. */
-  async *pieces(): AsyncGenerator<GenerationDelta, void, undefined> {
-    for await (const event of this.#events) {
-      if (event.type === 'delta') {
-        this.#firstTokenMs ??= this.#elapsed();
-        this.#completionTokens += event.tokens;
-        this.#answer += event.text;
-        this.#thought += event.thought ?? '';
-        if (event.logprobs !== undefined) this.#logprobs?.push(...event.logprobs);
-        if (event.calls !== undefined) this.#calls.push(...event.calls);
-        if (event.text !== '' || event.thought || event.calls || event.logprobs?.length) yield event;
-      } else if (event.type === 'finished') {
-        this.#finished = event;
-      }
-    }
+  /**
+   * Makes the answer. Its pieces go to `out` as they come; the model waits while `out` has not let the last one through.
+   *
+   * @throws what `out` throws, which ends the answer
+   */
+  async make(out: PieceTaker): Promise<void> {
+    this.#out = out;
+    for await (const event of this.#milestones) if (event.type === 'finished') this.#finished = event;
+    if (this.#refusal !== null) throw this.#refusal.of;
     if (this.#finished === null) throw new Problem('engine_failed');
   }
 
+  #take(delta: GenerationDelta): boolean | Promise<boolean> {
+    if (this.#isLeft) return false;
+    const { text, thought, calls, logprobs, tokens } = delta;
+    this.#firstTokenMs ??= this.#elapsed();
+    this.#completionTokens += tokens;
+    this.#answer += text;
+    if (thought !== undefined) this.#thought += thought;
+    if (logprobs !== undefined) this.#logprobs?.push(...logprobs);
+    if (calls !== undefined) this.#calls.push(...calls);
+    if (text === '' && !thought && !calls && !logprobs?.length) return true;
+    try {
+      const going = this.#out(delta);
+      return going === undefined ? true : going.then(() => true, this.#refuse);
+    } catch (thrown) {
+      return this.#refuse(thrown);
+    }
+  }
+
+  readonly #refuse = (of: unknown): boolean => {
+    this.#refusal = { of };
+    return false;
+  };
+
   /** Ends it, if it still runs. */
   async leave(): Promise<void> {
-    await this.#events.return();
+    this.#isLeft = true;
+    await this.#milestones.return();
   }
 
   /** Of a whole answer, where they were asked for; of a stream they go out with the text and are not kept. */

@@ -5,7 +5,7 @@ import { Completion } from '#chat/completion.ts';
 import type { Engine } from '#engine/engine.ts';
 import type { Priority } from '#engine/priority.ts';
 import { eventFrame } from '#http/reply.ts';
-import { NO_STEP_UP, type Route, route } from '#http/route.ts';
+import { NO_STEP_UP, type Route, route, type Write } from '#http/route.ts';
 import { canonicalJson } from '#kernel/canonical-json.ts';
 import type { Clock } from '#kernel/clock.ts';
 import { newKey } from '#kernel/id.ts';
@@ -88,7 +88,8 @@ export function completionsRoutes({ engine, clock, priorityOf, bodyLimit }: Comp
           model: body.model,
         };
         if (body.stream !== true) return { kind: 'json', body: await whole(head, answer) };
-        return { kind: 'stream', frames: frames(head, answer, body.stream_options?.include_usage === true) };
+        const includeUsage = body.stream_options?.include_usage === true;
+        return { kind: 'stream', tell: (write) => tell(head, answer, includeUsage, write) };
       },
     }),
   ];
@@ -101,7 +102,7 @@ type Head = Pick<TextCompletion, 'id' | 'object' | 'created' | 'model'>;
 const reasonOf = ({ finishReason }: Completion) => (finishReason === 'length' ? 'length' : 'stop');
 
 async function whole(head: Head, answer: Choices): Promise<TextCompletion> {
-  for await (const _ of answer.pieces());
+  await answer.make(() => {});
   return {
     ...head,
     choices: answer.completions.map((completion, index) => ({
@@ -116,7 +117,7 @@ async function whole(head: Head, answer: Choices): Promise<TextCompletion> {
 }
 
 /** OpenAI's order: the texts as they come, each choice's finish reason, and the usage where it was asked for. */
-async function* frames(head: Head, answer: Choices, includeUsage: boolean): AsyncGenerator<string, void, undefined> {
+async function tell(head: Head, answer: Choices, includeUsage: boolean, write: Write): Promise<void> {
   const usage = includeUsage ? { usage: null } : {};
   const writers = answer.completions.map(() => new LegacyLogprobsWriter());
   const chunk = (
@@ -130,13 +131,16 @@ async function* frames(head: Head, answer: Choices, includeUsage: boolean): Asyn
       ...usage,
       ...stopped,
     } satisfies TextCompletion);
-  for await (const { index, delta } of answer.pieces()) {
-    const completion = answer.completions[index];
-    if (delta !== null) {
-      const { text, logprobs: told } = delta;
-      const logprobs = told === undefined ? null : (writers[index]?.piece(text, told) ?? null);
-      yield chunk({ text, index, logprobs }, null);
-    } else if (completion !== undefined) yield chunk({ text: '', index }, reasonOf(completion), completion.stoppedBy);
+  await answer.make(({ index, delta }) => {
+    if (delta === null) {
+      const completion = answer.completions[index] as Completion;
+      return write(chunk({ text: '', index }, reasonOf(completion), completion.stoppedBy));
+    }
+    const { text, logprobs: told } = delta;
+    const logprobs = told === undefined ? null : (writers[index]?.piece(text, told) ?? null);
+    return write(chunk({ text, index, logprobs }, null));
+  });
+  if (includeUsage) {
+    await write(eventFrame({ ...head, choices: [], usage: usageOf(answer.usage) } satisfies TextCompletion));
   }
-  if (includeUsage) yield eventFrame({ ...head, choices: [], usage: usageOf(answer.usage) } satisfies TextCompletion);
 }

@@ -2,6 +2,7 @@ import type { CallPiece } from '#engine/grammar/call-reader.ts';
 import type { Problem } from '#kernel/problem.ts';
 import type { DraftCosts, DraftUse } from './draft-use.ts';
 import type { Priority } from './priority.ts';
+import type { UpstreamStatus } from './upstream-status.ts';
 
 /** A call of a function as it was made; in OpenAI's shape, since it is passed on and committed to in that. */
 export interface ToolCall {
@@ -63,8 +64,8 @@ export interface TokenCredit {
   begin(promptTokens: number, most: number, whole: boolean): Promise<void> | null;
   /** So many are used. */
   reach(tokens: number): void;
-  /** Waits until so many are paid for; false: they never will be. @throws Problem */
-  covers(tokens: number): Promise<boolean>;
+  /** Whether so many are paid for; a promise while that is not known; false: they never will be. @throws Problem */
+  covers(tokens: number): boolean | Promise<boolean>;
   /** Calls back when `total`, `final` or `failure` have changed. Returns how to stop. */
   watch(changed: () => void): () => void;
 }
@@ -144,8 +145,9 @@ export interface TokenLogprob extends LikelyToken {
 }
 
 /**
- * What a generation yields, in this order: one `started`, any number of `delta`, one `finished`.
- * A generator that returns without `finished` has failed; it then MUST have thrown.
+ * What a generation tells, in this order: one `started`, any number of `delta`, one `finished`. A generator that returns
+ * without `finished` was left, or has failed; it then MUST have thrown. Deltas go to {@link Take}: thousands a second, each
+ * of which would be handed on from generator to generator. The rest, its {@link Milestone}s, is yielded.
  */
 export type GenerationEvent =
   /** Before the first prefill: the prompt's true length in tokens. Upstreams without a tokenizer send an upper bound. */
@@ -153,6 +155,11 @@ export type GenerationEvent =
   /** A piece of text, always whole Unicode characters, or of a thought before it, and how many sampled tokens it stands for. */
   | GenerationDelta
   | { readonly type: 'finished'; readonly reason: FinishReason; readonly usage: Usage };
+
+export type Milestone = Exclude<GenerationEvent, GenerationDelta>;
+
+/** Takes the deltas. MUST NOT throw. False: no more is wanted, which leaves the generation as its `return()` does. */
+export type Take = (delta: GenerationDelta) => boolean | Promise<boolean>;
 
 export type FinishReason = 'stop' | 'length' | 'tool_calls';
 
@@ -248,29 +255,6 @@ export interface ModelStatus {
   readonly upstream?: UpstreamStatus;
 }
 
-export interface UpstreamStatus {
-  readonly replicas: readonly ReplicaStatus[];
-  /** Answers whose usage could not be, and that named another model, since the gateway started. */
-  readonly miscounted: number;
-  readonly misnamed: number;
-}
-
-/** One server behind a model, as this gateway sees it. */
-export interface ReplicaStatus {
-  /** Host and port, or what the configuration calls it. An analyst sees it in the receipts of his answers alone. */
-  readonly name: string;
-  /** Of its circuit breaker: open means that nobody is sent there, half open that one is, on trial. */
-  readonly state: 'closed' | 'open' | 'half_open';
-  /** It asked to be left alone for a while (`Retry-After`). */
-  readonly resting: boolean;
-  /** Questions that it answers now, of ours. */
-  readonly busy: number;
-  /** Since it was put in service: complete answers, failures, and questions that came from another one that failed. */
-  readonly answers: number;
-  readonly failures: number;
-  readonly takenOver: number;
-}
-
 /**
  * The port behind which a model runs (`llama` in a child process, `upstream` over HTTP).
  *
@@ -283,9 +267,10 @@ export interface ReplicaStatus {
  *   broken off, those after it are left.
  * - MUST refuse `generate` for a model that makes vectors, and `embed` for one that makes text, with `invalid_parameter`.
  * - MUST NOT lose text between the last delta and `finished`, and MUST NOT buffer a delta when the caller waits for it.
+ * - MUST NOT go on while `take` has not answered: that is the back-pressure of a slow client.
  */
 export interface Engine {
-  generate(request: GenerationRequest, signal: AbortSignal): AsyncGenerator<GenerationEvent, void, undefined>;
+  generate(request: GenerationRequest, signal: AbortSignal, take: Take): AsyncGenerator<Milestone, void, undefined>;
   embed(request: EmbeddingRequest, signal: AbortSignal): AsyncGenerator<EmbeddingEvent, void, undefined>;
   status(): ModelStatus;
   /**

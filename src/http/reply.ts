@@ -2,15 +2,15 @@ import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import type { Problem } from '#kernel/problem.ts';
 import { openAiError } from './problem-json.ts';
-import type { Reply } from './route.ts';
+import type { Reply, Write } from './route.ts';
 
 /** Proxies and clients drop a connection that is silent for long. */
 const PING_MS = 15_000;
 
-/** Writes a stream's events as they come, waiting where the client is slower than the model. Leaves the stream open. */
+/** Writes a stream's events as they are told; whoever tells them waits where the client is slower. Leaves the stream open. */
 export async function sendStream(
   response: ServerResponse,
-  frames: AsyncIterable<string>,
+  tell: (write: Write) => Promise<void>,
   signal: AbortSignal,
 ): Promise<void> {
   response.writeHead(200, {
@@ -20,14 +20,29 @@ export async function sendStream(
   });
   // A HEAD's answer has no body (RFC 9110, section 9.3.2): node would hold back the head until one that never comes ends.
   if (response.req.method === 'HEAD') return;
-  const ping = setInterval(() => response.write(': ping\n\n'), PING_MS);
+  // Node writes each chunk in four pieces: its length, the end of that line, itself, the end of it. Put together here, it is
+  // one, which costs a fifth less (RFC 9112, section 7.1).
+  const isChunked = response.chunkedEncoding;
+  response.chunkedEncoding = false;
+  const send = (frame: string): boolean => {
+    const chunk = isChunked ? `${Buffer.byteLength(frame).toString(16)}\r\n${frame}\r\n` : frame;
+    return response.write(chunk);
+  };
+  let draining: Promise<void> | null = null;
+  const write: Write = (frame) => {
+    signal.throwIfAborted();
+    if (send(frame)) return;
+    draining ??= once(response, 'drain', { signal }).then(() => {
+      draining = null;
+    });
+    return draining;
+  };
+  const ping = setInterval(() => send(': ping\n\n'), PING_MS);
   try {
-    for await (const frame of frames) {
-      signal.throwIfAborted();
-      if (!response.write(frame)) await once(response, 'drain', { signal });
-    }
+    await tell(write);
   } finally {
     clearInterval(ping);
+    response.chunkedEncoding = isChunked;
   }
 }
 

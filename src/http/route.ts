@@ -40,6 +40,12 @@ export interface Call<P, Q, B> extends CallBase<P, Q, B> {
   report(source: () => Report): void;
 }
 
+/**
+ * Sends one whole server-sent event. A promise where the client is slower than what is told: who has written MUST wait for
+ * it before he writes again. @throws once the stream is no longer wanted, in either way
+ */
+export type Write = (frame: string) => void | Promise<void>;
+
 /** What a handler gives back. A stream's frames are whole server-sent events; `data: [DONE]` is the pipeline's. */
 export type Reply =
   | {
@@ -53,7 +59,7 @@ export type Reply =
   | { readonly kind: 'empty'; readonly headers?: Record<string, string> }
   /** 302: for a browser that is on its way somewhere else, never in answer to a change. */
   | { readonly kind: 'redirect'; readonly location: string; readonly headers?: Record<string, string | string[]> }
-  | { readonly kind: 'stream'; readonly frames: AsyncIterable<string> }
+  | { readonly kind: 'stream'; readonly tell: (write: Write) => Promise<void> }
   /** A file that is made while it is sent. `ending` goes out when the outcome is on record: without it the file is cut off. */
   | {
       readonly kind: 'download';

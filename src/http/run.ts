@@ -25,7 +25,7 @@ export async function runAndSettle(exchange: Exchange, deps: PipelineDeps): Prom
     if (reply.kind === 'stream') {
       // One that counts and records nothing may last as long as any: it too ends with its session.
       if (exchange.admission === null) unwatch = watch();
-      await sendStream(response, reply.frames, abort.signal);
+      await sendStream(response, reply.tell, abort.signal);
     }
     if (reply.kind === 'download') await sendDownload(response, reply, abort.signal);
     // A whole answer that is made is sent, also where what it did was to end this very session.

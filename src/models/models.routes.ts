@@ -1,7 +1,7 @@
 import type { ModelStatus } from '#engine/engine.ts';
 import type { Gpu } from '#engine/gpu.ts';
 import { eventFrame } from '#http/reply.ts';
-import { NO_STEP_UP, type Route, route } from '#http/route.ts';
+import { NO_STEP_UP, type Route, route, type Write } from '#http/route.ts';
 import type { Principal } from '#kernel/principal.ts';
 import { Problem } from '#kernel/problem.ts';
 import type { Room } from './memory-plan.ts';
@@ -109,7 +109,10 @@ export function modelRoutes(deps: ModelsDeps): Route[] {
       stepUp: NO_STEP_UP,
       counts: 'none',
       records: 'denials',
-      handle: async ({ signal }) => ({ kind: 'stream', frames: changes(() => adminListOf(deps), signal) }),
+      handle: async ({ signal }) => ({
+        kind: 'stream',
+        tell: (write) => tellChanges(() => adminListOf(deps), write, signal),
+      }),
     }),
     ...MODEL_VERBS.map((verb) => verbRoute(verb, deps)),
   ];
@@ -163,11 +166,11 @@ function adminListOf(deps: ModelsDeps): AdminModelList {
 const CHANGE_MS = 250;
 
 /** Everything at first, and again whenever something of it is different. Ends when its reader goes. */
-async function* changes(look: () => AdminModelList, signal: AbortSignal): AsyncGenerator<string, void, undefined> {
+async function tellChanges(look: () => AdminModelList, write: Write, signal: AbortSignal): Promise<void> {
   let told = '';
   while (!signal.aborted) {
     const frame = eventFrame(look());
-    if (frame !== told) yield frame;
+    if (frame !== told) await write(frame);
     told = frame;
     await pause(CHANGE_MS, signal);
   }

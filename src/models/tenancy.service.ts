@@ -61,7 +61,7 @@ export class Tenancy implements AsyncDisposable {
       load: () => engine.load(),
       pardon: () => engine.pardon(),
       close: () => engine.close(),
-      generate: (request, signal) => this.#inside(engine, occupant, signal, () => engine.generate(request, signal)),
+      generate: (...asked) => this.#inside(engine, occupant, asked[1], () => engine.generate(...asked)),
       embed: (request, signal) => this.#inside(engine, occupant, signal, () => engine.embed(request, signal)),
     };
   }

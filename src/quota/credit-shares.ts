@@ -92,9 +92,13 @@ class Share implements CreditShare {
     if (this.ceiling > 0) this.#all.reach(this);
   }
 
-  async covers(tokens: number): Promise<boolean> {
+  covers(tokens: number): boolean | Promise<boolean> {
     const needed = Math.min(tokens, this.ceiling);
     this.reach(needed);
+    return this.total >= needed || this.#waitFor(needed);
+  }
+
+  async #waitFor(needed: number): Promise<boolean> {
     while (this.total < needed) {
       if (this.failure !== null) throw this.failure;
       if (this.final) return false;

@@ -82,9 +82,14 @@ export class Reservation implements TokenCredit {
     this.#look();
   }
 
-  async covers(tokens: number): Promise<boolean> {
-    this.reach(Math.min(tokens, this.#ceiling));
-    while (this.#total < Math.min(tokens, this.#ceiling)) {
+  covers(tokens: number): boolean | Promise<boolean> {
+    const needed = Math.min(tokens, this.#ceiling);
+    this.reach(needed);
+    return this.#total >= needed || this.#waitFor(needed);
+  }
+
+  async #waitFor(tokens: number): Promise<boolean> {
+    while (this.#total < tokens) {
       if (this.#failure !== null) throw this.#failure;
       if (this.#final) return false;
       this.#look();

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import type { Engine, GenerationEvent } from '#engine/engine.ts';
 import { Problem } from '#kernel/problem.ts';
-import { answer, NEVER, request, until, untilFirstDelta } from '../engine/demo.ts';
+import { answer, NEVER, request, told, until, untilFirstDelta } from '../engine/demo.ts';
 
 /** What an implementation shows of itself to the suite. */
 export interface EngineUnderTest {
@@ -73,7 +73,7 @@ export function engineContract(name: string, open: () => Promise<EngineUnderTest
       await assert.rejects(
         async () => {
           const long = request({ messages: [{ role: 'user', content: 'word '.repeat(20_000) }] });
-          for await (const event of under.engine.generate(long, NEVER)) seen.push(event);
+          for await (const event of told(under.engine, long, NEVER)) seen.push(event);
         },
         (error: unknown) => problem('context_length_exceeded')(error) && /\d{4,} tokens.*\d{3,}/.test(String(error)),
       );
@@ -89,7 +89,7 @@ export function engineContract(name: string, open: () => Promise<EngineUnderTest
       await assert.rejects(answer(under.engine, {}, AbortSignal.abort(reason)), reason);
 
       const control = new AbortController();
-      const generation = under.endless.generate(request({ maxTokens: 500_000 }), control.signal);
+      const generation = told(under.endless, request({ maxTokens: 500_000 }), control.signal);
       await untilFirstDelta(generation);
       assert.equal(under.endless.status().busy, 1);
       control.abort(reason);
@@ -100,7 +100,7 @@ export function engineContract(name: string, open: () => Promise<EngineUnderTest
     });
 
     it('an abort while waiting for a slot leaves the queue', async () => {
-      const running = under.endless.generate(request(), NEVER);
+      const running = told(under.endless, request(), NEVER);
       await untilFirstDelta(running);
       const control = new AbortController();
       const waiting = answer(under.endless, {}, control.signal);
@@ -115,13 +115,13 @@ export function engineContract(name: string, open: () => Promise<EngineUnderTest
 
     it('leaving the loop early frees the slot for the next one', async () => {
       for (let round = 0; round < 3; round++) {
-        for await (const event of under.endless.generate(request(), NEVER)) if (event.type === 'delta') break;
+        for await (const event of told(under.endless, request(), NEVER)) if (event.type === 'delta') break;
       }
       await until(() => under.endless.status().busy === 0);
     });
 
     it('close ends what runs and what waits, is idempotent, and load opens again', async () => {
-      const running = under.endless.generate(request(), NEVER);
+      const running = told(under.endless, request(), NEVER);
       await untilFirstDelta(running);
       const waiting = answer(under.endless);
       const refused = assert.rejects(waiting, problem('model_not_loaded'));

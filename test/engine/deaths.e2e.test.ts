@@ -20,6 +20,7 @@ import {
   openLlama,
   request,
   sha256,
+  told,
   until,
   untilFirstDelta,
 } from './demo.ts';
@@ -94,7 +95,7 @@ describe('what kills a child', () => {
     const bad = openLlama(await demoSpec({ file, sha256: digest }), { files, onEvent: (event) => events.push(event) });
     await withEndless({}, async (good) => {
       const control = new AbortController();
-      const other = good.generate(request(), control.signal);
+      const other = told(good, request(), control.signal);
       await untilFirstDelta(other);
       await assert.rejects(bad.load(), failure(/quarantine: its engine died again and again \(last: SIGABRT\)/));
       assert.deepEqual(
@@ -117,7 +118,7 @@ describe('what kills a child', () => {
     try {
       await Promise.all(engines.map((engine) => engine.load()));
       await withEndless({}, async (dying) => {
-        const lost = dying.generate(request(), NEVER);
+        const lost = told(dying, request(), NEVER);
         await untilFirstDelta(lost);
         const others = engines.map((engine) => answer(engine));
         signal(dying, 'SIGABRT');
@@ -142,14 +143,14 @@ describe('what kills a child', () => {
 
   it('one that makes no first token in its time, though it lives', () =>
     withEndless({ firstTokenMs: 1500 }, async (engine) => {
-      const generation = engine.generate(request({ messages: [{ role: 'user', content: '7'.repeat(3900) }] }), NEVER);
+      const generation = told(engine, request({ messages: [{ role: 'user', content: '7'.repeat(3900) }] }), NEVER);
       assert.equal((await generation.next()).value?.type, 'started');
       await stopped(engine, generation);
     }));
 
   it('one that makes no next token in its time', () =>
     withEndless({ nextTokenMs: 1500 }, async (engine) => {
-      const generation = engine.generate(request(), NEVER);
+      const generation = told(engine, request(), NEVER);
       await untilFirstDelta(generation);
       await stopped(engine, generation);
     }));
@@ -157,7 +158,7 @@ describe('what kills a child', () => {
   it('one that does not let go of an answer that nobody wants any more: its slot comes back', () =>
     withEndless({ cancelMs: 1500 }, async (engine) => {
       const control = new AbortController();
-      const generation = engine.generate(request(), control.signal);
+      const generation = told(engine, request(), control.signal);
       await untilFirstDelta(generation);
       const { pid } = engine.status();
       signal(engine, 'SIGSTOP');

@@ -3,7 +3,14 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Engine, FinishReason, GenerationEvent, GenerationRequest, Usage } from '#engine/engine.ts';
+import type {
+  Engine,
+  FinishReason,
+  GenerationDelta,
+  GenerationEvent,
+  GenerationRequest,
+  Usage,
+} from '#engine/engine.ts';
 import { type FileMemory, forgetfulMemory } from '#engine/llama/file-memory.ts';
 import { openLlamaModel } from '#engine/llama/model.llama.ts';
 import type { LlamaDeps, LlamaEngine } from '#engine/llama/port.llama.ts';
@@ -101,13 +108,56 @@ export async function collect<T>(source: AsyncIterable<T>): Promise<T[]> {
   return items;
 }
 
+/** All that a generation tells, in one sequence: at each delta the engine waits until the next event is asked for. */
+export async function* told(
+  engine: Pick<Engine, 'generate'>,
+  asked: GenerationRequest,
+  signal: AbortSignal,
+): AsyncGenerator<GenerationEvent, void, undefined> {
+  const deltas: { readonly delta: GenerationDelta; readonly answer: (isWanted: boolean) => void }[] = [];
+  let wake = Promise.withResolvers<void>();
+  const generation = engine.generate(asked, signal, (delta) => {
+    const { promise, resolve } = Promise.withResolvers<boolean>();
+    deltas.push({ delta, answer: resolve });
+    wake.resolve();
+    return promise;
+  });
+  try {
+    for (;;) {
+      const milestone = generation.next();
+      const settled = milestone.then(
+        () => {},
+        () => {},
+      );
+      for (;;) {
+        await Promise.race([settled, wake.promise]);
+        const taken = deltas.shift();
+        if (taken === undefined) break;
+        wake = Promise.withResolvers();
+        let isWanted = false;
+        try {
+          yield taken.delta;
+          isWanted = true;
+        } finally {
+          taken.answer(isWanted);
+        }
+      }
+      const { value, done } = await milestone;
+      if (done) return;
+      yield value;
+    }
+  } finally {
+    await generation.return();
+  }
+}
+
 /** Reads a generation to its end. */
 export async function answer(
   engine: Engine,
   change: Partial<GenerationRequest> = {},
   signal: AbortSignal = NEVER,
 ): Promise<Answer> {
-  const events = await collect(engine.generate(request(change), signal));
+  const events = await collect(told(engine, request(change), signal));
   const first = events[0];
   const last = events.at(-1);
   if (first?.type !== 'started' || last?.type !== 'finished') throw new Error('generation without start or end');

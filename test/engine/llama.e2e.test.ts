@@ -12,6 +12,7 @@ import {
   NEVER,
   openLlama,
   request,
+  told,
   until,
   untilFirstDelta,
 } from './demo.ts';
@@ -228,7 +229,7 @@ describe('an engine that runs for ever', () => {
 
   it('frees the slot within a second of an abort, and the next in the queue runs', async () => {
     const control = new AbortController();
-    const first = engine.generate(request(), control.signal);
+    const first = told(engine, request(), control.signal);
     await untilFirstDelta(first);
     const second = answer(engine, { maxTokens: 5, subject: 'usr_b' });
     await until(() => engine.status().queued === 1);
@@ -242,7 +243,7 @@ describe('an engine that runs for ever', () => {
   it('an abort during a long prompt is obeyed before the prompt is through', async () => {
     const control = new AbortController();
     const long = request({ messages: [{ role: 'user', content: '7'.repeat(3900) }], stream: true });
-    const generation = engine.generate(long, control.signal);
+    const generation = told(engine, long, control.signal);
     assert.equal((await generation.next()).value?.type, 'started');
     control.abort(new Error('hung up'));
     await assert.rejects(collect(generation), /hung up/);
@@ -250,7 +251,7 @@ describe('an engine that runs for ever', () => {
   });
 
   it('survives the death of its child: running ends with engine_failed, the next request is served', async () => {
-    const generation = engine.generate(request(), NEVER);
+    const generation = told(engine, request(), NEVER);
     await untilFirstDelta(generation);
     const waiting = answer(engine, { maxTokens: 3, subject: 'usr_b' });
     await until(() => engine.status().queued === 1);

@@ -12,7 +12,7 @@ import { silentLog } from '#kernel/log.ts';
 import { Problem } from '#kernel/problem.ts';
 import { type FakeUpstream, startFakeUpstream } from '../fakes/upstream.ts';
 import { freePort } from '../harness/free-port.ts';
-import { answer, collect, NEVER, request, until, untilFirstDelta } from './demo.ts';
+import { answer, collect, NEVER, request, told, until, untilFirstDelta } from './demo.ts';
 
 const problem = (code: Problem['code']) => (error: unknown) => error instanceof Problem && error.code === code;
 
@@ -122,7 +122,7 @@ describe('several servers behind one model', () => {
     at(home).set({ loop: true });
     const running = [];
     for (let i = 0; i < 3; i++) {
-      const generation = engine.generate(request({ maxTokens: 1e6 }), NEVER);
+      const generation = told(engine, request({ maxTokens: 1e6 }), NEVER);
       await untilFirstDelta(generation);
       running.push(generation);
     }
@@ -270,7 +270,7 @@ describe('several servers behind one model', () => {
     const silent = Promise.withResolvers<void>();
     at(0).set({ until: silent.promise });
     const control = new AbortController();
-    const trial = collect(engine.generate(request(), control.signal));
+    const trial = collect(told(engine, request(), control.signal));
     await until(() => at(0).running === 1);
     await assert.rejects(answer(engine, { subject: 'usr_b' }), problem('engine_failed'));
     control.abort(new Error('hung up'));

@@ -36,6 +36,16 @@ describe('SseParser', () => {
     });
   }
 
+  it('reads pieces of whole events as it reads them byte by byte', () => {
+    const pieces = ['data: first\n\n', 'data: a\n\ndata: 中🙂\n\n', ': ping\n\n', 'data: b\ndata: c\n\n', 'data:d\n\n'];
+    pieces.push('data: e\r\n\r\n', 'data: f\n', 'data: g\n\n', '\n\n', 'data: \n\n', 'data: [DONE]\n\n');
+    const parser = new SseParser();
+    const events = pieces.flatMap((piece) => parser.push(Buffer.from(piece)));
+    assert.deepEqual(events, parse(pieces.join(''), 1));
+    assert.deepEqual(events.slice(0, 5), ['first', 'a', '中🙂', 'b\nc', 'd']);
+    assert.throws(() => parser.push(Buffer.from([...Buffer.from('data: '), 0xff, 10, 10])), TypeError);
+  });
+
   it('does not take other fields, nor fields that begin alike, for data', () => {
     assert.deepEqual(parse('dataset: 1\nretry: 5\n\ndata\n\ndata:  two spaces\n\n'), ['', ' two spaces']);
   });

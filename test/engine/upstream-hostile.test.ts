@@ -9,7 +9,7 @@ import { systemClock } from '#kernel/clock.ts';
 import type { Log } from '#kernel/log.ts';
 import { silentLog } from '#kernel/log.ts';
 import { Problem } from '#kernel/problem.ts';
-import { answer, collect, NEVER, request, until, untilFirstDelta } from './demo.ts';
+import { answer, collect, NEVER, request, told, until, untilFirstDelta } from './demo.ts';
 
 /** What a server says to a question, bytes as they are; it is called once more whenever they have left. */
 type Speech = (socket: Socket) => void;
@@ -152,7 +152,7 @@ describe('a model server that means no good, or is broken', () => {
     speech = forever(STREAM, event(text('all work and no play ')).repeat(100));
     let [shown, counted] = [0, 0];
     await assert.rejects(async () => {
-      for await (const one of engine.generate(request({ maxTokens: 10 }), NEVER)) {
+      for await (const one of told(engine, request({ maxTokens: 10 }), NEVER)) {
         if (one.type !== 'delta') continue;
         shown += one.text.length;
         counted += one.tokens;
@@ -209,7 +209,7 @@ describe('a model server that means no good, or is broken', () => {
   it('stuck in the middle: an abort frees everything at once, and so does silence', async () => {
     speech = (socket) => void socket.write(STREAM + event(text('Hello')));
     const control = new AbortController();
-    const generation = engine.generate(request(), control.signal);
+    const generation = told(engine, request(), control.signal);
     await untilFirstDelta(generation);
     control.abort(new Error('hung up'));
     await assert.rejects(collect(generation), /hung up/);
@@ -243,7 +243,7 @@ describe('a model server that means no good, or is broken', () => {
       { log, clock: systemClock, limits: { nextByteMs: 200 } },
     );
     await patient.load();
-    const generation = patient.generate(request(), NEVER);
+    const generation = told(patient, request(), NEVER);
     await untilFirstDelta(generation);
     // The server stands still, for longer than it may be silent.
     let last = -1;

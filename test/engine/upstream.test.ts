@@ -9,7 +9,7 @@ import { silentLog } from '#kernel/log.ts';
 import { Problem } from '#kernel/problem.ts';
 import { PAID } from '../fakes/credit.ts';
 import { type FakeUpstream, startFakeUpstream } from '../fakes/upstream.ts';
-import { answer, collect, NEVER, request, until, untilFirstDelta } from './demo.ts';
+import { answer, collect, NEVER, request, told, until, untilFirstDelta } from './demo.ts';
 
 const TEXT = 'The upstream says 你好, 🙂 and stops.';
 
@@ -95,7 +95,7 @@ describe('a model on another server', () => {
   it('an abort ends the generation on the server too', async () => {
     fake.set({ loop: true });
     const control = new AbortController();
-    const generation = engine.generate(request({ maxTokens: 1e6 }), control.signal);
+    const generation = told(engine, request({ maxTokens: 1e6 }), control.signal);
     await untilFirstDelta(generation);
     assert.equal(fake.running, 1);
     control.abort(new Error('hung up'));
@@ -112,7 +112,7 @@ describe('a model on another server', () => {
 
   it('does not read ahead of its caller', async () => {
     fake.set({ loop: true, pieces: ['x'.repeat(10_000)] });
-    const generation = engine.generate(request({ maxTokens: 1e6 }), NEVER);
+    const generation = told(engine, request({ maxTokens: 1e6 }), NEVER);
     await untilFirstDelta(generation);
     // The server writes until the buffers are full; it does not come to an end of memory or of time here.
     await generation.return();
@@ -133,7 +133,7 @@ describe('a model on another server', () => {
       const asked = open();
       await asked.load();
       fake.set({ failure: { status, body: '{"error":{"message":"upstream-secret"}}' } });
-      await assert.rejects(asked.generate(request(), NEVER).next(), fails(code));
+      await assert.rejects(told(asked, request(), NEVER).next(), fails(code));
       fake.set({});
       await asked.close();
     });

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { Engine, GenerationEvent, GenerationRequest, ModelState } from '#engine/engine.ts';
+import type { Engine, GenerationRequest, Milestone, ModelState } from '#engine/engine.ts';
 import { systemClock } from '#kernel/clock.ts';
 import { silentLog } from '#kernel/log.ts';
 import { Problem } from '#kernel/problem.ts';
@@ -34,7 +34,7 @@ class FakeEngine {
     this.#loading = null;
     this.state = 'unloaded';
   }
-  async *generate(_request: GenerationRequest, signal: AbortSignal): AsyncGenerator<GenerationEvent> {
+  async *generate(_request: GenerationRequest, signal: AbortSignal): AsyncGenerator<Milestone> {
     if (this.state !== 'ready') this.offences.push(`asked while ${this.state}`);
     this.answering++;
     try {
@@ -71,7 +71,7 @@ function house(sizes: Record<string, number>, change: Partial<TenancyDeps> = {})
   });
   const of = (id: string): FakeEngine => engines.get(id) as FakeEngine;
   const ask = (id: string, signal = NEVER) => {
-    const generation = tenancy.engine(id)?.generate({} as GenerationRequest, signal);
+    const generation = tenancy.engine(id)?.generate({} as GenerationRequest, signal, () => true);
     assert.ok(generation !== undefined);
     return (async () => {
       for await (const _ of generation);

@@ -91,7 +91,7 @@ describe('one credit for several answers', () => {
     const { shares, state } = openShares(2, 100, 10_000);
     await shares[0]?.begin(10, 2000, false);
     state.isDown = true;
-    await assert.rejects(shares[0]?.covers(2000) ?? Promise.resolve(), { code: 'audit_unavailable' });
+    await assert.rejects(async () => shares[0]?.covers(2000), { code: 'audit_unavailable' });
   });
 
   it('waits for what a whole piece of text costs', async () => {

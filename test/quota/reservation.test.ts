@@ -94,7 +94,7 @@ describe('a reservation', () => {
     state.isDown = true;
     let told = 0;
     credit.watch(() => told++);
-    await assert.rejects(credit.covers(400), { code: 'audit_unavailable' });
+    await assert.rejects(async () => credit.covers(400), { code: 'audit_unavailable' });
     assert.equal(credit.total, 300);
     assert.ok(credit.failure !== null && told > 0);
   });

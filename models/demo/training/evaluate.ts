@@ -12,7 +12,7 @@ import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { processEnvironment } from '#config/load.ts';
-import type { ResponseFormat, TokenCredit } from '#engine/engine.ts';
+import type { GenerationDelta, ResponseFormat, TokenCredit } from '#engine/engine.ts';
 import { forgetfulMemory } from '#engine/llama/file-memory.ts';
 import { openLlamaModel } from '#engine/llama/model.llama.ts';
 import type { LlamaEngine } from '#engine/llama/port.llama.ts';
@@ -72,8 +72,11 @@ async function ask(engine: LlamaEngine, prompt: Prompt, index: number, responseF
     stream: false,
     credit: PAID,
   };
-  for await (const event of engine.generate(request, new AbortController().signal)) {
-    if (event.type === 'delta') text += event.text;
+  const take = (delta: GenerationDelta) => {
+    text += delta.text;
+    return true;
+  };
+  for await (const event of engine.generate(request, new AbortController().signal, take)) {
     if (event.type === 'finished') ended = event.reason === 'stop';
   }
   return { text, ended };

@@ -4,7 +4,9 @@ import type {
   GenerationEvent,
   GenerationRequest,
   Making,
+  Milestone,
   ModelStatus,
+  Take,
 } from '#engine/engine.ts';
 import { makingOf, unsampled } from '#engine/making.ts';
 import {
@@ -157,7 +159,7 @@ class ChildEngine implements LlamaEngine {
     await stopped;
   }
 
-  async *generate(request: GenerationRequest, signal: AbortSignal): AsyncGenerator<GenerationEvent, void, undefined> {
+  async *generate(request: GenerationRequest, signal: AbortSignal, take: Take): AsyncGenerator<Milestone, void> {
     signal.throwIfAborted();
     this.#assertServing();
     if (this.#spec.embedding) throw makesNoText();
@@ -165,10 +167,14 @@ class ChildEngine implements LlamaEngine {
     const message = generateMessage(request);
 
     const maxTokens = request.maxTokens ?? this.#spec.maxOutputTokens;
-    yield* this.#work<GenerationEvent, ReturnType<typeof makingOf>>(request, maxTokens, signal, {
+    const events = this.#work<GenerationEvent, ReturnType<typeof makingOf>>(request, maxTokens, signal, {
       making: (queuedMs) => makingOf(request, this.#build, queuedMs),
       message: (id, making) => message(id, maxTokens, making),
     });
+    for await (const event of events) {
+      if (event.type !== 'delta') yield event;
+      else if (!(await take(event))) return;
+    }
   }
 
   async *embed(request: EmbeddingRequest, signal: AbortSignal): AsyncGenerator<EmbeddingEvent, void, undefined> {

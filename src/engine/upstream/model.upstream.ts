@@ -3,10 +3,12 @@ import type {
   EmbeddingRequest,
   Engine,
   GenerationDelta,
-  GenerationEvent,
   GenerationRequest,
+  Milestone,
   ModelStatus,
+  Take,
 } from '#engine/engine.ts';
+import type { CallPiece } from '#engine/grammar/call-reader.ts';
 import { SchemaJudge } from '#engine/grammar/schema-judge.vm.ts';
 import { unsampled } from '#engine/making.ts';
 import type { UpstreamModelSpec } from '#engine/model-spec.ts';
@@ -37,6 +39,7 @@ export function openUpstreamModel(spec: UpstreamModelSpec, deps: UpstreamDeps): 
 
 const ERROR_BODY_BYTES = 16 * 1024;
 const NONE: readonly UpstreamPiece[] = [];
+const NO_CALLS: readonly CallPiece[] = [];
 
 class UpstreamEngine implements Engine {
   readonly #schemas = new SchemaJudge();
@@ -62,7 +65,7 @@ class UpstreamEngine implements Engine {
     await Promise.all([this.#service.close(), this.#schemas.close()]);
   }
 
-  async *generate(request: GenerationRequest, signal: AbortSignal): AsyncGenerator<GenerationEvent, void, undefined> {
+  async *generate(request: GenerationRequest, signal: AbortSignal, take: Take): AsyncGenerator<Milestone, void> {
     signal.throwIfAborted();
     this.#service.check();
     if (this.#spec.embedding) throw makesNoText();
@@ -105,10 +108,11 @@ class UpstreamEngine implements Engine {
       for (;;) {
         if (pieces.length > 0) exchange.answering();
         for (const piece of pieces) {
-          const calls = made?.take(piece.calls) ?? [];
+          const calls = made?.take(piece.calls) ?? NO_CALLS;
           const tokens = tally.take(piece, wordsOf(calls));
           if (tokens === null) continue;
-          if (!(await credit.covers(prompt + tally.sampled))) {
+          const covered = credit.covers(prompt + tally.sampled);
+          if (!(covered === true || (await covered))) {
             // Nothing more is paid for: this piece does not leave, and the rest is not wanted.
             answer.end(failed('no more is paid for'));
             exchange.complete();
@@ -116,13 +120,9 @@ class UpstreamEngine implements Engine {
             return;
           }
           if (request.responseFormat.type === 'json_schema') said += piece.text;
-          const told = logprobsOf(piece, request);
-          const { text, thought } = piece;
-          yield {
-            ...{ type: 'delta', text, tokens, ...told },
-            ...(thought === '' ? {} : { thought }),
-            ...(calls.length === 0 ? {} : { calls }),
-          };
+          const taken = take(deltaOf(piece, tokens, calls, request));
+          // Most take at once, and to wait for nothing costs as much as the rest.
+          if (!(taken === true || (await taken))) return;
           stop.check();
         }
         if (reader.isDone) break;
@@ -208,10 +208,21 @@ async function refusal(exchange: Exchange, tooLong: () => Problem): Promise<Prob
   return refusalOf(answer.status, body, tooLong);
 }
 
-/** Of a piece's tokens, where they were asked for. @throws UpstreamError where they did not come */
-function logprobsOf(piece: UpstreamPiece, { topLogprobs }: GenerationRequest): Pick<GenerationDelta, 'logprobs'> {
-  if (topLogprobs === undefined || piece.text === '') return {};
-  const logprobs = readLogprobs(piece.logprobs, topLogprobs);
-  if (logprobs === null || logprobs.length === 0) throw new UpstreamError('answer without the logprobs asked for');
-  return { logprobs };
+/** A piece as the caller gets it. @throws UpstreamError where its tokens' probabilities were asked for and did not come */
+function deltaOf(
+  { text, thought, logprobs: told }: UpstreamPiece,
+  tokens: number,
+  calls: readonly CallPiece[],
+  { topLogprobs }: GenerationRequest,
+): GenerationDelta {
+  const isAsked = topLogprobs !== undefined && text !== '';
+  if (!isAsked && thought === '' && calls.length === 0) return { type: 'delta', text, tokens };
+  const logprobs = isAsked ? readLogprobs(told, topLogprobs) : undefined;
+  if (logprobs === null || logprobs?.length === 0) throw new UpstreamError('answer without the logprobs asked for');
+  return {
+    ...{ type: 'delta', text, tokens },
+    ...(logprobs === undefined ? {} : { logprobs }),
+    ...(thought === '' ? {} : { thought }),
+    ...(calls.length === 0 ? {} : { calls }),
+  };
 }

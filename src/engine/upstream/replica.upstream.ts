@@ -1,5 +1,5 @@
-import type { ReplicaStatus } from '#engine/engine.ts';
 import type { UpstreamModelSpec } from '#engine/model-spec.ts';
+import type { ReplicaStatus } from '#engine/upstream-status.ts';
 import { type UpstreamAnswer, UpstreamError } from './answer.upstream.ts';
 import { Circuit, type CircuitState, type Fault } from './circuit.ts';
 import { UpstreamClient, type UpstreamLimits } from './http-client.upstream.ts';

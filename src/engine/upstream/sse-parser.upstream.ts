@@ -25,6 +25,26 @@ export class SseParser {
    * @throws RangeError for an event beyond all measure, TypeError for one that is not UTF-8
    */
   push(bytes: Buffer): string[] {
+    return this.#wholeEvents(bytes) ?? this.#lines(bytes);
+  }
+
+  /** Nearly always they come whole, each a single line of data. Null for anything else, which then is read line by line. */
+  #wholeEvents(bytes: Buffer): string[] | null {
+    const isInside = this.#isFirst || this.#afterCr || this.#line.length > 0 || this.#data.length > 0;
+    if (isInside || bytes[bytes.length - 1] !== LF || !isUtf8(bytes)) return null;
+    const text = bytes.toString('utf8');
+    if (text.includes('\r')) return null;
+    const events: string[] = [];
+    for (let from = 0; from < text.length; ) {
+      const end = text.indexOf('\n', from);
+      if (!text.startsWith('data: ', from) || text[end + 1] !== '\n') return null;
+      events.push(text.slice(from + 6, end));
+      from = end + 2;
+    }
+    return events;
+  }
+
+  #lines(bytes: Buffer): string[] {
     const events: string[] = [];
     let from = this.#afterCr && bytes[0] === LF ? 1 : 0;
     if (bytes.length > 0) this.#afterCr = bytes.at(-1) === CR;

@@ -3,7 +3,8 @@ import { cacheOwner } from '#engine/llama/cache-owner.ts';
 import type { UpstreamModelSpec } from '#engine/model-spec.ts';
 import { sha256Hex } from '#kernel/id.ts';
 import { type UpstreamAnswer, UpstreamError } from './answer.upstream.ts';
-import { readChunk, readCompletion, readTextCompletion, type UpstreamPiece } from './completion.contract.ts';
+import { ChunkReader } from './chunk-reader.upstream.ts';
+import { readCompletion, readTextCompletion, type UpstreamPiece } from './completion.contract.ts';
 import { SseParser } from './sse-parser.upstream.ts';
 
 /** One question in OpenAI's words: where it goes, and what it says. */
@@ -87,6 +88,7 @@ const FAILED: ReadonlySet<string> = new Set(['abort', 'error']);
 /** Reads an answer, whole or piece by piece, and holds it to its form: text, one reason why it ends, usage. */
 export class AnswerReader {
   readonly #parser = new SseParser();
+  readonly #chunks = new ChunkReader();
   #finishReason: string | null = null;
   #isDone = false;
 
@@ -106,7 +108,7 @@ export class AnswerReader {
     for (const event of this.#parser.push(bytes)) {
       this.#isDone ||= event === '[DONE]';
       if (this.#isDone) break;
-      const piece = readChunk(event);
+      const piece = this.#chunks.read(event);
       if (piece === null) throw new UpstreamError('malformed chunk');
       pieces.push(this.#held(piece));
     }
