@@ -5,6 +5,7 @@ import type { Batches } from './batch.llama.ts';
 import type { Drafter } from './drafter.llama.ts';
 import type { Generation } from './generation.llama.ts';
 import type { Outlet } from './outlet.ts';
+import { filled, whole } from './prefill.ts';
 import type { ChildMessage, DeltaItem } from './protocol.contract.ts';
 import { takeRound } from './round.llama.ts';
 import { handOver, isUnderWay, type Slot, slotFor } from './slot.llama.ts';
@@ -33,7 +34,7 @@ export interface DriverOptions {
 }
 
 /** A step should not take longer: after an abort the slot must be free within a second, however slow the machine. */
-const STEP_TARGET_MS = 500;
+const STEP_TARGET_MS = 700;
 const LEAST_CHUNK = 16;
 
 /**
@@ -151,6 +152,10 @@ export class Driver {
   /** As many as a batch may have, those first that have waited longest; still in the order of the sequences. */
   #inTurn(ready: readonly Slot[]): readonly Slot[] {
     const { maxBatchSize } = this.#options;
+    if (ready.length <= maxBatchSize) {
+      for (const slot of ready) slot.stepped = ++this.#turns;
+      return ready;
+    }
     const chosen = new Set(ready.toSorted((a, b) => a.stepped - b.stepped).slice(0, maxBatchSize));
     for (const slot of chosen) slot.stepped = ++this.#turns;
     return ready.filter((slot) => chosen.has(slot));
@@ -178,19 +183,19 @@ export class Driver {
   }
 
   /** First come, first served: prompts one after another reach their first token sooner on average than all at once. */
-  #prefillBudgets(active: readonly Slot[], generating: boolean): Map<Slot, number> {
+  #prefillBudgets(active: readonly Slot[], generating: boolean): ReadonlyMap<Slot, number> {
+    const waiting = active.filter(
+      ({ generation }) => generation && generation.prefillLeft > 0 && !generation.cancelled,
+    );
+    if (waiting.length === 0) return NOBODY;
     const { prefillChunk, batchSize } = this.#options;
     const most = Math.min(generating ? prefillChunk : batchSize, batchSize - active.length);
     const affordable = this.#prefillSpeed === null ? prefillChunk : this.#prefillSpeed * this.#prefillTime(generating);
-    let left = Math.max(LEAST_CHUNK, Math.min(most, Math.floor(affordable)));
-    const budgets = new Map<Slot, number>();
-    for (const slot of active.toSorted((a, b) => a.since - b.since)) {
-      const wanted = slot.generation?.prefillLeft ?? 0;
-      if (wanted === 0 || slot.generation?.cancelled || left === 0) continue;
-      budgets.set(slot, Math.min(wanted, left));
-      left -= Math.min(wanted, left);
-    }
-    return budgets;
+    const room = Math.max(LEAST_CHUNK, Math.min(most, Math.floor(affordable)));
+    const prompts = waiting
+      .toSorted((a, b) => a.since - b.since)
+      .map((slot) => [slot, slot.generation?.prefillLeft ?? 0] as const);
+    return new Map(generating ? filled(prompts, room) : whole(prompts, room));
   }
 
   /** No longer than the step takes anyway: then nobody's gap between two tokens is more than twice what it was. */
@@ -249,6 +254,8 @@ export class Driver {
     });
   }
 }
+
+const NOBODY: ReadonlyMap<Slot, number> = new Map();
 
 const ENGINE_FAILED = {
   code: 'engine_failed',

@@ -2,9 +2,10 @@ import type { LoadProgress, ModelState, ModelStatus } from '#engine/engine.ts';
 import { type LlamaModelSpec, quarantineOf, trialDigest } from '#engine/model-spec.ts';
 import { engineFailed } from '#engine/refusal.ts';
 import type { Problem } from '#kernel/problem.ts';
+import { MemoryWatch } from './memory-watch.ts';
 import type { LlamaDeps } from './port.llama.ts';
 import { EngineProcess, type LlamaLimits, LOAD_FAILURES } from './process.llama.ts';
-import { memoryOf } from './process-tree.system.ts';
+import { memoryNow, memoryOf } from './process-tree.system.ts';
 import type { ChildMessage, ParentMessage } from './protocol.contract.ts';
 import { RestartPolicy } from './restart-policy.ts';
 
@@ -30,7 +31,7 @@ export class ChildLives {
   #probing = false;
   #progress: LoadProgress | null = null;
   #restart: NodeJS.Timeout | undefined;
-  #memory: number | null = null;
+  readonly #memory = new MemoryWatch(memoryNow);
   #runsOn: Pick<ModelStatus, 'backend' | 'layers'> = { backend: null, layers: null };
 
   constructor(options: LivesOptions) {
@@ -51,7 +52,7 @@ export class ChildLives {
   }
   /** Bytes that the child took when it was ready, the most seen since; null before. */
   get memory(): number | null {
-    return this.#memory;
+    return this.#memory.most;
   }
 
   /** Where it runs, or ran the last time. */
@@ -144,26 +145,19 @@ export class ChildLives {
         deps.log.info('model is ready', { model: spec.id, state: message.backend });
         this.#runsOn = { backend: message.backend, layers: message.layers ?? null };
         this.#state = 'ready';
-        this.#measure();
+        this.#memory.begin(this.pid === null ? null : memoryOf(this.pid));
         onReady(message.build === undefined ? null : `llama.cpp ${message.build} ${message.backend}`);
         return;
       case 'load_failed':
         this.#giveUp(`Model '${spec.id}' can not be loaded: ${LOAD_FAILURES[message.reason]}.`, message.detail);
         return;
       case 'beat':
-        this.#measure();
+        void this.#memory.beat(this.pid);
         onMessage(message);
         return;
       default:
         onMessage(message);
     }
-  }
-
-  /** What it takes may grow with use; what was freed it may take again. */
-  #measure(): void {
-    const { pid } = this;
-    const found = pid === null ? null : memoryOf(pid);
-    if (found !== null) this.#memory = Math.max(found, this.#state === 'ready' ? (this.#memory ?? 0) : 0);
   }
 
   #died(process: EngineProcess, how: string): void {

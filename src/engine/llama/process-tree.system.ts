@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 
 /** A sandbox is a chain of processes with one child each; deeper than this there is nothing of ours. */
 const DEEPEST = 4;
@@ -25,10 +26,19 @@ export function innermost(pid: number): number {
 /** Memory of a process in bytes, file pages of the model included, as the kernel shares it out; null where unknown. */
 export function memoryOf(pid: number): number | null {
   try {
-    const rollup = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8');
-    const figure = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(rollup)?.[1] ?? 0);
-    return (figure('Pss') + figure('SwapPss')) * 1024;
+    return sumOf(readFileSync(rollupOf(pid), 'utf8'));
   } catch {
     return null;
   }
+}
+
+/** The same, while this thread does other things. */
+export const memoryNow = (pid: number): Promise<number | null> =>
+  readFile(rollupOf(pid), 'utf8').then(sumOf, () => null);
+
+const rollupOf = (pid: number): string => `/proc/${pid}/smaps_rollup`;
+
+function sumOf(rollup: string): number {
+  const figure = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(rollup)?.[1] ?? 0);
+  return (figure('Pss') + figure('SwapPss')) * 1024;
 }
