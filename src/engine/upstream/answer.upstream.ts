@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Dispatcher } from 'undici';
+import type { Turns } from './turns.upstream.ts';
 
 /**
  * How far a question came. `unsent`: no byte of it left. `unanswered`: it left, and the connection broke before a byte
@@ -65,6 +66,7 @@ export class UpstreamAnswer implements Dispatcher.DispatchHandler {
   status = 0;
   headers: IncomingHttpHeaders = {};
   readonly #patience: Patience;
+  readonly #turns: Turns;
   readonly #head = Promise.withResolvers<void>();
   #controller: Dispatcher.DispatchController | null = null;
   #timer: NodeJS.Timeout;
@@ -74,14 +76,16 @@ export class UpstreamAnswer implements Dispatcher.DispatchHandler {
   /** Chunks that have come. */
   #heard = 0;
   #reader: PromiseWithResolvers<Buffer | null> | null = null;
+  #isInTurn = false;
   #state: 'sent' | 'heard' | 'reading' | 'ended' = 'sent';
   #failure: { readonly of: unknown } | null = null;
   #isPaused = false;
   #isDiscarded = false;
 
   /** Goes to a dispatcher as it is. `whole`: nothing comes before the answer is complete. */
-  constructor(patience: Patience, whole: boolean) {
+  constructor(patience: Patience, whole: boolean, turns: Turns) {
     this.#patience = patience;
+    this.#turns = turns;
     this.#deadline = performance.now() + patience.answerMs;
     this.#timer = setTimeout(() => this.#silence(), whole ? patience.answerMs : patience.firstByteMs);
     // Whoever ends it before he waits for it has heard of it already.
@@ -160,7 +164,7 @@ export class UpstreamAnswer implements Dispatcher.DispatchHandler {
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
     if (this.#isDiscarded) return;
-    this.#heard++;
+    const isFirst = this.#heard++ === 0;
     if (this.#state !== 'reading') {
       this.#state = 'reading';
       clearTimeout(this.#timer);
@@ -170,14 +174,13 @@ export class UpstreamAnswer implements Dispatcher.DispatchHandler {
       this.end(new UpstreamError('no end in time'));
       return;
     }
-    const reader = this.#reader;
-    if (reader !== null) {
-      this.#reader = null;
-      reader.resolve(chunk);
-      return;
-    }
     this.#chunks.push(chunk);
     this.#held += chunk.length;
+    if (isFirst) this.#wake();
+    else if (this.#reader !== null && !this.#isInTurn) {
+      this.#isInTurn = true;
+      this.#turns.wait(this.#wake);
+    }
     if (this.#held < MOST_HELD || this.#isPaused) return;
     this.#isPaused = true;
     controller.pause();
@@ -186,6 +189,7 @@ export class UpstreamAnswer implements Dispatcher.DispatchHandler {
   onResponseEnd(): void {
     this.#state = 'ended';
     clearTimeout(this.#timer);
+    if (this.#chunks.length > 0) return;
     this.#reader?.resolve(null);
     this.#reader = null;
   }
@@ -200,6 +204,17 @@ export class UpstreamAnswer implements Dispatcher.DispatchHandler {
     const fate = this.#controller === null ? 'unsent' : isBroken && this.#state === 'sent' ? 'unanswered' : 'begun';
     this.#fail(new UpstreamError(fate === 'unsent' ? 'not reached' : 'connection broke', { fate, cause: error }));
   }
+
+  /** Gives the reader who waits the first of what has come. */
+  readonly #wake = (): void => {
+    this.#isInTurn = false;
+    const reader = this.#reader;
+    if (reader === null) return;
+    const chunk = this.#take();
+    if (chunk === undefined) return;
+    this.#reader = null;
+    reader.resolve(chunk);
+  };
 
   #take(): Buffer | undefined {
     const chunk = this.#chunks.shift();
@@ -230,6 +245,8 @@ export class UpstreamAnswer implements Dispatcher.DispatchHandler {
     this.#failure = { of: reason };
     clearTimeout(this.#timer);
     this.#head.reject(reason);
+    // Who waits for his turn is given first what has come.
+    if (this.#chunks.length > 0) return;
     this.#reader?.reject(reason);
     this.#reader = null;
   }

@@ -1,6 +1,7 @@
 import { Pool } from 'undici';
 import type { Rotating, UpstreamModelSpec, UpstreamTls } from '#engine/model-spec.ts';
 import { type Patience, UpstreamAnswer } from './answer.upstream.ts';
+import { Turns } from './turns.upstream.ts';
 
 export interface UpstreamLimits extends Patience {
   /** Until a connection stands, TLS included. Milliseconds. */
@@ -45,6 +46,7 @@ export class UpstreamClient {
   readonly #key: Rotating<string> | null;
   readonly #tls: Rotating<UpstreamTls>;
   readonly #limits: UpstreamLimits;
+  readonly #turns = new Turns();
   #pool: Pool;
   /** What its connections were made with. */
   #poolTls: UpstreamTls;
@@ -67,14 +69,14 @@ export class UpstreamClient {
 
   /** Sends a question. `whole`: its answer is not streamed. */
   post(path: string, body: string, whole: boolean): UpstreamAnswer {
-    const answer = new UpstreamAnswer(this.#limits, whole);
+    const answer = new UpstreamAnswer(this.#limits, whole, this.#turns);
     this.#connections().dispatch({ method: 'POST', path: this.#base + path, headers: this.#head(), body }, answer);
     return answer;
   }
 
   get(path: string): UpstreamAnswer {
     const { probeTimeoutMs: most } = this.#limits;
-    const answer = new UpstreamAnswer({ firstByteMs: most, nextByteMs: most, answerMs: most }, false);
+    const answer = new UpstreamAnswer({ firstByteMs: most, nextByteMs: most, answerMs: most }, false, this.#turns);
     this.#connections().dispatch({ method: 'GET', path: this.#base + path, headers: this.#head() }, answer);
     return answer;
   }
