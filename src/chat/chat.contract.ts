@@ -88,6 +88,8 @@ export const ChatUsage = z.object({
   completion_tokens: z.number().int(),
   total_tokens: z.number().int(),
   prompt_tokens_details: z.object({ cached_tokens: z.number().int() }),
+  /** Of a model that thinks before it answers: how many of the answer's tokens were thought. */
+  completion_tokens_details: z.object({ reasoning_tokens: z.number().int() }).optional(),
 });
 export type ChatUsage = z.infer<typeof ChatUsage>;
 

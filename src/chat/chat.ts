@@ -164,9 +164,10 @@ function formatOf({ response_format: format }: ChatBody): ResponseFormat {
     : { type: format.type };
 }
 
-export const usageOf = ({ promptTokens, completionTokens, cachedTokens }: Usage) => ({
+export const usageOf = ({ promptTokens, completionTokens, cachedTokens, reasoningTokens }: Usage) => ({
   prompt_tokens: promptTokens,
   completion_tokens: completionTokens,
   total_tokens: promptTokens + completionTokens,
   prompt_tokens_details: { cached_tokens: cachedTokens },
+  ...(reasoningTokens === undefined ? {} : { completion_tokens_details: { reasoning_tokens: reasoningTokens } }),
 });

@@ -81,6 +81,7 @@ export class Choices {
         promptTokens: all.promptTokens + one.promptTokens,
         completionTokens: all.completionTokens + one.completionTokens,
         cachedTokens: all.cachedTokens + one.cachedTokens,
+        ...reasoningOf(all, one),
       }));
   }
 
@@ -117,4 +118,10 @@ export class Choices {
       opening: first.opening,
     };
   }
+}
+
+/** Of several answers; one that was broken off does not say. */
+function reasoningOf(all: Usage, one: Usage): Pick<Usage, 'reasoningTokens'> {
+  if (all.reasoningTokens === undefined && one.reasoningTokens === undefined) return {};
+  return { reasoningTokens: (all.reasoningTokens ?? 0) + (one.reasoningTokens ?? 0) };
 }

@@ -56,6 +56,7 @@ const Usage = z.object({
   completion_tokens: z.number().int(),
   total_tokens: z.number().int(),
   prompt_tokens_details: z.object({ cached_tokens: z.number().int() }),
+  completion_tokens_details: z.object({ reasoning_tokens: z.number().int() }).optional(),
 });
 
 /** A whole answer, and each event of a stream: there `finish_reason` is null but in a choice's last one. */

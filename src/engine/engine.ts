@@ -116,6 +116,8 @@ export interface Usage {
   readonly completionTokens: number;
   /** Prompt tokens that were found in the KV cache; part of `promptTokens`. */
   readonly cachedTokens: number;
+  /** Of `completionTokens`, those of a thought and its marks. Absent: the model is not known to think. */
+  readonly reasoningTokens?: number | undefined;
 }
 
 /** How an answer is made: what the caller left open, as the engine filled it in. Null where only an upstream knows. */

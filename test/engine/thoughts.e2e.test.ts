@@ -37,6 +37,7 @@ describe('a model that thinks aloud', () => {
         const { text, thought, usage, reason } = await ask(engine, { stream });
         assert.deepEqual([thought, text, reason], ['Let me see.', ANSWER.join(''), 'stop']);
         assert.equal(usage.completionTokens, THOUGHT.length + ANSWER.length, 'thoughts are counted');
+        assert.equal(usage.reasoningTokens, THOUGHT.length, 'with their marks');
       }
       // What a caller takes for the end of an answer does not end a thought.
       const stopped = await ask(engine, { stop: [' me', ' so'] });
@@ -48,6 +49,7 @@ describe('a model that thinks aloud', () => {
       );
       const cut = await ask(engine, { maxTokens: 3 });
       assert.deepEqual([cut.thought, cut.text, cut.reason], ['Let me see', '', 'length']);
+      assert.equal(cut.usage.reasoningTokens, 3);
     });
   });
 
@@ -58,29 +60,34 @@ describe('a model that thinks aloud', () => {
         ANSWER.join(''),
       ]);
       const tools = { functions: [{ name: 'now' }], choice: 'auto', parallel: true } as const;
-      const { thought, text } = await ask(engine, { tools });
+      const { thought, text, usage } = await ask(engine, { tools });
       assert.deepEqual([thought, text], ['Let me see.', ANSWER.join('')]);
+      // What opens it is a part of it.
+      assert.equal(usage.reasoningTokens, usage.completionTokens - ANSWER.length);
       // A prompt that stands without the template is gone on from as it is.
       const raw = await ask(engine, { messages: [], prompt: 'x' });
       assert.deepEqual([raw.thought, raw.text.startsWith('<think>\n')], ['', true]);
+      assert.equal(raw.usage.reasoningTokens, undefined);
     });
   });
 
   it('an answer that is held to a schema begins at once: the opened thought is ended', async () => {
     await withModel(['{"', 'a', '": ', '1', '}'], OPENED, async (engine) => {
       const schema = { type: 'object', properties: { a: { const: 1 } }, required: ['a'], additionalProperties: false };
-      const { text, thought, promptTokens } = await ask(engine, {
+      const { text, thought, promptTokens, usage } = await ask(engine, {
         responseFormat: { type: 'json_schema', name: 'x', schema },
       });
       assert.deepEqual([thought, JSON.parse(text)], ['', { a: 1 }]);
+      assert.equal(usage.reasoningTokens, 0);
       assert.ok(promptTokens > (await ask(engine)).promptTokens);
     });
   });
 
   it('where the template knows of no thoughts, nothing is taken for one', async () => {
     await withModel(['<think>', ...THOUGHT, ...ANSWER], TAGGED, async (engine) => {
-      const { text, thought } = await ask(engine);
+      const { text, thought, usage } = await ask(engine);
       assert.deepEqual([thought, text], ['', ['<think>', ...THOUGHT, ...ANSWER].join('')]);
+      assert.equal(usage.reasoningTokens, undefined);
     });
   });
 });

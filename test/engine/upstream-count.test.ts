@@ -47,6 +47,15 @@ describe('usage, held against our own count', () => {
     assert.equal(countOf({ ...reported, completion_tokens: 5 }, few).disagrees, null, 'tokens that end a turn');
   });
 
+  it('tokens of a thought, where there can be so many; else nothing is said of them', () => {
+    const thought = (reasoning_tokens: unknown, details: unknown = { reasoning_tokens }) =>
+      countOf({ prompt_tokens: 9, completion_tokens: 30, completion_tokens_details: details }, own);
+    for (const fits of [0, 12, 30]) assert.equal(thought(fits).usage.reasoningTokens, fits);
+    for (const none of [31, -1, 1.5, '12', null, undefined, Number.NaN, [3]])
+      assert.deepEqual(thought(none), { usage: { ...said(9, 30).usage }, disagrees: null });
+    for (const none of [null, 12, 'x', [12], {}]) assert.equal(thought(0, none).usage.reasoningTokens, undefined);
+  });
+
   it('more cached than there was', () => {
     assert.deepEqual(said(9, 30, 10), {
       usage: { promptTokens: 9, completionTokens: 30, cachedTokens: 9 },

@@ -147,7 +147,11 @@ async function answer(
     options.finishReason ??
     (calls.length > 0 ? 'tool_calls' : null) ??
     (most < pieces.length || options.loop ? 'length' : 'stop');
-  const usage = { prompt_tokens: prompt, completion_tokens: most, total_tokens: prompt + most };
+  const details = { completion_tokens_details: { reasoning_tokens: options.thought?.length } };
+  const usage = {
+    ...{ prompt_tokens: prompt, completion_tokens: most, total_tokens: prompt + most },
+    ...(options.thought === undefined ? {} : details),
+  };
   if (body['stream'] !== true) {
     if (options.loop) return; // never comes to an end
     const content = pieces.slice(0, most).join('');

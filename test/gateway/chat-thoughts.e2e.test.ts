@@ -12,12 +12,19 @@ import { eventually, madeEntry, type Session, TestGateway, upstreamEntry } from 
 
 const THOUGHT = ['Let', ' me', ' see.'];
 const ANSWER = ['It', ' is', ' so'];
+/** Of a thought: our own model's has a mark at its end. */
+const TOKENS = { local: THOUGHT.length + 1, up: THOUGHT.length };
 const MESSAGES = [{ role: 'user', content: 'Is it so?' }];
 
+interface Usage {
+  readonly completion_tokens_details?: { readonly reasoning_tokens: number };
+}
 interface Whole {
+  readonly usage: Usage;
   readonly choices: readonly { readonly message: { readonly content: string; readonly reasoning_content?: string } }[];
 }
 interface Chunk {
+  readonly usage?: Usage | null;
   readonly choices: readonly { readonly delta?: { readonly content?: string; readonly reasoning_content?: string } }[];
 }
 
@@ -48,12 +55,14 @@ describe('what a model thinks before it answers, through the whole gateway', () 
   const ask = (model: string, change: object = {}) =>
     test.client.post('/v1/chat/completions', { model, messages: MESSAGES, max_tokens: 40, ...change }, analyst.bearer);
 
-  for (const model of ['local', 'up']) {
+  for (const model of ['local', 'up'] as const) {
     it(`comes beside the answer, is on record by its length, and committed to with it (${model})`, async () => {
       for (const n of [1, 2]) {
         const answer = await ask(model, { n });
         assert.equal(answer.status, 200, answer.text);
-        for (const { message } of answer.json<Whole>().choices)
+        const { choices, usage } = answer.json<Whole>();
+        assert.deepEqual(usage.completion_tokens_details, { reasoning_tokens: n * TOKENS[model] });
+        for (const { message } of choices)
           assert.deepEqual([message.reasoning_content, message.content], [THOUGHT.join(''), ANSWER.join('')]);
         const { event } = await test.outcome(String(answer.headers['x-request-id']));
         assert.equal(event['reasoning_bytes'], n * THOUGHT.join('').length);
@@ -76,10 +85,12 @@ describe('what a model thinks before it answers, through the whole gateway', () 
     it(`streams first, under its own name, and goes into no later prompt (${model})`, async () => {
       const open = await test.client.open('POST', '/v1/chat/completions', {
         headers: analyst.bearer,
-        body: { model, messages: MESSAGES, max_tokens: 40, stream: true },
+        body: { model, messages: MESSAGES, max_tokens: 40, stream: true, stream_options: { include_usage: true } },
       });
       const events = (await collect(open.events())).filter((data) => data.startsWith('{'));
-      const deltas = events.flatMap((data) => (JSON.parse(data) as Chunk).choices.map(({ delta }) => delta ?? {}));
+      const chunks = events.map((data) => JSON.parse(data) as Chunk);
+      assert.deepEqual(chunks.at(-1)?.usage?.completion_tokens_details, { reasoning_tokens: TOKENS[model] });
+      const deltas = chunks.flatMap(({ choices }) => choices.map(({ delta }) => delta ?? {}));
       const said = deltas.flatMap(({ reasoning_content: thought, content }) =>
         thought ? [`(${thought})`] : content ? [content] : [],
       );

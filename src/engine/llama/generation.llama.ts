@@ -45,6 +45,7 @@ export class Generation {
   #evaluated = 0;
   #cached = 0;
   #sampled = 0;
+  #reasoned = 0;
   #pendingTokens = 0;
   #sentAt = 0;
   #credit: number;
@@ -217,8 +218,12 @@ export class Generation {
     this.#choice.chosen(token);
     this.#pendingTokens++;
     if (this.#speech.push(this.#text.push(token))) return this.#finished('stop');
-    // It was no part of what is said.
-    if (['thinking', 'between'].includes(this.#speech.phase)) this.#likelihood?.forget();
+    const { phase } = this.#speech;
+    if (phase === 'thinking' || phase === 'between') {
+      // Thoughts come first: so far nothing was said.
+      this.#reasoned = this.#sampled;
+      this.#likelihood?.forget();
+    }
     const isLast =
       this.#sampled >= this.#maxTokens || (this.#creditIsFinal && this.#prompt.length + this.#sampled >= this.#credit);
     return isLast ? this.#end('length') : null;
@@ -243,6 +248,7 @@ export class Generation {
       promptTokens: this.#prompt.length,
       completionTokens: this.#sampled,
       cachedTokens: this.#cached,
+      ...(this.#thoughts === null ? {} : { reasoningTokens: this.#reasoned }),
     };
     return { t: 'finished', id: this.request.id, reason, usage };
   }

@@ -136,7 +136,15 @@ const parentMessage = z.discriminatedUnion('t', [
   cancelMessage,
 ]);
 
-const usage = z.strictObject({ promptTokens: count, completionTokens: count, cachedTokens: count });
+const usage = z
+  .strictObject({
+    promptTokens: count,
+    completionTokens: count,
+    cachedTokens: count,
+    /** Of a model that thinks: tokens of the answer that are no part of what it says. */
+    reasoningTokens: count.optional(),
+  })
+  .refine(({ completionTokens, reasoningTokens = 0 }) => reasoningTokens <= completionTokens);
 
 const LOAD_FAILURE_REASONS = [
   'unreadable',

@@ -35,6 +35,8 @@ export interface UpstreamUsage {
   readonly prompt_tokens: number;
   readonly completion_tokens: number;
   readonly prompt_tokens_details?: { readonly cached_tokens?: number | null | undefined } | null | undefined;
+  /** As it came. */
+  readonly completion_tokens_details?: unknown;
 }
 
 /** The same for a chunk of a stream and for a whole answer. */

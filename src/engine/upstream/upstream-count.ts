@@ -7,6 +7,8 @@ export interface ReportedUsage {
   readonly prompt_tokens: number;
   readonly completion_tokens: number;
   readonly prompt_tokens_details?: { readonly cached_tokens?: number | null | undefined } | null | undefined;
+  /** Unread: what is no count in it is left. */
+  readonly completion_tokens_details?: unknown;
 }
 
 /** What we know of an answer without the tokenizer of its model. */
@@ -90,5 +92,16 @@ export function countOf(reported: ReportedUsage | null, own: OwnCount): Count {
   if (disagrees === 'prompt' || disagrees === 'completion') return { usage: ours, disagrees };
   const promptTokens = Math.min(prompt, Math.max(1, prompt_tokens));
   const completionTokens = Math.min(completion, Math.max(completion > 0 ? 1 : 0, completion_tokens));
-  return { usage: { promptTokens, completionTokens, cachedTokens: Math.min(promptTokens, cached) }, disagrees };
+  const cachedTokens = Math.min(promptTokens, cached);
+  const reasoning = reasoningOf(reported, completionTokens);
+  return { usage: { promptTokens, completionTokens, cachedTokens, ...reasoning }, disagrees };
+}
+
+/** We can't count a thought's tokens: what the server says stands where it can be, and is left out where it can't. */
+function reasoningOf({ completion_tokens_details: details }: ReportedUsage, most: number) {
+  const said =
+    typeof details === 'object' && details !== null && 'reasoning_tokens' in details && details.reasoning_tokens;
+  return typeof said === 'number' && Number.isSafeInteger(said) && said >= 0 && said <= most
+    ? { reasoningTokens: said }
+    : {};
 }
