@@ -21,7 +21,7 @@ export async function sendStream(
   // A HEAD's answer has no body (RFC 9110, section 9.3.2): node would hold back the head until one that never comes ends.
   if (response.req.method === 'HEAD') return;
   // Node writes each chunk in four pieces: its length, the end of that line, itself, the end of it. Put together here, it is
-  // one, which costs a fifth less (RFC 9112, section 7.1).
+  // one, which costs a tenth less (RFC 9112, section 7.1).
   const isChunked = response.chunkedEncoding;
   response.chunkedEncoding = false;
   const send = (frame: string): boolean => {

@@ -4,7 +4,7 @@ const [MOST_AT_ONCE, PART] = [32, 1 / 4];
 /**
  * In whose turn it is to go on, of the readers of many streams. What has come for them waits until all that has come was
  * taken from the sockets; then they go on one after another, some of them at a time. So a stream that begins, whose way is
- * five or six events long, waits at none of them for a token of every other stream; and one kind of work after another
+ * several turns of the loop long, waits at none of them for a token of every other stream; and one kind of work after another
  * costs less than all kinds in turns. What comes for a reader while he waits, he finds when it is his turn.
  */
 export class Turns {
