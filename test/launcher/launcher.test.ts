@@ -70,6 +70,11 @@ for (const [name, way] of WAYS) {
       assert.equal(errors, '');
     });
 
+    it('lets no site of a request make its objects in the old generation', async () => {
+      const { output } = await ended(launch(way, '--node', '-p', 'JSON.stringify(process.execArgv)'));
+      assert.ok((JSON.parse(output) as string[]).includes('--no-allocation-site-pretenuring'), output);
+    });
+
     it('passes arguments through as they are', async () => {
       const args = ['with blank', '', '--flag=1', '$HOME', "quo'te"];
       const { output } = await ended(
