@@ -12,6 +12,7 @@ const T = (...tokens: number[]) => tokens as Token[];
 function open({ slides = false } = {}) {
   const calls: unknown[] = [];
   const chooses: (() => Promise<number>)[] = [];
+  const weighs: (() => Promise<unknown>)[] = [];
   let decode: () => Promise<void> = async () => {};
   let place = 0;
   const native = {
@@ -25,7 +26,11 @@ function open({ slides = false } = {}) {
       calls.push('decode');
       return decode();
     },
-    sampleToken: (at: number, sampler: { readonly name: string }) => {
+    sampleToken: (at: number, sampler: { readonly name: string }, ...more: unknown[]) => {
+      if (more.length > 0) {
+        calls.push(['weigh', at, sampler.name, more]);
+        return weighs.shift()?.() ?? Promise.resolve([9, undefined, undefined, [9, 2, 4, 0.5], 3]);
+      }
       calls.push(['choose', at, sampler.name]);
       return chooses.shift()?.() ?? Promise.resolve(100 + at);
     },
@@ -51,7 +56,7 @@ function open({ slides = false } = {}) {
   const all = sequences as unknown as LlamaContextSequence[];
   const batches = new LibraryBatches({ _ctx: native } as unknown as LlamaContext, model, all, figures);
   return {
-    ...{ batches, figures, calls, chooses, sequences, model },
+    ...{ batches, figures, calls, chooses, weighs, sequences, model },
     portion: (at: number, tokens: Token[], sampler = null as ReturnType<typeof batches.sampler> | null) => ({
       sequence: all[at] ?? assert.fail('no such sequence'),
       tokens,
@@ -118,6 +123,35 @@ describe('a batch', () => {
     assert.ok(first instanceof Error && second instanceof Error);
     assert.match(second.message, /outside the grammar/);
     assert.equal(third, 102);
+  });
+
+  it('what was chosen from is weighed where it lies, greedily, one after another, until the next one', async () => {
+    const { batches, calls, portion, weighs } = open();
+    const portions = [portion(0, T(1)), portion(1, T(2, 3), batches.sampler()), portion(2, T(4), batches.sampler())];
+    await batches.run(portions, () => {});
+    const [plain, first, second] = portions.map(({ sequence }) => sequence);
+    assert.ok(plain && first && second);
+    const slow = Promise.withResolvers<unknown>();
+    weighs.push(() => slow.promise);
+    const [token = assert.fail()] = T(4);
+    const broken = batches.weigh(first, token, 2);
+    const weighed = batches.weigh(second, token, 1);
+    const seen = () => calls.flatMap((call) => (Array.isArray(call) && call[0] === 'weigh' ? [call.slice(1)] : []));
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.deepEqual(seen(), [[2, 'sampler 3', [false, false, [[4], false, false, false, 2], true]]]);
+    slow.reject(new Error('no logits'));
+    await assert.rejects(broken, /no logits/);
+    assert.deepEqual(await weighed, {
+      logits: new Map([
+        [9, 2],
+        [4, 0.5],
+      ]),
+      total: 3,
+    });
+    assert.equal(seen().length, 2);
+    assert.throws(() => batches.weigh(plain, token, 1), /no token was chosen/);
+    await batches.run([portion(0, T(1))], () => {});
+    assert.throws(() => batches.weigh(first, token, 1), /no token was chosen/);
   });
 
   it('of states that slide a beginning is kept now and then', async () => {

@@ -61,6 +61,7 @@ const SAID = 1 as Token;
 /** Batches whose sequences are `FakeSequence`s. */
 const fakeBatches = (ran: () => void, chosen: (sequence: FakeSequence) => Chosen): Batches => ({
   sampler: () => ({ use: () => {}, free: () => {} }),
+  weigh: () => assert.fail('no likelihoods'),
   run: async (portions: readonly Portion[], meanwhile) => {
     ran();
     meanwhile();

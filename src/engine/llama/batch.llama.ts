@@ -33,6 +33,16 @@ export interface Batches {
    * is over. @param meanwhile is called once other threads compute @throws Error where nothing could be computed
    */
   run(portions: readonly Portion[], meanwhile: () => void): Promise<readonly Chosen[]>;
+  /** Of a sequence for which the last batch chose a token, and before anything else is computed. */
+  weigh(sequence: LlamaContextSequence, token: Token, top: number): Promise<Weights>;
+}
+
+/** What the model itself made of the choice, over the whole vocabulary and before any sampler. */
+export interface Weights {
+  /** Of the likeliest tokens, those first, and of the one that was asked for. */
+  readonly logits: ReadonlyMap<Token, number>;
+  /** Sum over the vocabulary of e to the power of each logit less the highest. */
+  readonly total: number;
 }
 
 /**
@@ -46,6 +56,17 @@ interface Native {
   addToBatch(sequence: number, position: number, tokens: Uint32Array, choose: Uint32Array): Uint32Array;
   decodeBatch(): Promise<void>;
   sampleToken(place: number, sampler: NativeSampler): Promise<number>;
+  /** Chooses as well, and tells pairs of token and logit. `wanted`: of those tokens and of so many of the likeliest. */
+  sampleToken(
+    place: number,
+    sampler: NativeSampler,
+    probabilities: false,
+    confidence: false,
+    wanted: readonly [tokens: readonly Token[], highest: false, lowest: false, chosen: false, top: number],
+    total: true,
+  ): Promise<
+    readonly [token: number, probabilities: unknown, confidence: unknown, logits?: ArrayLike<number>, total?: number]
+  >;
 }
 interface NativeSampler {
   applyConfig(config: object): void;
@@ -93,6 +114,10 @@ export class LibraryBatches implements Batches {
   readonly #configOf: InsideSequence;
   readonly #slides: boolean;
   readonly #figures: BatchFigures;
+  /** Where the last batch has what was chosen from. */
+  readonly #places = new Map<LlamaContextSequence, number>();
+  #greedy: LibrarySampler | null = null;
+  #weighed: Promise<unknown> = Promise.resolve();
 
   /** @param sequences of this context, one at least */
   constructor(context: LlamaContext, model: LlamaModel, [any]: readonly LlamaContextSequence[], figures: BatchFigures) {
@@ -104,13 +129,14 @@ export class LibraryBatches implements Batches {
     this.#figures = figures;
   }
 
-  sampler(): Sampler {
+  sampler(): LibrarySampler {
     const { _llama, _model } = this.#model;
     return new LibrarySampler(new _llama._bindings.AddonSampler(_model), this.#configOf);
   }
 
   async run(portions: readonly Portion[], meanwhile: () => void): Promise<readonly Chosen[]> {
     const native = this.#native;
+    this.#places.clear();
     native.initBatch(portions.reduce((sum, { tokens }) => sum + tokens.length, 0));
     const places = portions.map(({ sequence, tokens, sampler }) => {
       const { _sequenceId, _nextTokenIndex } = inside(sequence);
@@ -127,7 +153,25 @@ export class LibraryBatches implements Batches {
       state._nextTokenIndex += tokens.length;
     }
     if (this.#slides) for (const { sequence } of portions) await inside(sequence)._takeIntervalCheckpointIfNeeded();
+    for (const [at, { sequence }] of portions.entries()) {
+      const place = places[at];
+      if (place !== undefined) this.#places.set(sequence, place);
+    }
     return Promise.all(portions.map(({ sampler }, at) => this.#choose(sampler, places[at])));
+  }
+
+  weigh(sequence: LlamaContextSequence, token: Token, top: number): Promise<Weights> {
+    const place = this.#places.get(sequence);
+    if (place === undefined) throw new Error('no token was chosen there');
+    this.#greedy ??= this.sampler();
+    this.#greedy.use({ temperature: 0 });
+    const { native } = this.#greedy;
+    const weighed = this.#weighed.then(() =>
+      this.#native.sampleToken(place, native, false, false, [[token], false, false, false, top], true),
+    );
+    // One after another: a sampler has room for one vocabulary.
+    this.#weighed = weighed.catch(() => {});
+    return weighed.then(weightsOf);
   }
 
   #choose(sampler: Sampler | null, place: number | undefined): Promise<Chosen> | null {
@@ -137,6 +181,13 @@ export class LibraryBatches implements Batches {
       (error: unknown) => (error instanceof Error ? error : new Error(String(error))),
     );
   }
+}
+
+function weightsOf([, , , pairs, total]: readonly [unknown, unknown, unknown, ArrayLike<number>?, number?]): Weights {
+  if (pairs === undefined || total === undefined) throw new Error('no logits');
+  const logits = new Map<Token, number>();
+  for (let at = 0; at + 1 < pairs.length; at += 2) logits.set(pairs[at] as Token, pairs[at + 1] as number);
+  return { logits, total };
 }
 
 /** What the batches were made of: the proof that sequences run together. */

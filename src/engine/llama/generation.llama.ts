@@ -75,7 +75,8 @@ export class Generation {
     }
     this.#maxTokens = Math.min(request.maxTokens, room);
     this.#choice = new TokenChoice(request, tools);
-    this.#likelihood = request.topLogprobs === undefined ? null : new Likelihood(tools.model, request.topLogprobs);
+    this.#likelihood =
+      request.topLogprobs === undefined ? null : new Likelihood(tools.model, request.topLogprobs, tools.batches);
     this.#thoughts = request.prompt === undefined ? tools.prompts.thoughts : null;
     // Of a model that thinks, stop texts are looked for when it is known what it says.
     const stop = this.#thoughts === null ? request.stop : [];
@@ -184,7 +185,6 @@ export class Generation {
 
   async #hear(likelihood: Likelihood, token: Token): Promise<ChildMessage | null> {
     if (this.#sequence === undefined) throw new Error('a token before begin');
-    this.#tools.spent.sampler();
     await likelihood.hear(this.#sequence, token, this.#calling === null ? this.#text.length : 0);
     return this.#accept(token);
   }

@@ -1,27 +1,30 @@
 import type { LlamaContextSequence, LlamaModel, Token } from 'node-llama-cpp';
 import type { LikelyToken, TokenLogprob } from '#engine/engine.ts';
+import type { Batches } from './batch.llama.ts';
 
 /** OpenAI's word for as good as impossible; JSON has no infinity. */
 const LEAST_LOGPROB = -9999;
 
 /**
  * How likely the model itself held its tokens to be: over the whole vocabulary, before temperature, top_p, bias,
- * penalties and grammar. What the library tells beside a sampled token is what the sampler has left of that, so the last
- * position is evaluated once more, greedily and with nothing in between.
+ * penalties and grammar. What the library tells beside a sampled token is what the sampler has left of that, so it is asked
+ * once more, greedily and with nothing in between.
  */
 export class Likelihood {
   readonly #model: LlamaModel;
   readonly #top: number;
+  readonly #batches: Pick<Batches, 'weigh'>;
   /** Told of tokens whose text has not left yet: with the place in the text where each begins. */
   #pending: { readonly at: number; readonly told: TokenLogprob }[] = [];
 
   /** `top`: of how many alternatives to tell. */
-  constructor(model: LlamaModel, top: number) {
+  constructor(model: LlamaModel, top: number, batches: Pick<Batches, 'weigh'>) {
     this.#model = model;
+    this.#batches = batches;
     this.#top = top;
   }
 
-  /** Of a token that was sampled from the sequence's last position. Leaves the sequence as it was. @param at see `take` */
+  /** Of a token that the last batch chose for the sequence. @param at see `take` */
   async hear(sequence: LlamaContextSequence, token: Token, at: number): Promise<void> {
     this.#pending.push({ at, told: await this.#of(sequence, token) });
   }
@@ -39,18 +42,10 @@ export class Likelihood {
   }
 
   async #of(sequence: LlamaContextSequence, token: Token): Promise<TokenLogprob> {
-    const state = sequence.contextTokens;
-    await sequence.eraseContextTokenRanges([{ start: state.length - 1, end: state.length }]);
-    const again = state.slice(sequence.nextTokenIndex);
-    const last = again.pop();
-    if (last === undefined) throw new Error('nothing to evaluate again');
-    const filter = { tokens: [token], includeTop: Math.max(1, this.#top) };
-    const generateNext = { logits: { filter }, totalLogitWeight: true, options: { temperature: 0 } };
-    const output = await sequence.controlledEvaluate([...again, [last, { generateNext }]]);
-    const { logits, totalLogitWeight } = output.at(-1)?.next ?? {};
-    const [best] = logits?.values() ?? [];
-    if (logits === undefined || totalLogitWeight === undefined || best === undefined) throw new Error('no logits');
-    const logprobOf = (logit: number) => Math.max(LEAST_LOGPROB, logit - best - Math.log(totalLogitWeight));
+    const { logits, total } = await this.#batches.weigh(sequence, token, Math.max(1, this.#top));
+    const [best] = logits.values();
+    if (best === undefined) throw new Error('no logits');
+    const logprobOf = (logit: number) => Math.max(LEAST_LOGPROB, logit - best - Math.log(total));
     const top = [...logits].slice(0, this.#top);
     return {
       ...this.#named(token, logprobOf(logits.get(token) ?? Number.NEGATIVE_INFINITY)),

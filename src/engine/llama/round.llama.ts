@@ -80,9 +80,11 @@ export async function takeRound(
       }
     }
   }
+  // What was computed is weighed before anything else is.
+  await Promise.all(waits.splice(0));
   for (const slot of alone) waits.push(attempt(slot, async () => slot.generation?.stepAlone(tools.drafter) ?? null));
   await Promise.all(waits);
-  return { ends, isOneBatch: shares.length > 0 && waits.length === 0 };
+  return { ends, isOneBatch: shares.length > 0 && alone.length === 0 };
 }
 
 /** What was chosen for each; where nothing could be computed, why not. */

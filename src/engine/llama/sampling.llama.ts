@@ -72,7 +72,7 @@ export interface ChoiceTools {
   /** Compiles a grammar, or takes it from a small cache. @throws Error for a grammar that llama.cpp refuses. */
   readonly grammar: (text: string) => Promise<LlamaGrammar>;
   readonly spent: SpentMemory;
-  readonly batches: Pick<Batches, 'sampler'>;
+  readonly batches: Pick<Batches, 'sampler' | 'weigh'>;
 }
 
 /** Chooses the tokens of one answer the way it was asked for. */

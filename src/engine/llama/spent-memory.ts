@@ -5,8 +5,8 @@ const MOST_SAMPLERS = 128;
 const BYTES_PER_TOKEN = 12;
 
 /**
- * Memory that the library gives back only when V8 collects the object that it hangs on (3.22.1). Each answer, each likelihood
- * and each step that foresees has a sampler, with room for the whole vocabulary, which V8 takes for a few
+ * Memory that the library gives back only when V8 collects the object that it hangs on (3.22.1). Each answer and each step
+ * that foresees has a sampler, with room for the whole vocabulary, which V8 takes for a few
  * bytes: left to itself it collects nothing for thousands of answers (demo: 100 MiB more than it needs, a vocabulary of
  * 150,000: 2 MB an answer). So it is asked to, by what hangs there.
  */
