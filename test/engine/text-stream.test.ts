@@ -28,7 +28,19 @@ describe('CharacterJoiner', () => {
   it('gives up on bytes that are not UTF-8 instead of waiting for ever', () => {
     const joiner = new CharacterJoiner(bytes);
     const text = [0xff, 0xff, 0xff, 0xff, 0x41].map((byte) => joiner.push(byte)).join('');
-    assert.equal(text, '\ufffd\ufffd\ufffd\ufffdA');
+    assert.equal(text, '\ufffdA');
+  });
+
+  it('shows bytes of the form of one character that are none as one, as a grammar has counted them', () => {
+    for (const broken of [
+      [0xed, 0xa0, 0x80],
+      [0xe0, 0x82, 0x80],
+      [0xf0, 0x80, 0x80, 0x80],
+    ]) {
+      const joiner = new CharacterJoiner(bytes);
+      const text = [0x22, ...broken, 0x22].map((byte) => joiner.push(byte)).join('') + joiner.flush();
+      assert.equal(text, '"\ufffd"');
+    }
   });
 
   it('shows an unfinished character at the end', () => {

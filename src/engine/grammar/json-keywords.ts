@@ -21,10 +21,10 @@ export const ENFORCED: ReadonlySet<string> = new Set([
   ...['minimum', 'maximum', 'exclusiveMinimum', 'exclusiveMaximum', 'multipleOf'],
 ]);
 
-/** Space is optional and at most one, so that a model can't fill its answer with it. `\u` escapes are left out: lone surrogates. */
+/** Space is optional and at most one, so that a model can't fill its answer with it. `\u` escapes and surrogates are left out: no UTF-8 holds a lone one. */
 export const BASE_RULES: Readonly<Record<string, string>> = {
   ws: '" "?',
-  char: String.raw`[^"\\\x00-\x1F\x7F] | "\\" ["\\/bfnrt]`,
+  char: String.raw`[ !#-\[\]-~\u0080-\uD7FF\uE000-\uFFFF\U00010000-\U0010FFFF] | "\\" ["\\/bfnrt]`,
   string: String.raw`"\"" char* "\""`,
   integer: '"-"? ("0" | [1-9] [0-9]{0,14})',
   number: 'integer ("." [0-9]{1,15})? ([eE] [-+]? [0-9]{1,2})?',

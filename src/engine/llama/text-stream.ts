@@ -10,6 +10,8 @@ export interface TextPiece {
 export type Detokenize = (tokens: readonly number[], before: readonly number[]) => string;
 
 const REPLACEMENT = '\ufffd';
+/** Bytes that are no UTF-8 though they look like one character's: shown as one, as llama.cpp's grammars count them. */
+const BROKEN = /\ufffd{2,}/g;
 /** A character has at most 4 bytes, and a token at least one; after that many the bytes are simply not UTF-8. */
 const MOST_TOKENS_PER_CHARACTER = 4;
 /** Some tokenizers need to see what came before to decide on a leading space. */
@@ -30,7 +32,7 @@ export class CharacterJoiner {
 
   push(token: number): string {
     this.#pending.push(token);
-    const text = this.#detokenize(this.#pending, this.#before);
+    const text = this.#text();
     if (text.endsWith(REPLACEMENT) && this.#pending.length < MOST_TOKENS_PER_CHARACTER) return '';
     this.#settle();
     return text;
@@ -39,9 +41,13 @@ export class CharacterJoiner {
   /** What is left at the end, complete or not. */
   flush(): string {
     if (this.#pending.length === 0) return '';
-    const text = this.#detokenize(this.#pending, this.#before);
+    const text = this.#text();
     this.#settle();
     return text;
+  }
+
+  #text(): string {
+    return this.#detokenize(this.#pending, this.#before).replace(BROKEN, REPLACEMENT);
   }
 
   #settle(): void {
