@@ -32,7 +32,7 @@ describe('leases', () => {
     );
 
   it('a close that would charge another amount than its record says waits for the next sweep', async () => {
-    await using estate = await openEstate(cluster);
+    await using estate = await openEstate(cluster, { timeRuns: true });
     const [gone, alive] = [estate.gateway('gone'), estate.gateway('alive')];
     const left = admit(estate.who, { tokens: 100 });
     await gone.commit([left]);
@@ -53,7 +53,7 @@ describe('leases', () => {
   });
 
   it('closes what a gateway left behind as `unknown`, charged in full, and leaves that of living ones', async () => {
-    await using estate = await openEstate(cluster);
+    await using estate = await openEstate(cluster, { timeRuns: true });
     const [gone, alive] = [estate.gateway('gone'), estate.gateway('alive')];
     const [left, kept] = [admit(estate.who, { tokens: 700 }), admit(estate.who, { tokens: 50 })];
     await gone.commit([left]);
@@ -88,7 +88,7 @@ describe('leases', () => {
   });
 
   it('refuses to close an intent whose gateway lives, without a record', async () => {
-    await using estate = await openEstate(cluster);
+    await using estate = await openEstate(cluster, { timeRuns: true });
     const [one, other] = [estate.gateway('one'), estate.gateway('other')];
     const intent = admit(estate.who);
     await one.commit([intent]);
@@ -98,7 +98,7 @@ describe('leases', () => {
   });
 
   it('begins a new epoch for a lease that had lapsed, so that what was open before is an orphan', async () => {
-    await using estate = await openEstate(cluster);
+    await using estate = await openEstate(cluster, { timeRuns: true });
     const gateway = estate.gateway('gw');
     const epoch = () => estate.value<number>("SELECT epoch::int FROM instance WHERE id = 'gw'");
     const [before, undecided] = [admit(estate.who), admit(estate.who)];
@@ -133,7 +133,7 @@ describe('leases', () => {
   });
 
   it('of two gateways that sweep at once only one closes', async () => {
-    await using estate = await openEstate(cluster);
+    await using estate = await openEstate(cluster, { timeRuns: true });
     const gone = estate.gateway('gone');
     const intents = Array.from({ length: 20 }, () => admit(estate.who));
     await gone.commit(intents);
@@ -144,7 +144,7 @@ describe('leases', () => {
   });
 
   it('a lease is 10 s long by the clock of the database', async () => {
-    await using estate = await openEstate(cluster);
+    await using estate = await openEstate(cluster, { timeRuns: true });
     const gateway = estate.gateway('gw');
     const clock = () => estate.value<string>('SELECT clock_timestamp()::text');
     for (const renew of [() => leaseOf(gateway).renew(), () => gateway.commit([note()])]) {
@@ -160,7 +160,7 @@ describe('leases', () => {
   });
 
   it('a batch leaves a lease that is longer than 9 s as it is, and cuts one that is longer than 10 s', async () => {
-    await using estate = await openEstate(cluster);
+    await using estate = await openEstate(cluster, { timeRuns: true });
     const gateway = estate.gateway('gw');
     const row = () => estate.rows("SELECT epoch, lease_until, xmin FROM instance WHERE id = 'gw'");
     await gateway.commit([note()]);
