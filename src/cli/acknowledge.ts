@@ -10,8 +10,8 @@ import { memoryFile, openSigningKeys } from '#gateway-audit.ts';
 import { openDatabase, openPools } from '#gateway-database.ts';
 import { toBase64 } from '#kernel/bytes.ts';
 import { pinoLog } from '#logging/log.pino.ts';
-import type { Invocation } from './command.ts';
 import { directRecorder } from './direct-record.ts';
+import type { Invocation } from './verbs.ts';
 
 const MAX_REASON = 500;
 

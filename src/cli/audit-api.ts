@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { unpackTar } from '#audit/tar.files.ts';
 import { download, readSession, resultOf, send } from './client.ts';
-import type { Invocation } from './command.ts';
+import type { Invocation } from './verbs.ts';
 
 type Options = Invocation['options'];
 

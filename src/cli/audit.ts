@@ -14,8 +14,8 @@ import { loadConfig } from '#config/load.ts';
 import { exportOverApi, receiptOverApi, withExportOverApi } from './audit-api.ts';
 import { type FoundKey, findKey, keyOf, localSigner, openLog } from './audit-log.ts';
 import { recordUse } from './audit-use.ts';
-import type { Invocation } from './command.ts';
 import { progressBar } from './progress-bar.ts';
+import type { Invocation } from './verbs.ts';
 
 /** `audit verify`: exit code 1 where anything is wrong. */
 export async function verifyCommand({ json, options }: Invocation): Promise<number> {

@@ -1,6 +1,6 @@
 import { loadConfig } from '#config/load.ts';
 import { modelNames } from '#config/models.ts';
-import type { Invocation } from './command.ts';
+import type { Invocation } from './verbs.ts';
 
 /** `config check`: every fault at once; the settings themselves are not printed, some are addresses with passwords. */
 export async function checkConfig({ json }: Invocation): Promise<number> {

@@ -2,7 +2,7 @@ import { loadConfig } from '#config/load.ts';
 import { configuredUrls, migrateDatabase } from '#gateway-database.ts';
 import { pinoLog } from '#logging/log.pino.ts';
 import { printRoles } from '#postgres/migrate.ts';
-import type { Invocation } from './command.ts';
+import type { Invocation } from './verbs.ts';
 
 /** `db migrate`: forward only; several may run at once. */
 export async function migrateCommand({ json, options }: Invocation): Promise<number> {

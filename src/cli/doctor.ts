@@ -1,7 +1,7 @@
 import { ConfigFaults, loadConfig } from '#config/load.ts';
 import { type Finding, fail } from '#doctor/finding.ts';
 import { type Examination, examine } from '#gateway-doctor.ts';
-import type { Invocation } from './command.ts';
+import type { Invocation } from './verbs.ts';
 
 /** Looks at everything that a gateway needs on this machine. Fails where it would not run, or not safely. */
 export async function doctor({ json }: Invocation): Promise<number> {

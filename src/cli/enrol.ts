@@ -1,8 +1,8 @@
 import { resolve } from 'node:path';
 import { renderUnicodeCompact } from 'uqr';
 import { defaultServer, resultOf, send } from './client.ts';
-import type { Invocation } from './command.ts';
 import { openTerminal, type Terminal } from './terminal.ts';
+import type { Invocation } from './verbs.ts';
 
 interface Server {
   readonly url: string;

@@ -10,7 +10,7 @@ import { systemClock } from '#kernel/clock.ts';
 import { rangeOf } from './audit.ts';
 import { openLog } from './audit-log.ts';
 import { recordUse } from './audit-use.ts';
-import type { Invocation } from './command.ts';
+import type { Invocation } from './verbs.ts';
 
 /** `audit follow`: every record in order, to standard output or to a syslog receiver, until it is interrupted. */
 export async function followCommand({ options }: Invocation): Promise<number> {

@@ -1,7 +1,7 @@
 import { Client, readSession } from './client.ts';
-import type { Invocation } from './command.ts';
 import { printRows } from './table.ts';
 import { openTerminal } from './terminal.ts';
+import type { Invocation } from './verbs.ts';
 
 const COLUMNS = ['id', 'actor', 'action', 'resource', 'request_id', 'from', 'to', 'reason', 'placed_at', 'released_at'];
 

@@ -13,7 +13,7 @@ import { openDatabase } from '#gateway-database.ts';
 import { type Keeper, openKeeper, runRetention } from '#gateway-retention.ts';
 import { equalBytes, toHex } from '#kernel/bytes.ts';
 import { pinoLog } from '#logging/log.pino.ts';
-import type { Invocation } from './command.ts';
+import type { Invocation } from './verbs.ts';
 
 /** `audit retain`, once a day from a timer: drops what is older than `audit.retentionDays`, on record. */
 export async function retainCommand({ json }: Invocation): Promise<number> {

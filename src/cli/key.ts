@@ -1,8 +1,8 @@
 import { Client, readSession } from './client.ts';
-import type { Invocation } from './command.ts';
 import { wholeNumber } from './number.ts';
 import { printRows } from './table.ts';
 import { openTerminal } from './terminal.ts';
+import type { Invocation } from './verbs.ts';
 
 const COLUMNS = ['id', 'name', 'models', 'actions', 'created_at', 'expires_at', 'last_used_at'];
 const listOf = (text: string | undefined): string[] | undefined => text?.split(',').map((one) => one.trim());

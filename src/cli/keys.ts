@@ -7,8 +7,8 @@ import { tokenFolder } from '#gateway-federation.ts';
 import { openRotation, registerKeyBy, sealFile } from '#gateway-keys.ts';
 import { makeSealKey } from '#identity/seal-key.files.ts';
 import { makeFirstTokenKey, rotateTokenKeys } from '#identity/token-keys.files.ts';
-import type { Invocation } from './command.ts';
 import { openDirect } from './direct-record.ts';
+import type { Invocation } from './verbs.ts';
 
 /** `keys init DIR`: makes what is missing and overwrites nothing. */
 export async function initKeys({ words, json }: Invocation): Promise<number> {

@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import { defaultServer, forgetSession, readSession, resultOf, saveSession, send } from './client.ts';
-import type { Invocation } from './command.ts';
 import { openTerminal } from './terminal.ts';
+import type { Invocation } from './verbs.ts';
 
 /** `login [USERNAME] [--url URL] [--ca FILE]`: asks password and code, keeps the session in a 0600 file. */
 export async function login({ words, options, json }: Invocation): Promise<number> {

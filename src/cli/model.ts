@@ -1,8 +1,8 @@
 import type { ModelVerb } from '#models/model-state.ts';
 import { Client, readSession } from './client.ts';
-import type { Invocation } from './command.ts';
 import { printRows } from './table.ts';
 import { openTerminal } from './terminal.ts';
+import type { Invocation } from './verbs.ts';
 
 const COLUMNS = [
   'id',

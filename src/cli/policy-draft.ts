@@ -6,8 +6,8 @@ import { hasErrors } from '#access/policy-check.ts';
 import { parsePolicy } from '#access/policy-text.ts';
 import { loadConfig } from '#config/load.ts';
 import { siteOf } from '#gateway-access.ts';
-import type { Invocation } from './command.ts';
 import { faultsOf, readDraft, sayFaults } from './policy-folder.ts';
+import type { Invocation } from './verbs.ts';
 
 /** `policy check [FOLDER]`: exit code 1 where there is an error; a warning alone is none. */
 export async function checkPolicies({ words, json }: Invocation): Promise<number> {

@@ -5,10 +5,10 @@ import { openExport } from '#audit/log-source.files.ts';
 import { loadConfig } from '#config/load.ts';
 import { siteOf } from '#gateway-access.ts';
 import { Client, readSession } from './client.ts';
-import type { Invocation } from './command.ts';
 import { type Draft, readDraft } from './policy-folder.ts';
 import { printRows } from './table.ts';
 import { openTerminal } from './terminal.ts';
+import type { Invocation } from './verbs.ts';
 
 const MOST_EXAMPLES = 200;
 const DAY_MS = 24 * 3600 * 1000;

@@ -12,11 +12,11 @@ import { sha256Hex } from '#kernel/id.ts';
 import { pinoLog } from '#logging/log.pino.ts';
 import { openPool } from '#postgres/pool.ts';
 import { Client, readSession } from './client.ts';
-import type { Invocation } from './command.ts';
 import { directRecorder } from './direct-record.ts';
 import { type Draft, faultsOf, readDraft, sayFaults } from './policy-folder.ts';
 import { printRows } from './table.ts';
 import { openTerminal } from './terminal.ts';
+import type { Invocation } from './verbs.ts';
 
 const COLUMNS = ['version', 'created_at', 'created_by', 'restored', 'sha256', 'reason'];
 

@@ -1,9 +1,9 @@
 import { QUOTA_KINDS } from '#quota/limit.ts';
 import type { QuotaRecord } from '#quota/quota.contract.ts';
 import { Client, readSession } from './client.ts';
-import type { Invocation } from './command.ts';
 import { printRows } from './table.ts';
 import { openTerminal } from './terminal.ts';
+import type { Invocation } from './verbs.ts';
 
 const COLUMNS = ['scope', 'name', 'kind', 'amount', 'dry_run', 'raise', 'changed_at'];
 

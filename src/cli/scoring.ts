@@ -3,10 +3,10 @@ import type { Descriptor } from '#scoring/descriptor.shared.ts';
 import { FRAME_TYPE } from '#scoring/frame.shared.ts';
 import type { SecretSeal } from '#scoring/secret.shared.ts';
 import { Client, readSession } from './client.ts';
-import type { Invocation } from './command.ts';
 import { progressBar } from './progress-bar.ts';
 import { printRows } from './table.ts';
 import { openTerminal } from './terminal.ts';
+import type { Invocation } from './verbs.ts';
 
 const COLUMNS = [
   'id',

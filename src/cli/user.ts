@@ -5,11 +5,11 @@ import { NewUser } from '#identity/users.contract.ts';
 import { postgresUsers } from '#identity/users.postgres.ts';
 import { Users } from '#identity/users.service.ts';
 import { Client, defaultServer, readSession } from './client.ts';
-import type { Invocation } from './command.ts';
 import { openDirect } from './direct-record.ts';
 import { wholeNumber } from './number.ts';
 import { printRows } from './table.ts';
 import { openTerminal } from './terminal.ts';
+import type { Invocation } from './verbs.ts';
 
 const COLUMNS = [
   'username',
