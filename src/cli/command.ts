@@ -53,7 +53,8 @@ export async function runCommand(argv: readonly string[]): Promise<number> {
     const run = await found.load();
     return await run(invocation);
   } catch (error) {
-    const { faults } = error as Partial<ConfigFaults>;
+    // Told by its name: its module is half of the time that a short command takes.
+    const faults = (error as Error).name === 'ConfigFaults' ? (error as ConfigFaults).faults : undefined;
     if (invocation.json)
       process.stdout.write(`${JSON.stringify({ ok: false, error: (error as Error).message, faults })}\n`);
     else process.stderr.write(`strongroom: ${(error as Error).message}\n`);

@@ -52,6 +52,7 @@ const OPTIONS = {
   raise: { type: 'string' },
   until: { type: 'string' },
 } as const;
+
 /** @throws TypeError for a switch that no verb has */
 export const parse = (argv: readonly string[]) =>
   parseArgs({ args: [...argv], allowPositionals: true, options: OPTIONS });

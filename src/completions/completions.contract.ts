@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { ChatUsage } from '#chat/chat.contract.ts';
 
 /** Prompts of one request, each as often as `n` says: each is a choice of its own, and all are one admission. */
 const MOST_CHOICES = 64;
@@ -51,14 +52,6 @@ const Logprobs = z.object({
   text_offset: z.array(z.number().int()),
 });
 
-const Usage = z.object({
-  prompt_tokens: z.number().int(),
-  completion_tokens: z.number().int(),
-  total_tokens: z.number().int(),
-  prompt_tokens_details: z.object({ cached_tokens: z.number().int() }),
-  completion_tokens_details: z.object({ reasoning_tokens: z.number().int() }).optional(),
-});
-
 /** A whole answer, and each event of a stream: there `finish_reason` is null but in a choice's last one. */
 export const TextCompletion = z.object({
   id: z.string(),
@@ -74,7 +67,7 @@ export const TextCompletion = z.object({
       finish_reason: z.enum(['stop', 'length']).nullable(),
     }),
   ),
-  usage: Usage.nullish(),
+  usage: ChatUsage.nullish(),
   /** Beside `finish_reason: "length"` where a quota was used up: which one. */
   stopped_by: z.object({ quota: z.string(), scope: z.string() }).optional(),
 });
