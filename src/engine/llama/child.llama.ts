@@ -3,14 +3,11 @@
  * a hostile file, template or grammar can break ends here.
  */
 import {
-  getLlama,
   InsufficientMemoryError,
   type Llama,
   type LlamaContext,
   type LlamaContextSequence,
   type LlamaGrammar,
-  LlamaLogLevel,
-  NoBinaryFoundError,
 } from 'node-llama-cpp';
 import { checkAdapter } from '#engine/gguf/gguf-adapter.ts';
 import { DraftFault } from '#engine/gguf/gguf-draft.ts';
@@ -19,6 +16,7 @@ import { GgufFault } from '#engine/gguf/gguf-figures.ts';
 import { checkGguf } from '#engine/gguf/gguf-header.ts';
 import { GGUF_LIMITS } from '#engine/gguf/gguf-reader.ts';
 import { paramOf, Refusal } from '#engine/refusal.ts';
+import { gpuBytes, openBackend } from './backend.llama.ts';
 import { BatchFigures, LibraryBatches } from './batch.llama.ts';
 import { openDrafter } from './drafter.llama.ts';
 import { Driver } from './driver.llama.ts';
@@ -63,35 +61,19 @@ interface Loaded extends Worker {
   /** Release of llama.cpp. */
   readonly build: string;
   readonly layers: { readonly onGpu: number; readonly of: number };
+  gpuMemory(): number;
 }
 
 /** Often enough for a bar, seldom enough to cost nothing. */
 const PROGRESS_MS = 200;
 
-async function openBackend(message: LoadMessage): Promise<Llama> {
-  try {
-    return await getLlama({
-      gpu: message.gpu === 'cpu' ? false : message.gpu,
-      // Never a compiler, never a download: what is not installed is not there.
-      build: 'never',
-      skipDownload: true,
-      progressLogs: false,
-      maxThreads: message.threads,
-      logLevel: LlamaLogLevel.error,
-      logger: (_level, text) => {
-        ranOut ||= OUT_OF_MEMORY.test(text);
-        report(text.trimEnd());
-      },
-    });
-  } catch (error) {
-    if (error instanceof NoBinaryFoundError) throw new LoadError('no_backend', `no engine for gpu '${message.gpu}'`);
-    throw error;
-  }
-}
-
 /** What llama.cpp and its backends write when an allocation fails; the library's own error does not say why. */
 const OUT_OF_MEMORY = /failed to allocate|out of memory|unable to allocate/i;
 let ranOut = false;
+const hear = (text: string): void => {
+  ranOut ||= OUT_OF_MEMORY.test(text);
+  report(text.trimEnd());
+};
 
 async function load(message: LoadMessage): Promise<Loaded> {
   const progress = throttled((done) => send({ t: 'progress', phase: 'verify', done }));
@@ -103,7 +85,7 @@ async function load(message: LoadMessage): Promise<Loaded> {
   if (adapter !== null) checkAdapter(await readGguf(adapter.readAt, adapter.size, GGUF_LIMITS), facts);
   const template = message.embedding ? '' : templateOf(message, facts.chatTemplate);
 
-  const llama = await openBackend(message);
+  const { llama, name: backend } = await openBackend(message, hear);
   // The parent's open file, so that the bytes parsed are those that were verified, wherever its name points by now.
   const model = await llama.loadModel({
     modelPath: message.model.file,
@@ -115,7 +97,7 @@ async function load(message: LoadMessage): Promise<Loaded> {
     throw new LoadError('context_too_large', `the model was trained for ${model.trainContextSize} tokens`);
   }
   const layers = { onGpu: model.gpuLayers, of: model.fileInsights.totalLayers };
-  const engine = { layers, backend: llama.gpu || 'cpu', build: llama.llamaCppRelease.release };
+  const engine = { layers, backend, build: llama.llamaCppRelease.release, gpuMemory: () => gpuBytes(llama) };
   if (message.embedding) {
     const embedder = await openEmbedder(model, message, { send, report });
     setInterval(() => send({ t: 'beat', ...NOTHING_MEASURED, steps: embedder.steps }), BEAT_MS);
@@ -263,7 +245,7 @@ async function receive(value: unknown): Promise<void> {
     try {
       loaded = await load(message);
       const { backend, build, layers } = loaded;
-      send(message.probe ? { t: 'probed' } : { t: 'ready', backend, build, layers });
+      send(message.probe ? { t: 'probed' } : { t: 'ready', backend, build, layers, gpuMemory: loaded.gpuMemory() });
     } catch (error) {
       report(error);
       // The parent ends this process when it has read why.
