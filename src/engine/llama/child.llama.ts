@@ -10,6 +10,7 @@ import {
   type LlamaGrammar,
 } from 'node-llama-cpp';
 import { checkAdapter } from '#engine/gguf/gguf-adapter.ts';
+import { DraftFault } from '#engine/gguf/gguf-draft.ts';
 import { readGguf } from '#engine/gguf/gguf-entries.ts';
 import { GgufFault } from '#engine/gguf/gguf-figures.ts';
 import { checkGguf } from '#engine/gguf/gguf-header.ts';
@@ -33,6 +34,7 @@ import {
   type LoadMessage,
   readParentMessage,
 } from './protocol.contract.ts';
+import { REMEMBERING } from './sequence-state.llama.ts';
 import { SpentMemory } from './spent-memory.ts';
 import { type WarmPrefix, warm } from './warm-prefix.llama.ts';
 
@@ -121,7 +123,8 @@ async function load(message: LoadMessage): Promise<Loaded> {
   const outlet = new Outlet<ChildMessage>((words) => listener(words));
   const sequences = sequencesOf(context, message.parallel);
   const batches = new LibraryBatches(context, model, sequences, figures);
-  const drafter = draft === null ? null : await openDrafter(llama, message, draft, facts);
+  const [first] = sequences;
+  const drafter = draft === null || !first ? null : await openDrafter(llama, message, draft, facts, first);
   const driver = new Driver({
     sequences,
     warm: await warmAll(message, context, prompts),
@@ -198,7 +201,7 @@ function makeOneToken(driver: Driver, tools: GenerationTools, hear: (listener: t
 
 /** Handed out in ascending order of their ids. */
 function sequencesOf(context: LlamaContext, count: number): LlamaContextSequence[] {
-  return Array.from({ length: count }, () => context.getSequence());
+  return Array.from({ length: count }, () => context.getSequence(REMEMBERING));
 }
 
 /** Behind the sequences that answer, so that those stay adjacent. */
@@ -208,7 +211,7 @@ async function warmAll(
   prompts: PromptRenderer,
 ): Promise<WarmPrefix[]> {
   const prefixes: WarmPrefix[] = [];
-  for (const text of systemPrompts) prefixes.push(await warm(text, context.getSequence(), prompts));
+  for (const text of systemPrompts) prefixes.push(await warm(text, context.getSequence(REMEMBERING), prompts));
   return prefixes;
 }
 
@@ -228,6 +231,7 @@ function grammarCache(llama: Llama): GenerationTools['grammar'] {
 function explain(error: unknown): { reason: LoadFailure; detail: string } {
   const detail = (error instanceof Error ? error.message : String(error)).slice(0, 2000);
   if (error instanceof GgufFault) return { reason: 'malformed', detail };
+  if (error instanceof DraftFault) return { reason: 'draft', detail };
   if (error instanceof LoadError) return { reason: error.reason, detail };
   return { reason: ranOut || error instanceof InsufficientMemoryError ? 'out_of_memory' : 'failed', detail };
 }

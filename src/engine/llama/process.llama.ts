@@ -58,6 +58,7 @@ export const LOAD_FAILURES: Readonly<Record<LoadFailure, string>> = {
   context_too_large: 'its context is larger than it was trained for',
   no_backend: 'this machine has no engine for the configured gpu; `strongroom doctor` says what is missing',
   template: 'its own chat template is not the approved one',
+  draft: 'its draft model does not go with it',
   out_of_memory: 'its weights or its context do not fit into the memory that it may take',
   failed: 'the engine refused it',
 };

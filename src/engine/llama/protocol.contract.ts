@@ -153,6 +153,7 @@ const LOAD_FAILURE_REASONS = [
   'context_too_large',
   'no_backend',
   'template',
+  'draft',
   'out_of_memory',
   'failed',
 ] as const;
