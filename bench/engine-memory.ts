@@ -50,7 +50,7 @@ export async function runEngineMemory(args: readonly string[]): Promise<void> {
     const loads = await cycle(strongroom, asker, cycles, folder);
     const block = Math.floor((requests - cycles * OF_A_CYCLE) / BLOCKS);
     const lasting = await ask(strongroom, asker, block);
-    const collected = [...loads.collected, await heapInUse(strongroom, folder)];
+    const collected = [...loads.collected, await collect(strongroom, folder)];
     const answers = cycles * OF_A_CYCLE + block * BLOCKS;
     const after = await strongroom.kept();
     if (after.pairs - before.pairs !== answers || after.openIntents !== 0)
@@ -62,7 +62,13 @@ export async function runEngineMemory(args: readonly string[]): Promise<void> {
       drift(`gateway, over ${block * BLOCKS} requests`, lasting.gateway),
       drift(`model, over ${block * BLOCKS} requests of one process`, lasting.model),
       drift('gateway, from first to last', [...loads.gateway, ...lasting.gateway]),
-      drift(`gateway, heap in use after ${EDGE} loads and at the end`, collected, 1),
+      ...(['kept', 'heap'] as const).map((what) =>
+        drift(
+          `gateway collected, ${COLLECTED[what]}, after ${EDGE} loads and at the end`,
+          collected.map((one) => one[what]),
+          1,
+        ),
+      ),
     ];
     const cells = rows.map(({ name, first, last, ratio }) => [
       name,
@@ -92,6 +98,14 @@ interface Readings {
   readonly model: number[];
 }
 
+/** MiB of the gateway when all that is garbage is gone. */
+interface Collected {
+  /** What the process has for itself. */
+  readonly kept: number;
+  readonly heap: number;
+}
+const COLLECTED: Readonly<Record<keyof Collected, string>> = { kept: 'all that it has', heap: 'heap in use' };
+
 interface Asker {
   /** So many requests, some at a time. @throws Error at the first answer that is not right */
   many(count: number): Promise<void>;
@@ -104,10 +118,10 @@ async function cycle(
   asker: Asker,
   cycles: number,
   folder: string,
-): Promise<Readings & { readonly collected: readonly number[] }> {
+): Promise<Readings & { readonly collected: readonly Collected[] }> {
   const [gateway = 0] = strongroom.processes;
   const readings: Readings = { gateway: [], model: [] };
-  const collected: number[] = [];
+  const collected: Collected[] = [];
   for (let at = 1; at <= cycles; at++) {
     await asker.many(OF_A_CYCLE);
     const [child] = enginesOf(gateway);
@@ -115,7 +129,7 @@ async function cycle(
     readings.model.push(privateMemory(child));
     while (enginesOf(gateway).length > 0) await sleep(50);
     readings.gateway.push(privateMemory(gateway));
-    if (at === EDGE) collected.push(await heapInUse(strongroom, folder));
+    if (at === EDGE) collected.push(await collect(strongroom, folder));
     if (at % 10 === 0) process.stdout.write(`${at} of ${cycles} loads\n`);
   }
   return { ...readings, collected };
@@ -138,13 +152,13 @@ async function ask(strongroom: Strongroom, asker: Asker, block: number): Promise
   return readings;
 }
 
-/** MiB that the gateway's heap holds when all that is garbage is gone. The second time finds what the first one freed. */
-async function heapInUse({ processes: [gateway = 0] }: Strongroom, folder: string): Promise<number> {
+/** The second time finds what the first one freed. */
+async function collect({ processes: [gateway = 0] }: Strongroom, folder: string): Promise<Collected> {
   for (let times = 0; times < 2; times++) {
     process.kill(gateway, 'SIGUSR2');
     await sleep(2000);
   }
-  return Number(readFileSync(join(folder, 'heap-in-use'), 'utf8')) / MIB;
+  return { kept: privateMemory(gateway), heap: Number(readFileSync(join(folder, 'heap-in-use'), 'utf8')) / MIB };
 }
 
 function drift(name: string, readings: readonly number[], edge = EDGE) {

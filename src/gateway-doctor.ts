@@ -28,7 +28,7 @@ import { readAdapter, readDraft, readHeader } from '#engine/gguf-file.files.ts';
 import { type GpuWatch, gpuTool, watchGpus } from '#engine/gpu.system.ts';
 import { stampOf } from '#engine/llama/file-memory.files.ts';
 import type { FileMemory } from '#engine/llama/file-memory.ts';
-import type { Sandbox } from '#engine/llama/sandbox.system.ts';
+import { hasGpuFiles, type Sandbox } from '#engine/llama/sandbox.system.ts';
 import { type ApprovedFile, type LlamaModelSpec, quarantineOf, templateDigest } from '#engine/model-spec.ts';
 import { systemClock } from '#kernel/clock.ts';
 import { sha256Hex } from '#kernel/id.ts';
@@ -204,7 +204,7 @@ async function examineGpu(config: Config, base: string, gpus: GpuWatch, level: s
     vulkan,
     wanted: (await localSpecs(config, base)).map(({ gpu }) => gpu),
     // A user id of its own reaches nothing in the data folder.
-    keepsKernels: hasDriver ? level !== 'uid' || environment['CUDA_CACHE_PATH'] !== undefined : null,
+    keepsKernels: hasGpuFiles() ? level !== 'uid' || environment['CUDA_CACHE_PATH'] !== undefined : null,
   });
 }
 

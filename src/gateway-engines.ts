@@ -9,11 +9,11 @@ import type { Config } from '#config/schema.ts';
 import { EngineRegistry } from '#engine/catalogue.ts';
 import type { Engine } from '#engine/engine.ts';
 import type { EngineEvent } from '#engine/engine-event.ts';
-import { type GpuWatch, gpuTool } from '#engine/gpu.system.ts';
+import type { GpuWatch } from '#engine/gpu.system.ts';
 import { openFileMemory } from '#engine/llama/file-memory.files.ts';
 import type { FileMemory } from '#engine/llama/file-memory.ts';
 import { openLlamaModel } from '#engine/llama/model.llama.ts';
-import { openSandbox, type Sandbox } from '#engine/llama/sandbox.system.ts';
+import { hasGpuFiles, openSandbox, type Sandbox } from '#engine/llama/sandbox.system.ts';
 import type { SandboxChoice } from '#engine/llama/sandbox.ts';
 import { filesOf, type LlamaModelSpec } from '#engine/model-spec.ts';
 import { openUpstreamModel } from '#engine/upstream/model.upstream.ts';
@@ -142,13 +142,19 @@ export async function findSandbox(config: Config, base: string, log: Log): Promi
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const own = config.database.url ?? config.database.urlFile;
   const policy = config.engine.sandbox ?? (own === undefined ? 'preferred' : 'required');
-  return openSandbox(policy, await withKernelCache(processEnvironment(), folder), folder, log);
+  const environment = processEnvironment();
+  const withKernels = mayUseGpu(config) ? await withKernelCache(environment, folder) : environment;
+  return openSandbox(policy, withKernels, folder, log);
 }
+
+/** A GPU is here, or a model asks for one by name. */
+const mayUseGpu = ({ models = {} }: Config): boolean =>
+  hasGpuFiles() || Object.values(models).some((model) => 'gpu' in model && ['cuda', 'vulkan'].includes(model.gpu));
 
 /** What a GPU compiles at a first load is kept, or it is compiled at every load: minutes, on a GPU newer than the engine. */
 async function withKernelCache(environment: NodeJS.ProcessEnv, folder: string): Promise<NodeJS.ProcessEnv> {
-  if (gpuTool() === null || environment['CUDA_CACHE_PATH'] !== undefined) return environment;
-  const kernels = join(folder, 'engine', 'cuda');
+  if (environment['CUDA_CACHE_PATH'] !== undefined) return environment;
+  const kernels = join(folder, 'engine', 'kernels');
   await mkdir(kernels, { recursive: true, mode: 0o700 });
   return { ...environment, CUDA_CACHE_PATH: kernels };
 }

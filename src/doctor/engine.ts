@@ -125,7 +125,7 @@ export function judgeGpu({ gpus, hasDriver, cuda, vulkan, wanted, keepsKernels }
       warn(
         'kernels',
         'what is compiled for this GPU at a load is not kept: each load takes as long as the first',
-        'install bubblewrap, or set CUDA_CACHE_PATH to a folder that user ids from 64100 to 65099 may write',
+        'install bubblewrap, or set CUDA_CACHE_PATH to a folder outside of the data folder, all of whose parents are mode 711 or wider',
       ),
     );
   return findings;

@@ -253,6 +253,8 @@ export interface ModelStatus {
   readonly layers: { readonly onGpu: number; readonly of: number } | null;
   /** Bytes of memory that its child was measured to take, the last time it ran; null where it never did. */
   readonly memory: number | null;
+  /** Bytes that the engine says it has on GPUs; null where it does not say. */
+  readonly gpuMemory?: number | null;
   /** The servers behind an upstream that is in service; what they say of themselves changes under the reader. */
   readonly upstream?: UpstreamStatus;
 }

@@ -29,20 +29,25 @@ export function estimateMemory(facts: GgufFacts, spec: LlamaModelSpec): MemoryEs
   const one = (name: string, otherwise: number) => figures.get(name)?.[0] ?? otherwise;
   const layers = one('block_count', 1);
   const width = one('embedding_length', 1);
-  const heads = one('attention.head_count', 1);
-  const headWidth = width / heads;
+  // Layers without attention say 0, all of them in models that have none.
+  const heads = Math.max(...(figures.get('attention.head_count') ?? [1]));
+  const headWidth = heads > 0 ? width / heads : 0;
   const keyWidth = one('attention.key_length', headWidth);
   const valueWidth = one('attention.value_length', headWidth);
   // One figure for all layers, or one for each.
   const keyValueHeads = figures.get('attention.head_count_kv') ?? [heads];
   const headsOf = (layer: number) => keyValueHeads[keyValueHeads.length === 1 ? 0 : layer] ?? 0;
   // Vectors are made in one sequence, and each text in one batch.
-  const positions = spec.contextSize * sequencesOf(spec);
+  const sequences = sequencesOf(spec);
+  const positions = spec.contextSize * sequences;
+  // What a layer with a running state keeps of each conversation, whatever its length.
+  const state = 4 * one('ssm.inner_size', 0) * (one('ssm.state_size', 0) + one('ssm.conv_kernel', 0));
+  const running = sequences * (state + 4 * width * one('wkv.head_size', 0));
   const batch = spec.embedding ? spec.contextSize : BATCH;
   const ofOneHead = positions * (keyWidth + valueWidth) * KV_BYTES[spec.kvType ?? 'f16'];
   const byLayer = Array.from({ length: layers }, (_, layer) => ({
     weights: layerBytes[layer] ?? 0,
-    context: Math.ceil(ofOneHead * headsOf(layer)),
+    context: Math.ceil(ofOneHead * headsOf(layer) + running),
   }));
   const widest = Math.max(width, one('feed_forward_length', width));
   return {

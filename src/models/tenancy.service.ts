@@ -1,4 +1,5 @@
 import type { Engine, ModelStatus } from '#engine/engine.ts';
+import { notLoaded } from '#engine/refusal.ts';
 import type { Clock } from '#kernel/clock.ts';
 import type { Log } from '#kernel/log.ts';
 import { Problem } from '#kernel/problem.ts';
@@ -61,7 +62,8 @@ export class Tenancy implements AsyncDisposable {
       load: () => engine.load(),
       pardon: () => engine.pardon(),
       close: () => engine.close(),
-      generate: (...asked) => this.#inside(engine, occupant, asked[1], () => engine.generate(...asked)),
+      generate: (request, signal, take) =>
+        this.#inside(engine, occupant, signal, () => engine.generate(request, signal, take)),
       embed: (request, signal) => this.#inside(engine, occupant, signal, () => engine.embed(request, signal)),
     };
   }
@@ -103,7 +105,7 @@ export class Tenancy implements AsyncDisposable {
     const occupant = this.#occupants.get(id);
     if (occupant === undefined) return;
     occupant.called = 'no';
-    occupant.refuse(notInService());
+    occupant.refuse(notLoaded());
     if (occupant.residence === 'failed') occupant.residence = 'away';
     if (occupant.residence !== 'here' && occupant.residence !== 'coming') return;
     const { clock, drainMs, engines } = this.#deps;
@@ -261,7 +263,7 @@ export class Tenancy implements AsyncDisposable {
     work: () => AsyncGenerator<E, void, undefined>,
   ): AsyncGenerator<E, void, undefined> {
     signal.throwIfAborted();
-    if (!this.#deps.desiredOf(occupant.id).inService) throw notInService();
+    if (!this.#deps.desiredOf(occupant.id).inService) throw notLoaded();
     if (occupant.residence === 'failed') throw occupant.failure ?? engineGone(engine);
     const { clock, maxWaitMs, maxWaiting } = this.#deps;
     const entering = occupant.enter(signal, { now: () => clock.monotonic(), maxWaitMs, maxWaiting });
@@ -280,12 +282,9 @@ export class Tenancy implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isClosed = true;
     clearInterval(this.#timer);
-    for (const occupant of this.#occupants.values()) occupant.refuse(notInService());
+    for (const occupant of this.#occupants.values()) occupant.refuse(notLoaded());
   }
 }
-
-const notInService = (): Problem =>
-  new Problem('model_not_loaded', { message: 'The model is not loaded.', retryAfter: 5 });
 
 /** A failed engine says itself why; where it says nothing, that. */
 const engineGone = (engine: Engine): Problem =>

@@ -9,7 +9,7 @@ import { messageOf } from '../fakes/driver-desk.ts';
 const T = (...tokens: number[]) => tokens as Token[];
 
 /** The library's parts, written down as they are called. */
-function open({ slides = false } = {}) {
+function open() {
   const calls: unknown[] = [];
   const chooses: (() => Promise<number>)[] = [];
   const weighs: (() => Promise<unknown>)[] = [];
@@ -46,8 +46,6 @@ function open({ slides = false } = {}) {
     _sequenceId: id,
     _contextTokens: T(7, 8).slice(0, id),
     _nextTokenIndex: id,
-    needsCheckpoints: slides,
-    _takeIntervalCheckpointIfNeeded: async () => void calls.push(['checkpoint', id]),
     model,
     _resolveSamplerConfig: (LlamaContextSequence.prototype as unknown as { _resolveSamplerConfig: unknown })
       ._resolveSamplerConfig,
@@ -152,12 +150,6 @@ describe('a batch', () => {
     assert.throws(() => batches.weigh(plain, token, 1), /no token was chosen/);
     await batches.run([portion(0, T(1))], () => {});
     assert.throws(() => batches.weigh(first, token, 1), /no token was chosen/);
-  });
-
-  it('of states that slide a beginning is kept now and then', async () => {
-    const { batches, calls, portion } = open({ slides: true });
-    await batches.run([portion(2, T(1))], () => {});
-    assert.deepEqual(calls.at(-1), ['checkpoint', 2]);
   });
 });
 

@@ -43,14 +43,18 @@ export async function demoSpec(change: Partial<LlamaModelSpec> = {}): Promise<Ll
   };
 }
 
+interface MadeSpec {
+  readonly spec: LlamaModelSpec;
+  readonly remove: () => Promise<void>;
+}
+
 /** A model made for one test, in a folder that goes when the test is over. */
-export async function madeSpec(
-  made: DemoModelOptions,
-  change: Partial<LlamaModelSpec> = {},
-): Promise<{ readonly spec: LlamaModelSpec; readonly remove: () => Promise<void> }> {
+export const madeSpec = (made: DemoModelOptions, change: Partial<LlamaModelSpec> = {}): Promise<MadeSpec> =>
+  writeModel(demoModel(made), change);
+
+export async function writeModel(bytes: Uint8Array, change: Partial<LlamaModelSpec> = {}): Promise<MadeSpec> {
   const folder = await mkdtemp(join(tmpdir(), 'strongroom-model-'));
   const file = join(folder, 'made.gguf');
-  const bytes = demoModel(made);
   await writeFile(file, bytes);
   return {
     spec: await demoSpec({ file, sha256: sha256(bytes), ...change }),

@@ -3,7 +3,8 @@ import { readFile } from 'node:fs/promises';
 import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { Problem } from '#kernel/problem.ts';
-import { answer, DEMO_FILE, demoSpec, openLlama, sha256, TEST_FILES, until } from './demo.ts';
+import { recurrentModel } from '../fakes/state-models.ts';
+import { answer, DEMO_FILE, demoSpec, openLlama, sha256, TEST_FILES, until, writeModel } from './demo.ts';
 
 const at = (name: string) => fileURLToPath(new URL(`../../models/demo/${name}.gguf`, import.meta.url));
 
@@ -26,6 +27,20 @@ const ask = (seed: number, temperature: number, subject = 'usr_a') =>
   }) as const;
 
 describe('a draft model', () => {
+  it('is refused where what was foreseen wrongly can not be taken back', async () => {
+    const made = await writeModel(recurrentModel());
+    const engine = openLlama({ ...made.spec, draft: { ...made.spec, tokens: 4 } });
+    try {
+      await assert.rejects(
+        engine.load(),
+        (error: unknown) => error instanceof Problem && /its draft model does not go with it/.test(error.message),
+      );
+    } finally {
+      await engine.close();
+      await made.remove();
+    }
+  });
+
   it('foresees what is said, and what is said is the same: greedy as without it, and with a seed alone or among others', async () => {
     const plain = openLlama(await spec());
     const probed = new Set<string>();
@@ -58,7 +73,7 @@ describe('a draft model', () => {
     try {
       await assert.rejects(
         engine.load(),
-        (error: unknown) => error instanceof Problem && /malformed/.test(error.message),
+        (error: unknown) => error instanceof Problem && /its draft model does not go with it/.test(error.message),
       );
     } finally {
       await engine.close();

@@ -25,9 +25,8 @@ class SummingSequence {
       return seed === undefined ? undefined : { next: { token: sum(this.contextTokens, seed) } };
     });
   }
-  async eraseContextTokenRanges([range]: readonly [{ start: number; end: number }]): Promise<void> {
-    this.contextTokens.splice(range.start, range.end - range.start);
-  }
+  readonly stateCellsStartIndex = 0;
+  readonly model = { fileInsights: {} };
   async clearHistory(): Promise<void> {
     this.contextTokens = [];
   }

@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { estimateFile, readHeader } from '#engine/gguf-file.files.ts';
 import { gguf, type MetadataValue } from '../../models/demo/gguf-writer.ts';
-import { DEMO_FILE, demoSpec } from './demo.ts';
+import { recurrentModel } from '../fakes/state-models.ts';
+import { DEMO_FILE, demoSpec, writeModel } from './demo.ts';
 
 const MIB = 2 ** 20;
 
@@ -44,6 +45,19 @@ describe('a model file on disk', () => {
     const vectors = await estimate({ contextSize: 2048, parallel: 4, embedding: true, chatTemplate: null });
     assert.equal(vectors.context * 4, answers.context);
     assert.equal(vectors.compute, answers.compute * 4);
+  });
+
+  it('of a model without attention it is a running state for each conversation, however long', async () => {
+    const { spec, remove } = await writeModel(recurrentModel(2), { contextSize: 2048, parallel: 4 });
+    try {
+      const { context, layers } = (await estimateFile(spec)) ?? assert.fail('no estimate');
+      // Two layers of 128 wide: 16 numbers of state and 4 of the last tokens each, in 4 bytes.
+      assert.equal(context, 4 * 2 * 128 * (16 + 4) * 4);
+      assert.equal(layers[0]?.context, context / 2);
+      assert.equal((await estimateFile({ ...spec, contextSize: 4096 }))?.context, context);
+    } finally {
+      await remove();
+    }
   });
 
   it('that can not be read has no estimate', async () => {

@@ -4,6 +4,7 @@ import { before, describe, it } from 'node:test';
 import { GgufFault } from '#engine/gguf/gguf-figures.ts';
 import { checkGguf } from '#engine/gguf/gguf-header.ts';
 import { GGUF_LIMITS } from '#engine/gguf/gguf-reader.ts';
+import { recurrentModel } from '../fakes/state-models.ts';
 import { DEMO_FILE } from './demo.ts';
 
 const check = (bytes: Buffer, limits = GGUF_LIMITS) =>
@@ -29,6 +30,14 @@ describe('checkGguf', () => {
     assert.equal(vocabulary, 1024);
     assert.ok(tensorBytes > demo.length / 2 && tensorBytes < demo.length);
     assert.match(chatTemplate ?? '', /im_start/);
+  });
+
+  it('accepts models without attention, whose files say 0 heads; of others that is a fault', async () => {
+    const { architecture, figures } = await check(recurrentModel());
+    assert.deepEqual([architecture, figures.get('attention.head_count')], ['mamba', [0]]);
+    const bytes = recurrentModel();
+    bytes.writeUInt32LE(0, bytes.indexOf('mamba.ssm.state_size') + 'mamba.ssm.state_size'.length + 4);
+    await assert.rejects(check(bytes), /ssm.state_size: 0/);
   });
 
   it('refuses a header that is cut off, wherever', async () => {

@@ -280,7 +280,7 @@ describe('an engine that runs for ever', () => {
   });
 
   it('a child that has fallen silent is killed and replaced', async () => {
-    const silent = openLlama(await demoSpec(), { limits: { heartbeatMs: 3000 } });
+    const silent = openLlama(await demoSpec(), { limits: { heartbeatMs: 3000, maxLoadingWaitMs: 120_000 } });
     try {
       await silent.load();
       const { pid } = silent.status();

@@ -3,10 +3,11 @@ import { appendFile, copyFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import type { LlamaDeps } from '#engine/llama/port.llama.ts';
 import { environmentFor, findPlaces, sandboxAt } from '#engine/llama/sandbox.system.ts';
 import { filePaths } from '#engine/llama/sandbox.ts';
 import { Problem } from '#kernel/problem.ts';
-import { answer, DEMO_FILE, DEMO_TEXT, demoSpec, openLlama, sha256 } from './demo.ts';
+import { answer, DEMO_FILE, DEMO_TEXT, demoSpec, openLlama, sha256, TEST_SANDBOX } from './demo.ts';
 
 const failure = (code: Problem['code'], message: RegExp) => (error: unknown) => {
   assert.ok(error instanceof Problem, String(error));
@@ -22,8 +23,8 @@ describe('what is not loaded', () => {
   });
   after(() => rm(folder, { recursive: true }));
 
-  const refused = async (change: Parameters<typeof demoSpec>[0], message: RegExp) => {
-    const engine = openLlama(await demoSpec(change));
+  const refused = async (change: Parameters<typeof demoSpec>[0], message: RegExp, deps: Partial<LlamaDeps> = {}) => {
+    const engine = openLlama(await demoSpec(change), deps);
     try {
       await assert.rejects(engine.load(), failure('engine_failed', message));
       assert.deepEqual([engine.status().state, engine.status().pid], ['failed', null]);
@@ -44,7 +45,30 @@ describe('what is not loaded', () => {
 
   it('a context larger than the model was trained for', () => refused({ contextSize: 8192 }, /context/));
 
-  it('a processor that is not there', () => refused({ gpu: 'cuda' }, /no engine/));
+  it('a processor that is not there', async () => {
+    // Not even where this machine has one.
+    const hidden = { CUDA_VISIBLE_DEVICES: '', GGML_VK_VISIBLE_DEVICES: '' };
+    const sandbox = {
+      ...TEST_SANDBOX,
+      environment: (owner: string) => ({ ...TEST_SANDBOX.environment(owner), ...hidden }),
+    };
+    await refused({ gpu: 'cuda' }, /no engine/, { sandbox });
+    // Where Vulkan is installed without a GPU, its library opens, and would compute here.
+    await refused({ gpu: 'vulkan' }, /no engine/, { sandbox });
+  });
+
+  it('but one that takes what there is, and says what it found', async () => {
+    const engine = openLlama(await demoSpec({ gpu: 'auto' }));
+    try {
+      await engine.load();
+      const { backend, layers, gpuMemory = null } = engine.status();
+      assert.ok(gpuMemory !== null);
+      assert.deepEqual([backend === 'cpu', layers?.onGpu === 0], [gpuMemory === 0, gpuMemory === 0]);
+      assert.equal((await answer(engine)).text, DEMO_TEXT);
+    } finally {
+      await engine.close();
+    }
+  });
 
   it('an approved file that is no model', async () => {
     const file = join(folder, 'text.gguf');

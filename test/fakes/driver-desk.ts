@@ -18,6 +18,8 @@ export class FakeSequence {
   onPortion: () => void = () => undefined;
   readonly contextSize = 8192;
   readonly needsCheckpoints = false;
+  readonly stateCellsStartIndex = 0;
+  readonly model = { fileInsights: {} };
   onCopy: () => void = () => undefined;
   /** Told how many tokens were computed, of a prompt or of an answer. */
   onWork: (prompt: number, answer: number) => void = () => undefined;

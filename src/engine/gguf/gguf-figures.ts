@@ -23,16 +23,25 @@ const RANGES: Readonly<Record<string, Range>> = {
   'rope.dimension_count': [0, 65_536],
   feed_forward_length: [1, 16_777_216],
   vocab_size: [1, 16_777_216],
+  'ssm.conv_kernel': [1, 65_536],
+  'ssm.inner_size': [1, 16_777_216],
+  'ssm.state_size': [1, 65_536],
+  'ssm.time_step_rank': [1, 65_536],
+  'wkv.head_size': [1, 65_536],
   expert_count: [0, 65_536],
   expert_used_count: [0, 65_536],
   'general.alignment': [8, 65_536],
 };
+
+/** Without attention in any layer: their files say that they have 0 heads, and some no feed-forward either. */
+const RECURRENT: ReadonlySet<string> = new Set(['mamba', 'mamba2', 'rwkv6', 'rwkv6qwen2', 'rwkv7', 'arwkv7']);
 
 /** Attention and feed-forward go together: a file with the one and without the other is not whole. */
 const OF_TRANSFORMERS = ['attention.head_count', 'feed_forward_length'] as const;
 
 /** @throws GgufFault */
 export function checkFigures(
+  architecture: string,
   figures: ReadonlyMap<string, readonly number[]>,
   tensors: number,
   vocabulary: number,
@@ -41,7 +50,10 @@ export function checkFigures(
     if (!figures.has(name)) throw new GgufFault(`${name}: missing`);
     within(name, figures.get(name) ?? [], range);
   }
-  for (const [name, range] of Object.entries(RANGES)) within(name, figures.get(name) ?? [], range);
+  for (const [name, [least, most]] of Object.entries(RANGES)) {
+    const mayBeNone = RECURRENT.has(architecture) && OF_TRANSFORMERS.some((one) => one === name);
+    within(name, figures.get(name) ?? [], [mayBeNone ? 0 : least, most]);
+  }
   for (const name of OF_TRANSFORMERS)
     if (!figures.has(name) && figures.has('attention.layer_norm_rms_epsilon')) throw new GgufFault(`${name}: missing`);
   const one = (name: string): number => figures.get(name)?.[0] ?? 0;

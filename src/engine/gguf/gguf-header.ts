@@ -31,7 +31,7 @@ export async function checkGguf(readAt: ReadAt, size: number, limits: GgufLimits
   const { architecture, values, chatTemplate, vocabulary, vocabularyMark, tensors } = header;
   const figures = new Map<string, readonly number[]>();
   for (const [key, numbers] of values) figures.set(key.replace(`${architecture}.`, ''), numbers);
-  checkFigures(figures, tensors.size, vocabulary);
+  checkFigures(architecture, figures, tensors.size, vocabulary);
   return { architecture, figures, chatTemplate, vocabulary, vocabularyMark, tensors, ...bytesOf(tensors, figures) };
 }
 

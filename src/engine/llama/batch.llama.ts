@@ -84,8 +84,6 @@ interface InsideSequence {
   readonly _contextTokens: Token[];
   _nextTokenIndex: number;
   _resolveSamplerConfig(options: SequenceEvaluateOptions): object;
-  /** For states that slide: of what was computed, now and then, so that a beginning can be found again. */
-  _takeIntervalCheckpointIfNeeded(): Promise<void> | undefined;
 }
 
 const inside = (sequence: LlamaContextSequence) => sequence as unknown as InsideSequence;
@@ -112,7 +110,6 @@ export class LibraryBatches implements Batches {
   readonly #native: Native;
   readonly #model: InsideModel;
   readonly #configOf: InsideSequence;
-  readonly #slides: boolean;
   readonly #figures: BatchFigures;
   /** Where the last batch has what was chosen from. */
   readonly #places = new Map<LlamaContextSequence, number>();
@@ -125,7 +122,6 @@ export class LibraryBatches implements Batches {
     this.#native = (context as unknown as Inside)._ctx;
     this.#model = model as unknown as InsideModel;
     this.#configOf = inside(any);
-    this.#slides = any.needsCheckpoints;
     this.#figures = figures;
   }
 
@@ -152,7 +148,6 @@ export class LibraryBatches implements Batches {
       state._contextTokens.push(...tokens);
       state._nextTokenIndex += tokens.length;
     }
-    if (this.#slides) for (const { sequence } of portions) await inside(sequence)._takeIntervalCheckpointIfNeeded();
     for (const [at, { sequence }] of portions.entries()) {
       const place = places[at];
       if (place !== undefined) this.#places.set(sequence, place);

@@ -3,21 +3,20 @@
  * a hostile file, template or grammar can break ends here.
  */
 import {
-  getLlama,
   InsufficientMemoryError,
   type Llama,
   type LlamaContext,
   type LlamaContextSequence,
   type LlamaGrammar,
-  LlamaLogLevel,
-  NoBinaryFoundError,
 } from 'node-llama-cpp';
 import { checkAdapter } from '#engine/gguf/gguf-adapter.ts';
+import { DraftFault } from '#engine/gguf/gguf-draft.ts';
 import { readGguf } from '#engine/gguf/gguf-entries.ts';
 import { GgufFault } from '#engine/gguf/gguf-figures.ts';
 import { checkGguf } from '#engine/gguf/gguf-header.ts';
 import { GGUF_LIMITS } from '#engine/gguf/gguf-reader.ts';
 import { paramOf, Refusal } from '#engine/refusal.ts';
+import { gpuBytes, openBackend } from './backend.llama.ts';
 import { BatchFigures, LibraryBatches } from './batch.llama.ts';
 import { openDrafter } from './drafter.llama.ts';
 import { Driver } from './driver.llama.ts';
@@ -35,6 +34,7 @@ import {
   type LoadMessage,
   readParentMessage,
 } from './protocol.contract.ts';
+import { REMEMBERING } from './sequence-state.llama.ts';
 import { SpentMemory } from './spent-memory.ts';
 import { type WarmPrefix, warm } from './warm-prefix.llama.ts';
 
@@ -61,35 +61,19 @@ interface Loaded extends Worker {
   /** Release of llama.cpp. */
   readonly build: string;
   readonly layers: { readonly onGpu: number; readonly of: number };
+  gpuMemory(): number;
 }
 
 /** Often enough for a bar, seldom enough to cost nothing. */
 const PROGRESS_MS = 200;
 
-async function openBackend(message: LoadMessage): Promise<Llama> {
-  try {
-    return await getLlama({
-      gpu: message.gpu === 'cpu' ? false : message.gpu,
-      // Never a compiler, never a download: what is not installed is not there.
-      build: 'never',
-      skipDownload: true,
-      progressLogs: false,
-      maxThreads: message.threads,
-      logLevel: LlamaLogLevel.error,
-      logger: (_level, text) => {
-        ranOut ||= OUT_OF_MEMORY.test(text);
-        report(text.trimEnd());
-      },
-    });
-  } catch (error) {
-    if (error instanceof NoBinaryFoundError) throw new LoadError('no_backend', `no engine for gpu '${message.gpu}'`);
-    throw error;
-  }
-}
-
 /** What llama.cpp and its backends write when an allocation fails; the library's own error does not say why. */
 const OUT_OF_MEMORY = /failed to allocate|out of memory|unable to allocate/i;
 let ranOut = false;
+const hear = (text: string): void => {
+  ranOut ||= OUT_OF_MEMORY.test(text);
+  report(text.trimEnd());
+};
 
 async function load(message: LoadMessage): Promise<Loaded> {
   const progress = throttled((done) => send({ t: 'progress', phase: 'verify', done }));
@@ -101,7 +85,7 @@ async function load(message: LoadMessage): Promise<Loaded> {
   if (adapter !== null) checkAdapter(await readGguf(adapter.readAt, adapter.size, GGUF_LIMITS), facts);
   const template = message.embedding ? '' : templateOf(message, facts.chatTemplate);
 
-  const llama = await openBackend(message);
+  const { llama, name: backend } = await openBackend(message, hear);
   // The parent's open file, so that the bytes parsed are those that were verified, wherever its name points by now.
   const model = await llama.loadModel({
     modelPath: message.model.file,
@@ -113,7 +97,7 @@ async function load(message: LoadMessage): Promise<Loaded> {
     throw new LoadError('context_too_large', `the model was trained for ${model.trainContextSize} tokens`);
   }
   const layers = { onGpu: model.gpuLayers, of: model.fileInsights.totalLayers };
-  const engine = { layers, backend: llama.gpu || 'cpu', build: llama.llamaCppRelease.release };
+  const engine = { layers, backend, build: llama.llamaCppRelease.release, gpuMemory: () => gpuBytes(llama) };
   if (message.embedding) {
     const embedder = await openEmbedder(model, message, { send, report });
     setInterval(() => send({ t: 'beat', ...NOTHING_MEASURED, steps: embedder.steps }), BEAT_MS);
@@ -139,7 +123,8 @@ async function load(message: LoadMessage): Promise<Loaded> {
   const outlet = new Outlet<ChildMessage>((words) => listener(words));
   const sequences = sequencesOf(context, message.parallel);
   const batches = new LibraryBatches(context, model, sequences, figures);
-  const drafter = draft === null ? null : await openDrafter(llama, message, draft, facts);
+  const [first] = sequences;
+  const drafter = draft === null || !first ? null : await openDrafter(llama, message, draft, facts, first);
   const driver = new Driver({
     sequences,
     warm: await warmAll(message, context, prompts),
@@ -216,7 +201,7 @@ function makeOneToken(driver: Driver, tools: GenerationTools, hear: (listener: t
 
 /** Handed out in ascending order of their ids. */
 function sequencesOf(context: LlamaContext, count: number): LlamaContextSequence[] {
-  return Array.from({ length: count }, () => context.getSequence());
+  return Array.from({ length: count }, () => context.getSequence(REMEMBERING));
 }
 
 /** Behind the sequences that answer, so that those stay adjacent. */
@@ -226,7 +211,7 @@ async function warmAll(
   prompts: PromptRenderer,
 ): Promise<WarmPrefix[]> {
   const prefixes: WarmPrefix[] = [];
-  for (const text of systemPrompts) prefixes.push(await warm(text, context.getSequence(), prompts));
+  for (const text of systemPrompts) prefixes.push(await warm(text, context.getSequence(REMEMBERING), prompts));
   return prefixes;
 }
 
@@ -246,6 +231,7 @@ function grammarCache(llama: Llama): GenerationTools['grammar'] {
 function explain(error: unknown): { reason: LoadFailure; detail: string } {
   const detail = (error instanceof Error ? error.message : String(error)).slice(0, 2000);
   if (error instanceof GgufFault) return { reason: 'malformed', detail };
+  if (error instanceof DraftFault) return { reason: 'draft', detail };
   if (error instanceof LoadError) return { reason: error.reason, detail };
   return { reason: ranOut || error instanceof InsufficientMemoryError ? 'out_of_memory' : 'failed', detail };
 }
@@ -259,7 +245,7 @@ async function receive(value: unknown): Promise<void> {
     try {
       loaded = await load(message);
       const { backend, build, layers } = loaded;
-      send(message.probe ? { t: 'probed' } : { t: 'ready', backend, build, layers });
+      send(message.probe ? { t: 'probed' } : { t: 'ready', backend, build, layers, gpuMemory: loaded.gpuMemory() });
     } catch (error) {
       report(error);
       // The parent ends this process when it has read why.

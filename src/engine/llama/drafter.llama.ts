@@ -1,9 +1,10 @@
 import type { Llama, LlamaContextSequence, LlamaModel, Token } from 'node-llama-cpp';
-import { checkDraft } from '#engine/gguf/gguf-draft.ts';
+import { checkDraft, DraftFault } from '#engine/gguf/gguf-draft.ts';
 import { checkGguf, type GgufFacts } from '#engine/gguf/gguf-header.ts';
 import { DraftPace } from './draft-pace.ts';
 import type { VerifiedFile } from './model-file.llama.ts';
 import type { LoadMessage } from './protocol.contract.ts';
+import { isRewindable, keepBeginning, REMEMBERING } from './sequence-state.llama.ts';
 
 /** Prompt tokens that the draft model takes in between two tokens of an answer. */
 const CHUNK = 256;
@@ -33,7 +34,7 @@ export class Drafter {
     if (wanted <= 0) return [];
     if (this.#subject !== subject) await this.#sequence.clearHistory();
     this.#subject = subject;
-    await this.#sequence.adaptStateToTokens(tokens.slice(0, -1), false);
+    await keepBeginning(this.#sequence, tokens.slice(0, -1));
     const unread = tokens.slice(this.#sequence.nextTokenIndex);
     if (unread.length > CHUNK) {
       await this.#sequence.evaluateWithoutGeneratingNewTokens(unread.slice(0, CHUNK));
@@ -49,15 +50,22 @@ export class Drafter {
   }
 }
 
-/** Checks a draft model against the large one, loads it and gives it a context. @throws GgufFault */
+/**
+ * Checks a draft model against the large one, loads it and gives it a context. What was foreseen wrongly must be taken back, in
+ * either model's state: where it can't, each such token would cost the whole conversation.
+ *
+ * @throws GgufFault, DraftFault
+ */
 export async function openDrafter(
   llama: Llama,
   { draft, probe, contextSize, threads, gpuLayers }: LoadMessage,
   file: VerifiedFile,
   large: GgufFacts,
+  answering: LlamaContextSequence,
 ): Promise<Drafter | null> {
   if (draft === null) return null;
   checkDraft(await checkGguf(file.readAt, file.size), large);
+  if (!isRewindable(answering)) throw new DraftFault('the state of this model can not be taken back');
   const model = await llama.loadModel({
     modelPath: draft.file,
     checkTensors: probe,
@@ -70,7 +78,9 @@ export async function openDrafter(
     threads,
     failedCreationRemedy: false,
   });
-  const drafter = new Drafter(model, context.getSequence(), draft.tokens);
+  const sequence = context.getSequence(REMEMBERING);
+  if (!isRewindable(sequence)) throw new DraftFault('the state of the draft model can not be taken back');
+  const drafter = new Drafter(model, sequence, draft.tokens);
   // What is wrong with its weights shows here or never.
   if (probe) await drafter.foresee('', [model.tokens.bos ?? model.tokenize('x')[0]].filter(isToken), 1);
   return drafter;

@@ -1,5 +1,6 @@
 import type { ControlledEvaluateInputItem, LlamaContextSequence, SequenceEvaluateOptions, Token } from 'node-llama-cpp';
 import type { Drafter } from './drafter.llama.ts';
+import { keepBeginning } from './sequence-state.llama.ts';
 
 type Choice = Omit<SequenceEvaluateOptions, 'seed'> & { readonly seed: number };
 
@@ -41,11 +42,9 @@ export class ForeseenTokens {
       return token;
     });
     const right = chosen.findIndex((token, at) => token !== foreseen[at]);
-    const held = this.#tokens.length + right;
-    if (right < foreseen.length)
-      await this.#sequence.eraseContextTokenRanges([{ start: held, end: this.#sequence.nextTokenIndex }]);
     const taken = chosen.slice(0, right + 1);
     this.#tokens.push(...taken);
+    if (right < foreseen.length) await keepBeginning(this.#sequence, this.#tokens.slice(0, -1));
     const draft = asked === null ? null : { foreseen: foreseen.length, right };
     drafter?.pace.told(taken.length, this.#now() - began, draft);
     return taken;

@@ -10,6 +10,7 @@ import { Likelihood } from './likelihood.llama.ts';
 import { type PromptRenderer, promptOf, type Thoughts } from './prompt.llama.ts';
 import type { ChildMessage, DeltaItem, GenerateMessage } from './protocol.contract.ts';
 import { type ChoiceTools, TokenChoice } from './sampling.llama.ts';
+import { keepBeginning, markOf, remember, sharedLength } from './sequence-state.llama.ts';
 import { Speech } from './speech.llama.ts';
 import { TextStream } from './text-stream.ts';
 
@@ -41,6 +42,8 @@ export class Generation {
   /** Of the answer, not computed yet; null before there is one. */
   #last: Token | null = null;
   #isChosen = false;
+  /** Where in the prompt a state is remembered that could not be found again else; -1: nowhere. */
+  #mark = -1;
   /** Prompt tokens that are in the sequence's state. */
   #evaluated = 0;
   #cached = 0;
@@ -116,9 +119,7 @@ export class Generation {
 
   /** How much of this prompt a sequence already holds. */
   sharedWith(state: readonly Token[]): number {
-    let length = 0;
-    while (length < state.length && state[length] === this.#prompt[length]) length++;
-    return length;
+    return sharedLength(state, this.#prompt);
   }
 
   /** Whether this prompt goes on after these tokens. */
@@ -136,8 +137,9 @@ export class Generation {
   async begin(sequence: LlamaContextSequence): Promise<void> {
     this.#tools.send({ t: 'started', id: this.request.id, promptTokens: this.#prompt.length });
     // The last token must be evaluated anew in any case: the first answer token is sampled from its result.
-    await sequence.adaptStateToTokens(this.#prompt.slice(0, -1), false);
+    await keepBeginning(sequence, this.#prompt.slice(0, -1));
     this.#sequence = sequence;
+    this.#mark = markOf(sequence, this.#prompt.length);
     this.#evaluated = this.#cached = sequence.nextTokenIndex;
     this.#sentAt = this.#tools.now();
   }
@@ -158,8 +160,9 @@ export class Generation {
     if (sequence === undefined) throw new Error('a portion before begin');
     if (this.#foreseen !== undefined) return null;
     if (this.#last !== null) return { sequence, tokens: [this.#last], sampler: this.#choice.sampler };
-    const tokens = this.#prompt.slice(this.#evaluated, this.#evaluated + budget);
-    if (this.prefillLeft > budget) return { sequence, tokens, sampler: null };
+    const until = this.#evaluated < this.#mark ? this.#mark : this.#prompt.length;
+    const tokens = this.#prompt.slice(this.#evaluated, Math.min(until, this.#evaluated + budget));
+    if (this.prefillLeft > tokens.length) return { sequence, tokens, sampler: null };
     this.#isChosen = true;
     const grammar = this.#calling?.grammar ?? this.request.grammar;
     if (!this.#mayForesee) return this.#choice.begin(grammar).then((sampler) => ({ sequence, tokens, sampler }));
@@ -175,8 +178,9 @@ export class Generation {
    */
   take(chosen: Chosen): ChildMessage | null | Promise<ChildMessage | null> {
     if (chosen instanceof Error) throw chosen;
-    this.#evaluated = this.#sequence?.nextTokenIndex ?? 0;
-    if (chosen === null) return null;
+    if (this.#sequence === undefined) throw new Error('a token before begin');
+    this.#evaluated = this.#sequence.nextTokenIndex;
+    if (chosen === null) return this.#evaluated === this.#mark ? remember(this.#sequence) : null;
     this.#last = chosen;
     const isSaid = this.#calling?.isText !== false && this.#speech.phase !== 'thinking';
     if (this.#likelihood === null || this.#isEnd(chosen) || !isSaid) return this.#accept(chosen);

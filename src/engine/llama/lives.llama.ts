@@ -22,6 +22,8 @@ export interface LivesOptions {
   readonly onFailed: (failure: Problem) => void;
 }
 
+type RunsOn = Pick<ModelStatus, 'backend' | 'layers' | 'gpuMemory'>;
+
 /** The children of one model, one after another: probe, load, restart with back-off, quarantine. */
 export class ChildLives {
   readonly #options: LivesOptions;
@@ -32,7 +34,7 @@ export class ChildLives {
   #progress: LoadProgress | null = null;
   #restart: NodeJS.Timeout | undefined;
   readonly #memory = new MemoryWatch(memoryNow);
-  #runsOn: Pick<ModelStatus, 'backend' | 'layers'> = { backend: null, layers: null };
+  #runsOn: RunsOn = { backend: null, layers: null, gpuMemory: null };
 
   constructor(options: LivesOptions) {
     this.#options = options;
@@ -56,7 +58,7 @@ export class ChildLives {
   }
 
   /** Where it runs, or ran the last time. */
-  get runsOn(): Pick<ModelStatus, 'backend' | 'layers'> {
+  get runsOn(): RunsOn {
     return this.#runsOn;
   }
 
@@ -143,7 +145,11 @@ export class ChildLives {
       }
       case 'ready':
         deps.log.info('model is ready', { model: spec.id, state: message.backend });
-        this.#runsOn = { backend: message.backend, layers: message.layers ?? null };
+        this.#runsOn = {
+          backend: message.backend,
+          layers: message.layers ?? null,
+          gpuMemory: message.gpuMemory ?? null,
+        };
         this.#state = 'ready';
         this.#memory.begin(this.pid === null ? null : memoryOf(this.pid));
         onReady(message.build === undefined ? null : `llama.cpp ${message.build} ${message.backend}`);

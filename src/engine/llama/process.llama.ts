@@ -24,6 +24,8 @@ export interface LlamaLimits extends GenerationDeadlines {
   readonly loadMs: number;
   /** Loading a file for the first time, in a child that is then thrown away, and making one token. */
   readonly probeMs: number;
+  /** More than these two where there are layers for a GPU: what it has to compile first, being newer than the engine. */
+  readonly compileMs: number;
   /** Silence of the child, which says something every second. */
   readonly heartbeatMs: number;
   readonly maxQueue: number;
@@ -37,6 +39,7 @@ export const LLAMA_LIMITS: LlamaLimits = {
   verifyMs: 600_000,
   loadMs: 120_000,
   probeMs: 60_000,
+  compileMs: 600_000,
   heartbeatMs: 30_000,
   firstTokenMs: 300_000,
   nextTokenMs: 60_000,
@@ -54,6 +57,7 @@ export const LOAD_FAILURES: Readonly<Record<LoadFailure, string>> = {
   context_too_large: 'its context is larger than it was trained for',
   no_backend: 'this machine has no engine for the configured gpu; `strongroom doctor` says what is missing',
   template: 'its own chat template is not the approved one',
+  draft: 'its draft model does not go with it',
   out_of_memory: 'its weights or its context do not fit into the memory that it may take',
   failed: 'the engine refused it',
 };
@@ -110,7 +114,7 @@ export class EngineProcess {
         stdio: ['ignore', 'ignore', 'pipe', 'ipc', ...descriptors],
         serialization: 'json',
         env: {
-          ...sandbox.environment,
+          ...sandbox.environment(spec.id),
           // Each decode and each sample is a job of libuv's pool.
           UV_THREADPOOL_SIZE: String(spec.parallel + 4),
           ...(spec.devices === undefined ? {} : visible(spec.devices)),
@@ -196,7 +200,7 @@ export class EngineProcess {
     if (now - this.#checked > STALL_MS) this.#heard = now;
     this.#checked = now;
     const inPhase = now - this.#phaseSince;
-    const loading = this.#options.probe ? limits.probeMs : limits.loadMs;
+    const loading = loadingMs(this.#options);
     const allowed = { verifying: limits.verifyMs, loading, ready: Number.POSITIVE_INFINITY, gone: 0 };
     if (inPhase > allowed[this.#phase]) {
       this.#timedOut = true;
@@ -218,6 +222,20 @@ export class EngineProcess {
     this.#ended.resolve();
     this.#options.onExit(how);
   }
+}
+
+/** How long a load may take. The library itself may find a GPU where nobody has counted one. */
+export function loadingMs({
+  limits,
+  probe,
+  spec,
+  gpuLayers,
+}: Pick<ProcessOptions, 'probe' | 'gpuLayers'> & {
+  readonly limits: Pick<LlamaLimits, 'loadMs' | 'probeMs' | 'compileMs'>;
+  readonly spec: Pick<LlamaModelSpec, 'gpu'>;
+}): number {
+  const compiles = spec.gpu !== 'cpu' && gpuLayers !== 0;
+  return (probe ? limits.probeMs : limits.loadMs) + (compiles ? limits.compileMs : 0);
 }
 
 /** Numbers are the places that nvidia-smi shows, not the order of speed that is CUDA's own. */

@@ -153,6 +153,7 @@ const LOAD_FAILURE_REASONS = [
   'context_too_large',
   'no_backend',
   'template',
+  'draft',
   'out_of_memory',
   'failed',
 ] as const;
@@ -169,6 +170,8 @@ const childMessage = z.discriminatedUnion('t', [
     build: z.string().max(60).optional(),
     /** Layers that lie on a GPU, and all there are. */
     layers: z.strictObject({ onGpu: count, of: count }).optional(),
+    /** Bytes that it has on GPUs, as the engine counts them: without what the driver takes for a process. */
+    gpuMemory: count.optional(),
   }),
   z.strictObject({
     t: z.literal('load_failed'),

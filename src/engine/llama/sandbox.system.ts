@@ -1,11 +1,12 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { accessSync, constants, existsSync, readdirSync, realpathSync } from 'node:fs';
+import { accessSync, chownSync, constants, existsSync, mkdirSync, readdirSync, realpathSync, statSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Log } from '#kernel/log.ts';
+import { gpuDevices, groupsFor, kernelCaches, renderNodes } from './gpu-files.ts';
 import {
   brokenPromise,
   chooseSandbox,
@@ -28,7 +29,7 @@ export interface Sandbox extends SandboxChoice {
   /** Under which name the child finds the open file that is its fifth descriptor. */
   readonly files: readonly string[];
   /** What the child may know of our environment: where libraries and processors are, and no secret. */
-  readonly environment: Readonly<Record<string, string>>;
+  environment(owner: string): Readonly<Record<string, string>>;
 }
 
 const PROGRAM = fileURLToPath(new URL('../../..', import.meta.url)).replace(/\/$/, '');
@@ -44,7 +45,10 @@ const AS_ROOT = [
 const FLAGS = ['--disallow-code-generation-from-strings', '--disable-proto=throw'];
 /** Collections are asked for (`spent-memory.ts`); between two of them there is little that is young. */
 const MEMORY_FLAGS = ['--expose-gc', '--max-semi-space-size=4'];
-const PASSED = ['PATH', 'LANG', 'LD_LIBRARY_PATH', 'CUDA_VISIBLE_DEVICES', 'CUDA_CACHE_PATH'];
+const PASSED = [
+  ...['PATH', 'LANG', 'LD_LIBRARY_PATH', 'CUDA_VISIBLE_DEVICES'],
+  ...['GGML_VK_VISIBLE_DEVICES', 'VK_DRIVER_FILES', 'VK_ICD_FILENAMES'],
+];
 
 /**
  * Tries the levels, best first, each with a child that tests its own walls, and keeps the first that holds.
@@ -67,19 +71,43 @@ export async function openSandbox(
 }
 
 /** A sandbox of a level that is already known to hold. */
-export const sandboxAt = (
+export function sandboxAt(
   choice: SandboxChoice,
   places: SandboxPlaces,
   environment: Readonly<Record<string, string>>,
-): Sandbox => ({
-  ...choice,
-  environment,
-  files: places.files,
-  command: (script, owner, memory) => {
-    const command = [places.node, ...FLAGS, ...MEMORY_FLAGS, ...permissionFlags(places), script];
-    return commandAt(choice.level, choice.network, places, uidOf(owner), command, memory);
-  },
-});
+): Sandbox {
+  const placesOf = (owner: string): SandboxPlaces => ({ ...places, kernels: kernelsOf(owner, places, choice.level) });
+  return {
+    ...choice,
+    files: places.files,
+    command: (script, owner, memory) => {
+      const own = placesOf(owner);
+      const command = [own.node, ...FLAGS, ...MEMORY_FLAGS, ...permissionFlags(own), script];
+      return commandAt(choice.level, choice.network, own, uidOf(owner), command, memory);
+    },
+    environment: (owner) => {
+      const { kernels } = placesOf(owner);
+      return kernels === null ? environment : { ...environment, ...kernelCaches(kernels) };
+    },
+  };
+}
+
+/**
+ * A folder for each: whoever breaks out of one model's file writes no kernels that another one's child would run. Null where
+ * there is none to be had; then kernels are compiled at each load.
+ */
+function kernelsOf(owner: string, { kernels }: SandboxPlaces, level: SandboxLevel): string | null {
+  if (kernels === null) return null;
+  // What was written at another level belongs to another user.
+  const folder = join(kernels, `${level}-${uidOf(owner)}`);
+  try {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    if (level === 'uid') chownSync(folder, uidOf(owner), uidOf(owner));
+    return folder;
+  } catch {
+    return null;
+  }
+}
 
 /** The same user id for the same name, so that two models do not share one but by chance in a thousand. */
 function uidOf(owner: string): number {
@@ -89,19 +117,26 @@ function uidOf(owner: string): number {
 }
 
 export function findPlaces(environment: Readonly<Record<string, string | undefined>>): SandboxPlaces {
-  const devices = existsSync('/dev/nvidiactl')
-    ? readdirSync('/dev').filter((name) => name.startsWith('nvidia') || name === 'dri')
-    : [];
+  const graphics = namesIn('/dev/dri');
+  const nodes = renderNodes(graphics).map((name) => join('/dev/dri', name));
   const kernels = environment['CUDA_CACHE_PATH'];
   return {
     node: realpathSync(process.execPath),
     program: PROGRAM,
     packages: realpathSync(join(PROGRAM, 'node_modules')),
     libraries: (environment['LD_LIBRARY_PATH'] ?? '').split(':').filter((path) => path !== '' && existsSync(path)),
-    devices: devices.map((name) => join('/dev', name)),
+    devices: gpuDevices(namesIn('/dev'), graphics).map((name) => join('/dev', name)),
+    groups: groupsFor(nodes.map((path) => statSync(path))),
     kernels: kernels !== undefined && existsSync(kernels) ? resolve(kernels) : null,
     files: filePaths(process.platform),
   };
+}
+
+/** Whether a GPU's device files are here; whether it works is another question. */
+export const hasGpuFiles = (): boolean => gpuDevices(namesIn('/dev'), namesIn('/dev/dri')).length > 0;
+
+function namesIn(folder: string): string[] {
+  return existsSync(folder) ? readdirSync(folder) : [];
 }
 
 export function environmentFor(environment: Readonly<Record<string, string | undefined>>): Record<string, string> {

@@ -88,9 +88,10 @@ export interface SandboxPlaces {
   readonly packages: string;
   /** Folders of libraries outside /usr, from LD_LIBRARY_PATH. */
   readonly libraries: readonly string[];
-  /** Device files of the GPUs. */
+  /** Device files of the GPUs, and the groups by which they are opened. */
   readonly devices: readonly string[];
-  /** Where compiled GPU kernels are kept between loads. */
+  readonly groups: readonly number[];
+  /** Where compiled GPU kernels are kept between loads; of a child, the folder that is its own. */
   readonly kernels: string | null;
   /** Under which names the child finds the open files of its model, in the order in which they are handed over. */
   readonly files: readonly string[];
@@ -119,15 +120,19 @@ export function commandAt(
 ): string[] {
   const limited = ['/bin/sh', '-c', limits(memory), 'engine'];
   if (level === 'full') return [...limited, ...bubblewrap(places), ...command];
-  if (level === 'uid') return [...limited, ...ownUser(network, uid), ...command];
+  if (level === 'uid') return [...limited, ...ownUser(network, uid, places.groups), ...command];
   return [...limited, ...command];
 }
 
-const ownUser = (network: 'none' | 'open', uid: number): string[] => [
+const ownUser = (network: 'none' | 'open', uid: number, groups: readonly number[]): string[] => [
   ...(network === 'none' ? ['unshare', '--net', '--'] : []),
-  ...['setpriv', `--reuid=${uid}`, `--regid=${uid}`, '--clear-groups', '--no-new-privs'],
+  ...['setpriv', `--reuid=${uid}`, `--regid=${uid}`, '--no-new-privs'],
+  groups.length === 0 ? '--clear-groups' : `--groups=${groups.join()}`,
   ...['--inh-caps=-all', '--bounding-set=-all', '--'],
 ];
+
+/** Where a driver for Vulkan says that it is there; some say so below /usr. */
+const DRIVER_LISTS = ['/etc/vulkan', '/etc/glvnd'];
 
 /** The model's file is not among the binds: the child gets it as an open descriptor. */
 function bubblewrap({ node, program, packages, libraries, devices, kernels }: SandboxPlaces): string[] {
@@ -136,7 +141,7 @@ function bubblewrap({ node, program, packages, libraries, devices, kernels }: Sa
     'bwrap',
     ...['--unshare-all', '--unshare-user', '--disable-userns', '--uid', '65534', '--gid', '65534'],
     ...['--die-with-parent', '--new-session', '--hostname', 'engine'],
-    ...['/usr', '/lib', '/lib64', '/etc/ld.so.cache', '/etc/alternatives'].flatMap((path) =>
+    ...['/usr', '/lib', '/lib64', '/etc/ld.so.cache', '/etc/alternatives', ...DRIVER_LISTS].flatMap((path) =>
       shown('--ro-bind-try', path),
     ),
     ...['--proc', '/proc', '--dev', '/dev', '--tmpfs', '/tmp'],

@@ -1,6 +1,7 @@
 import type { LlamaContextSequence } from 'node-llama-cpp';
 import type { Generation } from './generation.llama.ts';
-import { copyState, type WarmPrefix } from './warm-prefix.llama.ts';
+import { copyState, keptOf, mayLend } from './sequence-state.llama.ts';
+import type { WarmPrefix } from './warm-prefix.llama.ts';
 
 /** One sequence, and whose conversation it holds. */
 export interface Slot {
@@ -28,7 +29,7 @@ export function slotFor(slots: readonly Slot[], generation: Generation): Slot | 
   let shared = LEAST_PREFIX - 1;
   for (const slot of free) {
     if (slot.subject !== generation.request.subject) continue;
-    const length = generation.sharedWith(slot.sequence.contextTokens);
+    const length = heldOf(slot, generation);
     if (length > shared) [own, shared] = [slot, length];
   }
   if (own !== undefined) return own;
@@ -36,6 +37,10 @@ export function slotFor(slots: readonly Slot[], generation: Generation): Slot | 
   const adjacent = slots.filter((slot, at) => slot.generation === null && (isBusy(at - 1) || isBusy(at + 1)));
   return (adjacent.length > 0 ? adjacent : free).toSorted((a, b) => lastUse(a) - lastUse(b))[0];
 }
+
+/** How much of its prompt a slot holds, and can hold without whatever comes after it. */
+const heldOf = ({ sequence }: Slot, generation: Generation): number =>
+  keptOf(sequence, generation.sharedWith(sequence.contextTokens));
 
 const lastUse = ({ subject, since }: Slot): number => (subject === null ? 0 : since);
 
@@ -59,7 +64,8 @@ function beginningsOf(slot: Slot | null, generation: Generation, warm: readonly 
   const own = slots
     .filter((other) => other !== slot && other.subject === generation.request.subject)
     .map(({ sequence }): Beginning => ({ sequence, length: generation.sharedWith(sequence.contextTokens) }));
-  return { approved, own };
+  const isLent = ({ sequence, length }: Beginning) => mayLend(sequence, length);
+  return { approved: approved.filter(isLent), own: own.filter(isLent) };
 }
 
 const longest = (beginnings: readonly Beginning[]): Beginning | null =>
@@ -77,7 +83,7 @@ export async function handOver(
   slots: readonly Slot[],
 ): Promise<void> {
   const isOwn = slot.subject === generation.request.subject;
-  const held = isOwn ? generation.sharedWith(slot.sequence.contextTokens) : 0;
+  const held = isOwn ? heldOf(slot, generation) : 0;
   const { approved, own } = beginningsOf(slot, generation, warm, slots);
   const given = longest([
     ...approved.filter(({ length }) => length > held),
@@ -92,7 +98,8 @@ export async function handOver(
 /** Whether it is better to wait: for a beginning that the same user's prompt, being computed now, has in common with this one. */
 export function isUnderWay(slots: readonly Slot[], generation: Generation, warm: readonly WarmPrefix[]): boolean {
   const [first] = slots;
-  if (first === undefined || generation.cancelled) return false;
+  // Of a state that lets go, what is being computed can't be copied when more than it has been.
+  if (first === undefined || first.sequence.needsCheckpoints || generation.cancelled) return false;
   const comingFrom = ({ subject, generation: other }: Slot): number =>
     subject === generation.request.subject ? (other?.sharedBeginning(generation) ?? 0) : 0;
   const coming = Math.max(...slots.map(comingFrom));

@@ -1,0 +1,36 @@
+/** A file of /dev, as far as it matters who may open it. */
+export interface DeviceFile {
+  readonly mode: number;
+  readonly gid: number;
+}
+
+/** Where a GPU computes, and not only shows a screen: a server's own graphics have none of these. */
+const isRenderNode = (name: string): boolean => name.startsWith('renderD');
+
+/**
+ * What a child sees of /dev that wants a GPU: NVIDIA's files, those of its slices (`nvidia-caps`) among them, and the
+ * kernel's own folder of graphics, by which Vulkan finds everybody else's.
+ *
+ * @param names of what lies in /dev
+ * @param graphics names of what lies in /dev/dri
+ */
+export const gpuDevices = (names: readonly string[], graphics: readonly string[]): string[] =>
+  names.filter((name) => name.startsWith('nvidia') || (name === 'dri' && graphics.some(isRenderNode)));
+
+export const renderNodes = (graphics: readonly string[]): string[] => graphics.filter(isRenderNode);
+
+/** Groups without which a user id of its own can't open these; not root's, to which too much else belongs. */
+export const groupsFor = (files: readonly DeviceFile[]): number[] => [
+  ...new Set(
+    files
+      .filter(({ mode, gid }) => gid !== 0 && (mode & 0o006) !== 0o006 && (mode & 0o060) === 0o060)
+      .map(({ gid }) => gid),
+  ),
+];
+
+/** Where drivers keep what they compiled for this GPU: CUDA's, Mesa's and NVIDIA's for Vulkan. */
+export const kernelCaches = (folder: string): Readonly<Record<string, string>> => ({
+  CUDA_CACHE_PATH: folder,
+  MESA_SHADER_CACHE_DIR: folder,
+  __GL_SHADER_DISK_CACHE_PATH: folder,
+});
