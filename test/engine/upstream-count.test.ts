@@ -77,22 +77,17 @@ describe('what a model server refuses', () => {
 
   it('tells a prompt that is too long from other bad parameters, in any server’s words', () => {
     const tooLong = new Problem('context_length_exceeded');
+    const refused = { tooLong: () => tooLong, schemaParam: null };
+    const refusal = (status: number, message: string) => refusalOf(status, { message, param: null }, refused);
     for (const words of [
       "This model's maximum context length is 4096 tokens",
       'the request exceeds the available context size',
       'Input is longer: too many tokens',
       '{"error":{"code":"context_length_exceeded"}}',
     ])
-      assert.equal(
-        refusalOf(400, words, () => tooLong),
-        tooLong,
-        words,
-      );
-    assert.equal(refusalOf(400, 'temperature', () => tooLong).code, 'invalid_parameter');
-    assert.equal(
-      refusalOf(413, '', () => tooLong),
-      tooLong,
-    );
-    for (const status of [302, 403, 500, 502]) assert.equal(refusalOf(status, '', () => tooLong).code, 'engine_failed');
+      assert.equal(refusal(400, words), tooLong, words);
+    assert.equal(refusal(400, 'temperature').code, 'invalid_parameter');
+    assert.equal(refusal(413, ''), tooLong);
+    for (const status of [302, 403, 500, 502]) assert.equal(refusal(status, '').code, 'engine_failed');
   });
 });

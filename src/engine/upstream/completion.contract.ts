@@ -31,6 +31,21 @@ const embeddings = z.object({
   usage: z.object({ prompt_tokens: z.int().nonnegative() }).nullish(),
 });
 
+const complaint = z.object({
+  message: z.string(),
+  type: z.string().nullish(),
+  param: z.string().nullish(),
+  code: z.union([z.string(), z.number()]).nullish(),
+});
+
+/** What a server says that it did not do, and why. */
+export interface Complaint {
+  /** In the words of HTTP; null where it says nothing of the sort. */
+  readonly status: number | null;
+  readonly message: string;
+  readonly param: string | null;
+}
+
 export interface UpstreamUsage {
   readonly prompt_tokens: number;
   readonly completion_tokens: number;
@@ -129,6 +144,21 @@ export function readTextCompletion(text: string): UpstreamPiece | null {
 /** @returns null for anything that is not a list of vectors. */
 export function readEmbeddings(text: string): z.infer<typeof embeddings> | null {
   return embeddings.safeParse(parseJson(text)).data ?? null;
+}
+
+/** The body of an answer that is an error, or an event of a stream that has begun as if all were well. @returns null for anything else */
+export function readComplaint(text: string): Complaint | null {
+  const value = parseJson(text) as { error?: unknown } | null | undefined;
+  const { data } = complaint.safeParse(value?.error ?? value);
+  if (data === undefined) return null;
+  const { message, type, param, code } = data;
+  return { status: typeof code === 'number' ? code : statusOf(type ?? ''), message, param: param ?? null };
+}
+
+/** Of those who name the sort of an error and no number. */
+function statusOf(type: string): number | null {
+  if (/rate_?limit/i.test(type)) return 429;
+  return /invalid_?request|bad_?request/i.test(type) ? 400 : null;
 }
 
 /**

@@ -7,6 +7,7 @@ import type {
   Milestone,
   ModelStatus,
   Take,
+  TokenLogprob,
 } from '#engine/engine.ts';
 import type { CallPiece } from '#engine/grammar/call-reader.ts';
 import { SchemaJudge } from '#engine/grammar/schema-judge.vm.ts';
@@ -16,12 +17,13 @@ import { makesNoText, makesNoVectors, promptParam, promptTexts } from '#engine/r
 import { Problem } from '#kernel/problem.ts';
 import { UpstreamError } from './answer.upstream.ts';
 import { CallCheck, wordsOf } from './call-check.upstream.ts';
-import { readLogprobs, type UpstreamPiece } from './completion.contract.ts';
+import { readComplaint, type UpstreamPiece } from './completion.contract.ts';
+import { Likelihoods } from './likelihoods.upstream.ts';
 import type { Exchange } from './replica.upstream.ts';
 import { affinityOf } from './replica-choice.ts';
 import { failed, type UpstreamDeps, UpstreamService } from './service.upstream.ts';
 import { estimatePrompt, inputBound, inputTooLong, promptBound } from './upstream-count.ts';
-import { refusalOf } from './upstream-refusal.ts';
+import { type Refused, refusalOf } from './upstream-refusal.ts';
 import { embeddingCall, vectorsOf } from './vectors.upstream.ts';
 import { AnswerReader, checkHead, generationCall } from './wire.upstream.ts';
 
@@ -80,7 +82,11 @@ class UpstreamEngine implements Engine {
       const { stop, queuedMs } = visit;
       const { credit, stream, subject, temperature = null, topP = null, seed = null } = request;
       const prompt = promptBound(request);
-      const longest = request.maxTokens ?? this.#spec.maxOutputTokens;
+      // More than its context holds a server refuses; one of our own stops there.
+      const longest = Math.min(
+        request.maxTokens ?? this.#spec.maxOutputTokens,
+        this.#spec.contextSize ?? Number.POSITIVE_INFINITY,
+      );
       // Another server's whole answer can't be stopped half-way: it is paid for in advance.
       await credit.begin(prompt, longest, !stream);
       stop.check();
@@ -89,7 +95,8 @@ class UpstreamEngine implements Engine {
       const affinity = this.#spec.urls.length > 1 ? affinityOf(request) : null;
       const exchange = await this.#service.send(visit, call, { subject, affinity, whole: !stream });
       const { answer } = exchange;
-      if (answer.status !== 200) throw await refusal(exchange, () => this.#tooLong(request));
+      const refused = { tooLong: () => this.#tooLong(request), schemaParam: schemaParam(request) };
+      if (answer.status !== 200) throw await refusal(exchange, refused);
       checkHead(answer, stream);
       // What was not said, the server decides; which build it is, it does not say.
       const server = exchange.replica.name;
@@ -100,8 +107,10 @@ class UpstreamEngine implements Engine {
       };
       stop.check();
 
-      const reader = new AnswerReader();
+      const reader = new AnswerReader((status, complaint) => refusalOf(status, complaint, refused));
       const made = request.tools === undefined ? null : new CallCheck(request.tools);
+      const { topLogprobs } = request;
+      const likelihoods = topLogprobs === undefined ? null : new Likelihoods(topLogprobs, { most, isWhole: !stream });
       let said = '';
       const tally = this.#service.tally.begin({ texts: promptTexts(request), prompt, asked: most });
       let pieces = stream ? NONE : [reader.whole(call, await answer.text(this.#service.limits.maxAnswerBytes))];
@@ -110,6 +119,7 @@ class UpstreamEngine implements Engine {
         for (const piece of pieces) {
           const calls = made?.take(piece.calls) ?? NO_CALLS;
           const tokens = tally.take(piece, wordsOf(calls));
+          const logprobs = likelihoods?.take(piece);
           if (tokens === null) continue;
           const covered = credit.covers(prompt + tally.sampled);
           if (!(covered === true || (await covered))) {
@@ -120,7 +130,7 @@ class UpstreamEngine implements Engine {
             return;
           }
           if (request.responseFormat.type === 'json_schema') said += piece.text;
-          const taken = take(deltaOf(piece, tokens, calls, request));
+          const taken = take(deltaOf(piece, tokens, calls, logprobs));
           // Most take at once, and to wait for nothing costs as much as the rest.
           if (!(taken === true || (await taken))) return;
           stop.check();
@@ -164,7 +174,8 @@ class UpstreamEngine implements Engine {
         whole: true,
       });
       const { answer } = exchange;
-      if (answer.status !== 200) throw await refusal(exchange, () => inputTooLong(request, this.#spec.contextSize));
+      const tooLong = () => inputTooLong(request, this.#spec.contextSize);
+      if (answer.status !== 200) throw await refusal(exchange, { tooLong, schemaParam: null });
       checkHead(answer, false);
       const making = unsampled(null, visit.queuedMs, exchange.replica.name);
       yield { type: 'started', promptTokens: prompt, longest: Math.max(...bounds), making };
@@ -201,24 +212,27 @@ class UpstreamEngine implements Engine {
   }
 }
 
-async function refusal(exchange: Exchange, tooLong: () => Problem): Promise<Problem> {
+async function refusal(exchange: Exchange, refused: Refused): Promise<Problem> {
   const { answer } = exchange;
   const body = await answer.text(ERROR_BODY_BYTES).catch(() => '');
   if (answer.status >= 500) exchange.failed('answered');
-  return refusalOf(answer.status, body, tooLong);
+  return refusalOf(answer.status, readComplaint(body) ?? { message: body, param: null }, refused);
 }
 
-/** A piece as the caller gets it. @throws UpstreamError where its tokens' probabilities were asked for and did not come */
+/** Where the schema stands that the answer is to fit. */
+function schemaParam({ responseFormat, tools }: GenerationRequest): string | null {
+  if (responseFormat.type === 'json_schema') return 'response_format';
+  return tools === undefined ? null : 'tools';
+}
+
+/** A piece as the caller gets it. */
 function deltaOf(
-  { text, thought, logprobs: told }: UpstreamPiece,
+  { text, thought }: UpstreamPiece,
   tokens: number,
   calls: readonly CallPiece[],
-  { topLogprobs }: GenerationRequest,
+  logprobs: readonly TokenLogprob[] | undefined,
 ): GenerationDelta {
-  const isAsked = topLogprobs !== undefined && text !== '';
-  if (!isAsked && thought === '' && calls.length === 0) return { type: 'delta', text, tokens };
-  const logprobs = isAsked ? readLogprobs(told, topLogprobs) : undefined;
-  if (logprobs === null || logprobs?.length === 0) throw new UpstreamError('answer without the logprobs asked for');
+  if (logprobs === undefined && thought === '' && calls.length === 0) return { type: 'delta', text, tokens };
   return {
     ...{ type: 'delta', text, tokens },
     ...(logprobs === undefined ? {} : { logprobs }),

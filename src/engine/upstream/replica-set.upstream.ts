@@ -136,7 +136,8 @@ export class ReplicaSet {
         // A path that it does not have may be the caller's choice; a key that it does not know is nobody's.
         if (answer.status === 401) exchange.unfit();
         else exchange.abandoned();
-        last = new UpstreamError('not its key or not its model', { status: answer.status });
+        const what = answer.status === 401 ? 'takes our key for none (401)' : 'has no such model or route (404)';
+        last = new UpstreamError(`the server ${what}`, { status: answer.status });
         this.#warn(replica, last);
       } else return exchange;
       answer.leave();

@@ -73,7 +73,7 @@ export class Replica implements Candidate, ReplicaStatus {
       await answer.head();
       answer.leave();
       const { status } = answer;
-      return status >= 500 || status === 401 ? new UpstreamError('probe failed', { status }) : null;
+      return status >= 500 || status === 401 ? new UpstreamError(`probe answered ${status}`, { status }) : null;
     } catch (error) {
       return error instanceof Error ? error : new UpstreamError('probe failed');
     }

@@ -27,11 +27,39 @@ export function busyProblem(waitMs: number | null, status: number | null): Probl
   return new Problem('overloaded', { message: 'The model is busy. Try again later.', retryAfter }, cause);
 }
 
+/** Parameters of ours that a server may name: nothing else of what it says is passed on. */
+const PARAMS: ReadonlySet<string> = new Set([
+  ...['messages', 'prompt', 'input', 'max_tokens', 'temperature', 'top_p', 'seed', 'stop', 'logit_bias'],
+  ...['frequency_penalty', 'presence_penalty', 'logprobs', 'top_logprobs', 'response_format'],
+  ...['tools', 'tool_choice', 'parallel_tool_calls'],
+]);
+const OF_SCHEMA = /grammar|schema|structural.?tag/i;
+
+/** What was asked, as far as a refusal can be about it. */
+export interface Refused {
+  readonly tooLong: () => Problem;
+  /** Parameter in which a schema was sent, if any. */
+  readonly schemaParam: string | null;
+}
+
 /** What an error answer means to our caller. The upstream's own words stay here. */
-export function refusalOf(status: number, body: string, tooLong: () => Problem): Problem {
+export function refusalOf(
+  status: number,
+  { message, param }: { readonly message: string; readonly param: string | null },
+  { tooLong, schemaParam }: Refused,
+): Problem {
   const cause = new Error(`upstream answered ${status}`);
-  if (status === 413 || (status === 400 && TOO_LONG.test(body))) return tooLong();
-  if (status === 400 || status === 422)
+  if (status === 413 || (status === 400 && TOO_LONG.test(message))) return tooLong();
+  if (status === 400 || status === 422) {
+    const named = param?.replace(/^body\./, '') ?? '';
+    if (PARAMS.has(named))
+      return new Problem('invalid_parameter', { message: `The model server refused ${named}.`, param: named }, cause);
+    if (schemaParam !== null && OF_SCHEMA.test(message)) {
+      const what = `The model server can not enforce the schema in ${schemaParam}.`;
+      return new Problem('invalid_parameter', { message: what, param: schemaParam }, cause);
+    }
     return new Problem('invalid_parameter', { message: 'The model server refused the parameters.' }, cause);
+  }
+  if (status === 429) return busyProblem(null, status);
   return engineFailed('The model server failed. Try again.', cause);
 }

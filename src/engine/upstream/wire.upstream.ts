@@ -1,10 +1,18 @@
 import type { ChatMessage, GenerationRequest } from '#engine/engine.ts';
+import { parametersOf } from '#engine/grammar/call-parameters.ts';
 import { cacheOwner } from '#engine/llama/cache-owner.ts';
 import type { UpstreamModelSpec } from '#engine/model-spec.ts';
 import { sha256Hex } from '#kernel/id.ts';
+import type { Problem } from '#kernel/problem.ts';
 import { type UpstreamAnswer, UpstreamError } from './answer.upstream.ts';
 import { ChunkReader } from './chunk-reader.upstream.ts';
-import { readCompletion, readTextCompletion, type UpstreamPiece } from './completion.contract.ts';
+import {
+  type Complaint,
+  readComplaint,
+  readCompletion,
+  readTextCompletion,
+  type UpstreamPiece,
+} from './completion.contract.ts';
 import { SseParser } from './sse-parser.upstream.ts';
 
 /** One question in OpenAI's words: where it goes, and what it says. */
@@ -59,7 +67,12 @@ function toolsOf({ tools }: GenerationRequest): object {
   if (tools === undefined) return {};
   const { functions, choice, parallel } = tools;
   return {
-    tools: functions.map((one) => ({ type: 'function', function: one })),
+    // Left to itself vLLM holds no call to its schema, not even one that is required, and takes a function without
+    // parameters for one with any.
+    tools: functions.map((one) => ({
+      type: 'function',
+      function: { ...one, parameters: parametersOf(one), strict: true },
+    })),
     tool_choice: typeof choice === 'string' ? choice : { type: 'function', function: choice },
     parallel_tool_calls: parallel,
   };
@@ -89,8 +102,15 @@ const FAILED: ReadonlySet<string> = new Set(['abort', 'error']);
 export class AnswerReader {
   readonly #parser = new SseParser();
   readonly #chunks = new ChunkReader();
+  readonly #refusalOf: (status: number, complaint: Complaint) => Problem;
   #finishReason: string | null = null;
   #isDone = false;
+  #hasSpoken = false;
+
+  /** `refusalOf`: what it means to the caller where a server refuses inside a stream, whose head said that all is well. */
+  constructor(refusalOf: (status: number, complaint: Complaint) => Problem) {
+    this.#refusalOf = refusalOf;
+  }
 
   /** Why it ended; null while it has not. */
   get finishReason(): string | null {
@@ -102,14 +122,14 @@ export class AnswerReader {
     return this.#isDone;
   }
 
-  /** @throws UpstreamError, RangeError or TypeError for what is no answer */
+  /** @throws UpstreamError, RangeError or TypeError for what is no answer; Problem for a refusal */
   pieces(bytes: Buffer): UpstreamPiece[] {
     const pieces: UpstreamPiece[] = [];
     for (const event of this.#parser.push(bytes)) {
       this.#isDone ||= event === '[DONE]';
       if (this.#isDone) break;
       const piece = this.#chunks.read(event);
-      if (piece === null) throw new UpstreamError('malformed chunk');
+      if (piece === null) throw this.#complaint(event);
       pieces.push(this.#held(piece));
     }
     return pieces;
@@ -123,8 +143,18 @@ export class AnswerReader {
     return this.#held(piece);
   }
 
+  /** vLLM looks at most parameters only when it has begun to answer. Once a word is said, nothing is the caller's fault any more. */
+  #complaint(event: string): Error {
+    const complaint = readComplaint(event);
+    if (complaint === null) return new UpstreamError('malformed chunk');
+    const { status } = complaint;
+    if (status !== null && status < 500 && !this.#hasSpoken) return this.#refusalOf(status, complaint);
+    return new UpstreamError('the server reports an error', status === null ? {} : { status });
+  }
+
   #held(piece: UpstreamPiece): UpstreamPiece {
-    const { text, finishReason } = piece;
+    const { text, thought, calls, finishReason } = piece;
+    this.#hasSpoken ||= text !== '' || thought !== '' || Boolean(calls);
     if (this.#finishReason !== null && (text !== '' || finishReason !== null))
       throw new UpstreamError('answer goes on after its end');
     if (finishReason !== null && FAILED.has(finishReason)) throw new UpstreamError('the server gave up');
