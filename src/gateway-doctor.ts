@@ -36,7 +36,7 @@ import { silentLog } from '#kernel/log.ts';
 import { startEmbedded } from '#postgres/embedded.ts';
 import { checkpointKeyFile } from './gateway-audit.ts';
 import { configuredUrls, MIGRATIONS, PROGRAM } from './gateway-database.ts';
-import { findSandbox, knownFiles, localSpecs } from './gateway-engines.ts';
+import { findGpus, findSandbox, knownFiles, localSpecs } from './gateway-engines.ts';
 import { tokenFolder } from './gateway-federation.ts';
 import { sealFile } from './gateway-keys.ts';
 import { machineBudget, Placements } from './gateway-memory.ts';
@@ -50,8 +50,8 @@ export interface Examination {
 /** Looks at everything that a gateway of this configuration needs, while it runs and when it does not. Never rejects. */
 export async function examine(config: Config, base: string): Promise<Examination> {
   const dataDir = resolve(base, config.dataDir);
-  using gpus = await watchGpus();
   const sandbox = await findSandbox(config, base, silentLog).catch((error: Error) => error);
+  using gpus = await knownGpus(config, base, sandbox instanceof Error ? null : sandbox);
   const level = sandbox instanceof Error ? 'none' : sandbox.level;
   const tls = await tlsFiles(config, base);
   const groups = await Promise.all([
@@ -71,6 +71,13 @@ export async function examine(config: Config, base: string): Promise<Examination
     guarded('models', () => examineModels(config, base, gpus, level)),
   ]);
   return { findings: groups.flat(), sandbox: sandbox instanceof Error ? null : sandbox };
+}
+
+/** A catalogue that can't be read is told of where it is looked at. */
+async function knownGpus(config: Config, base: string, sandbox: Sandbox | null): Promise<GpuWatch> {
+  const watch = await watchGpus();
+  const specs = await localSpecs(config, base).catch(() => []);
+  return sandbox === null ? watch : findGpus(watch, specs, sandbox, silentLog);
 }
 
 const guarded = (check: string, look: () => Promise<Finding[]>): Promise<Finding[]> =>
@@ -196,13 +203,15 @@ async function examineGpu(config: Config, base: string, gpus: GpuWatch, level: s
     backend(`${system}-cuda-ext`, LIBRARIES.cuda12),
     backend(`${system}-vulkan`, LIBRARIES.vulkan),
   ]);
-  const hasDriver = gpuTool() !== null;
+  const specs = await localSpecs(config, base);
+  const isBlind = (spec: LlamaModelSpec) => ['cuda', 'vulkan'].includes(spec.gpu) && gpus.seenBy(spec).length === 0;
   return judgeGpu({
     gpus: gpus.gpus(),
-    hasDriver,
+    hasDriver: gpuTool() !== null,
     cuda: [cuda13, cuda12],
     vulkan,
-    wanted: (await localSpecs(config, base)).map(({ gpu }) => gpu),
+    wanted: specs.map(({ gpu }) => gpu),
+    blind: specs.filter(isBlind).map(({ id }) => id),
     // A user id of its own reaches nothing in the data folder.
     keepsKernels: hasGpuFiles() ? level !== 'uid' || environment['CUDA_CACHE_PATH'] !== undefined : null,
   });
@@ -220,7 +229,8 @@ async function examineModels(config: Config, base: string, gpus: GpuWatch, level
     specs.map(async (spec) => {
       placements.add(spec);
       // Of the GPUs that it may use.
-      const own = { ...budget, vram: placements.vramFor(spec) ?? budget.vram };
+      const vram = placements.vramFor(spec);
+      const own = typeof vram === 'number' ? { ...budget, vram } : budget;
       return judgeModel(await factsOf(spec, placements, files), own, level);
     }),
   );

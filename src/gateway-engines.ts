@@ -9,9 +9,10 @@ import type { Config } from '#config/schema.ts';
 import { EngineRegistry } from '#engine/catalogue.ts';
 import type { Engine } from '#engine/engine.ts';
 import type { EngineEvent } from '#engine/engine-event.ts';
-import type { GpuWatch } from '#engine/gpu.system.ts';
+import { type GpuWatch, withEngineGpus } from '#engine/gpu.system.ts';
 import { openFileMemory } from '#engine/llama/file-memory.files.ts';
 import type { FileMemory } from '#engine/llama/file-memory.ts';
+import { lookForGpus } from '#engine/llama/gpu-look.system.ts';
 import { openLlamaModel } from '#engine/llama/model.llama.ts';
 import { hasGpuFiles, openSandbox, type Sandbox } from '#engine/llama/sandbox.system.ts';
 import type { SandboxChoice } from '#engine/llama/sandbox.ts';
@@ -40,6 +41,8 @@ export interface Catalogue {
   /** What models may take of this machine. */
   readonly budget: Room;
   readonly placements: Placements;
+  /** Those that nvidia-smi shows, and those that the engine finds. */
+  readonly gpus: GpuWatch;
   /** Null where no model runs on this machine. */
   readonly sandbox: SandboxChoice | null;
 }
@@ -66,15 +69,18 @@ export async function openCatalogue(config: Config, base: string, deps: EngineDe
   const engines: [string, Engine][] = [];
   const adapters = new Map<string, readonly string[]>();
   const digests: string[] = [];
-  const budget = machineBudget(config, deps.gpus);
-  const placements = new Placements(config, deps.gpus, local?.files ?? null);
-  for (const [id, model, folder] of entriesOf(models, base)) {
+  const entries = await entriesOf(config, base);
+  const specs = entries.flatMap(({ specs }) => specs);
+  const gpus = local === null ? deps.gpus : await findGpus(deps.gpus, specs, local.sandbox, deps.log);
+  const budget = machineBudget(config, gpus);
+  const placements = new Placements(config, gpus, local?.files ?? null);
+  for (const { id, model, folder, specs } of entries) {
     if ('upstream' in model) {
       attributes.set(id, attributesOf(model));
       digests.push(`${id} upstream`);
       engines.push([id, await upstreamEngine(id, model, folder, deps)]);
     } else if (local !== null) {
-      for (const spec of await specsOf(id, model, folder)) {
+      for (const spec of specs) {
         attributes.set(spec.id, attributesOf(model, spec.adapter?.name));
         placements.add(spec);
         if (spec.adapter !== undefined) adapters.set(spec.id, [spec.adapter.name]);
@@ -88,6 +94,7 @@ export async function openCatalogue(config: Config, base: string, deps: EngineDe
   return {
     budget,
     placements,
+    gpus,
     engines: new EngineRegistry(engines),
     attributesOf: (model) => attributes.get(model) ?? null,
     withAdapter: (model, ask) => (adapters.has(model) ? { ...ask, adapters: adapters.get(model) } : ask),
@@ -122,19 +129,37 @@ export const knownFiles = (config: Config, base: string, { clock, log }: Pick<En
 };
 
 /** The models that run on this machine, as the configuration has them. */
-export async function localSpecs(config: Config, base: string): Promise<LlamaModelSpec[]> {
-  const entries = entriesOf(config.models, base).map(([id, model, folder]) =>
-    'upstream' in model ? [] : specsOf(id, model, folder),
-  );
-  return (await Promise.all(entries)).flat();
+export const localSpecs = async (config: Config, base: string): Promise<LlamaModelSpec[]> =>
+  (await entriesOf(config, base)).flatMap(({ specs }) => specs);
+
+interface Entry {
+  readonly id: string;
+  readonly model: LocalModelConfig | UpstreamModelConfig;
+  /** What its paths refer to. */
+  readonly folder: string;
+  /** None of a model that runs elsewhere. */
+  readonly specs: readonly LlamaModelSpec[];
 }
 
-/** Each model with the folder that its paths refer to. */
-function entriesOf(models: Config['models'], base: string): [string, LocalModelConfig | UpstreamModelConfig, string][] {
+async function entriesOf({ models }: Config, base: string): Promise<Entry[]> {
   const { id, ...builtIn } = BUILT_IN_MODEL;
   const [all, folder] = models === undefined ? [Models.parse({ [id]: builtIn }), PROGRAM] : [models, base];
-  return Object.entries(all ?? {}).map(([name, model]) => [name, model, folder]);
+  // Where no model names any, those that whoever started us has left us.
+  const devices = processEnvironment()['CUDA_VISIBLE_DEVICES'];
+  const entries = Object.entries(all ?? {}).map(async ([name, model]) => ({
+    ...{ id: name, model, folder },
+    specs: 'upstream' in model ? [] : await specsOf(name, model, folder, devices),
+  }));
+  return Promise.all(entries);
 }
+
+/** What nvidia-smi does not show is asked of the engine, where there is a GPU's device file or a model names the way to one. */
+export const findGpus = (watch: GpuWatch, specs: readonly LlamaModelSpec[], sandbox: Sandbox, log: Log) =>
+  withEngineGpus(
+    watch,
+    specs.filter(({ gpu }) => gpu !== 'auto' || hasGpuFiles()),
+    (use) => lookForGpus(use, sandbox, log),
+  );
 
 /** The best sandbox of this machine, or of those that the configuration accepts. Also what `doctor` shows. */
 export async function findSandbox(config: Config, base: string, log: Log): Promise<Sandbox> {

@@ -3,10 +3,10 @@ import type { Config } from '#config/schema.ts';
 import type { ModelStatus } from '#engine/engine.ts';
 import { estimateFile } from '#engine/gguf-file.files.ts';
 import type { GpuWatch } from '#engine/gpu.system.ts';
-import { type Gpu, visibleGpus } from '#engine/gpu.ts';
+import type { Gpu } from '#engine/gpu.ts';
 import type { FileMemory } from '#engine/llama/file-memory.ts';
 import { type LlamaModelSpec, sequencesOf } from '#engine/model-spec.ts';
-import { type MemoryFigures, type Placement, place } from '#engine/placement.ts';
+import { GPU_PROCESS_BYTES, type MemoryFigures, type Placement, place } from '#engine/placement.ts';
 import type { Room } from '#models/memory-plan.ts';
 
 const MEBIBYTE = 1024 * 1024;
@@ -19,10 +19,13 @@ export function machineBudget({ engine }: Config, gpus: GpuWatch): Room {
   const machine = Math.min(totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY);
   return {
     ram: engine.ramBytes ?? Math.floor((machine * engine.ramPercent) / 100),
-    vram: share(gpus.gpus(), engine.vramPercent),
-    ...perGpu(gpus.gpus(), (gpu) => share([gpu], engine.vramPercent)),
+    vram: share(withOwnMemory(gpus), engine.vramPercent),
+    ...perGpu(withOwnMemory(gpus), (gpu) => share([gpu], engine.vramPercent)),
   };
 }
+
+/** What lies on the others is memory of the machine, or counted on their slices. */
+const withOwnMemory = (gpus: GpuWatch): Gpu[] => gpus.gpus().filter(({ kind }) => kind === undefined);
 
 const share = (gpus: readonly Gpu[], percent: number): number =>
   Math.floor((gpus.reduce((sum, { totalBytes }) => sum + totalBytes, 0) * percent) / 100);
@@ -85,25 +88,26 @@ export class Placements {
   spread(id: string, figures: MemoryFigures): Room {
     const spec = this.#specs.get(id);
     if (spec === undefined || figures.vram === 0) return figures;
-    const visible = this.#visibleTo(spec);
+    const visible = this.#gpus.seenBy(spec);
     const total = visible.reduce((sum, { totalBytes }) => sum + totalBytes, 0);
     const part = ({ totalBytes }: Gpu) => Math.floor(((totalBytes / total) * figures.vram) / MEBIBYTE) * MEBIBYTE;
-    return { ...figures, ...perGpu(this.#gpus.gpus(), (gpu) => (visible.includes(gpu) ? part(gpu) : 0)) };
+    return { ...figures, ...perGpu(withOwnMemory(this.#gpus), (gpu) => (visible.includes(gpu) ? part(gpu) : 0)) };
   }
 
-  /** What models may take of the GPUs that this one may use; null where it uses none. */
-  vramFor(spec: LlamaModelSpec): number | null {
-    const gpus = this.#visibleTo(spec);
-    return gpus.length === 0 ? null : share(gpus, this.#config.engine.vramPercent);
+  /** What models may take of the GPUs that this one may use, `shared` where that is the machine's; null where it uses none. */
+  vramFor(spec: LlamaModelSpec): number | 'shared' | null {
+    const gpus = this.#gpus.seenBy(spec);
+    if (gpus.length === 0) return null;
+    if (gpus.every(({ kind }) => kind === 'shared')) return 'shared';
+    return share(gpus, this.#config.engine.vramPercent);
   }
 
   /** Looks at a model that runs. */
-  observe(id: string, { memory, pid, state, backend }: ModelStatus): void {
+  observe(id: string, { memory, pid, state, backend, gpuMemory = null }: ModelStatus): void {
     const spec = this.#specs.get(id);
     if (spec === undefined || memory === null || pid === null || state !== 'ready') return;
-    // Where the driver does not say who uses what, the estimate stands.
-    const onGpu = this.#gpus.usedBy(pid) ?? this.of(id)?.needs.vram ?? 0;
-    const vram = backend === null || backend === 'cpu' ? 0 : onGpu;
+    const isElsewhere = backend === null || backend === 'cpu' || this.vramFor(spec) === 'shared';
+    const vram = isElsewhere ? 0 : (this.#gpus.usedBy(pid) ?? foundByEngine(gpuMemory) ?? this.of(id)?.needs.vram ?? 0);
     this.#files?.measured(spec.sha256, this.#shapeOf(spec), { ram: memory, vram });
   }
 
@@ -114,8 +118,8 @@ export class Placements {
     const layers = this.of(id)?.onGpu ?? 0;
     return [contextSize, sequencesOf(spec), kvType, flashAttention, gpu, layers, ...beside].join(' ');
   }
-
-  #visibleTo({ gpu, devices }: LlamaModelSpec): readonly Gpu[] {
-    return gpu === 'cpu' ? [] : visibleGpus(this.#gpus.gpus(), devices);
-  }
 }
+
+/** What the driver has for a process the engine does not know. */
+const foundByEngine = (bytes: number | null): number | null =>
+  bytes === null || bytes === 0 ? bytes : bytes + GPU_PROCESS_BYTES;

@@ -5,9 +5,23 @@ import { adapterId, type LocalModelConfig } from '#config/models.ts';
 import { defaultThreads, type LlamaModelSpec } from '#engine/model-spec.ts';
 import { sha256Hex } from '#kernel/id.ts';
 
-/** A model of our own, and with each of its adapters another one. @throws Error for a file that is not the approved one */
-export async function specsOf(id: string, model: LocalModelConfig, base: string): Promise<LlamaModelSpec[]> {
-  const spec = await localSpec(id, model, base);
+/**
+ * A model of our own, and with each of its adapters another one.
+ *
+ * @param devices GPUs of one that names none, as CUDA_VISIBLE_DEVICES names them
+ * @throws Error for a file that is not the approved one
+ */
+export async function specsOf(
+  id: string,
+  model: LocalModelConfig,
+  base: string,
+  devices?: string,
+): Promise<LlamaModelSpec[]> {
+  const { cudaDevices = devices } = model;
+  const spec = {
+    ...(await localSpec(id, model, base)),
+    ...(cudaDevices === undefined ? {} : { devices: cudaDevices }),
+  };
   // What foresees the model's words does not foresee those of another one as well.
   const { draft: _, ...bare } = spec;
   const adapters = Object.entries(model.adapters).map(([name, { file, sha256, scale, parallel }]) => ({
@@ -41,7 +55,7 @@ async function localSpec(id: string, model: LocalModelConfig, base: string): Pro
     threads: model.threads ?? defaultThreads(availableParallelism()),
     gpu: model.gpu,
     gpuLayers: model.gpuLayers,
-    ...(model.cudaDevices === undefined ? {} : { devices: model.cudaDevices }),
+    ...(model.vulkanDevices === undefined ? {} : { vulkanDevices: model.vulkanDevices }),
     kvType: model.kvType,
     flashAttention: model.flashAttention,
     prefillChunk: model.prefillChunk,

@@ -20,7 +20,7 @@ import { chatRoutes } from '#chat/chat.routes.ts';
 import { completionsRoutes } from '#completions/completions.routes.ts';
 import type { Config } from '#config/schema.ts';
 import { embeddingsRoutes } from '#embeddings/embeddings.routes.ts';
-import { watchGpus } from '#engine/gpu.system.ts';
+import { gpuTool, watchGpus } from '#engine/gpu.system.ts';
 import { priorityBy } from '#engine/priority.ts';
 import { healthRoutes } from '#health/health.routes.ts';
 import { Readiness } from '#health/readiness.service.ts';
@@ -95,7 +95,7 @@ export async function openGateway({ config, base, log }: GatewayOptions): Promis
   );
   const standings = stack.use(new Standings({ checkAll: standingChecker(pools.read), clock }));
 
-  const gpus = stack.use(await watchGpus());
+  const gpus = stack.use(await watchGpus(gpuTool(), log));
   const catalogue = await openCatalogue(config, base, { log, clock, gpus, onEvent: engineEvents(recorder, log) });
   const { engines, attributesOf, sandbox } = catalogue;
   stack.defer(() => engines.close());
@@ -182,7 +182,7 @@ export async function openGateway({ config, base, log }: GatewayOptions): Promis
     ...embeddingsRoutes(inference),
     ...modelRoutes({
       list: () => engines.list(),
-      machine: () => ({ ...tenancy.usage(), sandbox: sandbox?.level ?? null, gpus: gpus.gpus() }),
+      machine: () => ({ ...tenancy.usage(), sandbox: sandbox?.level ?? null, gpus: catalogue.gpus.gpus() }),
       memoryOf: tenancy.memoryOf.bind(tenancy),
       plannedLayersOf: (id) => catalogue.placements.of(id)?.onGpu ?? null,
       mayUse: (principal: Principal, id, address) =>

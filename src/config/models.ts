@@ -94,7 +94,16 @@ const LocalModel = z.strictObject({
     .string()
     .regex(/^[\w-]+(,[\w-]+)*$/)
     .optional()
-    .describe('GPUs that it may use, as CUDA_VISIBLE_DEVICES names them; default: all.'),
+    .describe(
+      'GPUs that it may use by CUDA, as CUDA_VISIBLE_DEVICES names them: places, GPU-… or MIG-…; default: all, or those of that variable.',
+    ),
+  vulkanDevices: z
+    .string()
+    .regex(/^\d+(,\d+)*$/)
+    .optional()
+    .describe(
+      'GPUs that it may use by Vulkan, as `vulkaninfo --summary` numbers them; default: all that are no processors. Models that share one name the same.',
+    ),
   gpuLayers: z
     .union([z.literal('auto'), z.number().int().min(0).max(10_000)])
     .default('auto')
@@ -245,6 +254,11 @@ export const Models = z
   .superRefine((models, context) => {
     for (const [id, model] of Object.entries(models)) {
       if ('upstream' in model) continue;
+      const idle = { cuda: 'vulkanDevices', vulkan: 'cudaDevices', cpu: null, auto: null }[model.gpu];
+      if (idle === 'vulkanDevices' || idle === 'cudaDevices') {
+        const message = `gpu: ${model.gpu} does not look at it`;
+        if (model[idle] !== undefined) context.addIssue({ code: 'custom', path: [id, idle], message });
+      }
       for (const adapter of Object.keys(model.adapters)) {
         const path = [id, 'adapters', adapter];
         const own = adapterId(id, adapter);

@@ -68,7 +68,12 @@ export interface BackendFacts {
 }
 
 export interface GpuFacts {
-  readonly gpus: readonly { readonly name: string; readonly driver: string; readonly totalBytes: number }[];
+  readonly gpus: readonly {
+    readonly name: string;
+    readonly driver: string;
+    readonly totalBytes: number;
+    readonly kind?: 'sliced' | 'shared';
+  }[];
   /** Whether the driver’s device is there at all. */
   readonly hasDriver: boolean;
   /** CUDA 13, and CUDA 12 where that is what the machine has. */
@@ -76,20 +81,35 @@ export interface GpuFacts {
   readonly vulkan: BackendFacts;
   /** What the models of the catalogue ask for. */
   readonly wanted: readonly string[];
+  /** Those that ask for a GPU by name and find none. */
+  readonly blind: readonly string[];
   /** Whether kernels that were compiled for this GPU are kept; null where there is no GPU. */
   readonly keepsKernels: boolean | null;
 }
 
+/** What nvidia-smi shows has the driver's release; what the engine finds, the way by which it does. */
+const gpuText = ({ name, driver, totalBytes, kind }: GpuFacts['gpus'][number]): string => {
+  const memory = kind === 'shared' ? `${bytesText(totalBytes)} of the machine's own` : bytesText(totalBytes);
+  const how = /^\d/.test(driver) ? `driver ${driver}` : `found by ${driver}`;
+  return `${name}, ${memory}, ${how}${kind === 'sliced' ? ', cut into slices' : ''}`;
+};
+
 const isWhole = ({ isInstalled, missing }: BackendFacts): boolean => isInstalled && missing.length === 0;
 
 /** Packages are part of `npm ci` on x64; what NVIDIA does not let npm carry is the image's to bring. */
-export function judgeGpu({ gpus, hasDriver, cuda, vulkan, wanted, keepsKernels }: GpuFacts): Finding[] {
-  const said = gpus
-    .map(({ name, driver, totalBytes }) => `${name}, ${bytesText(totalBytes)}, driver ${driver}`)
-    .join('; ');
-  const needsCuda = wanted.includes('cuda') || (gpus.length > 0 && wanted.includes('auto'));
+export function judgeGpu({ gpus, hasDriver, cuda, vulkan, wanted, blind, keepsKernels }: GpuFacts): Finding[] {
+  const said = gpus.map(gpuText).join('; ');
+  const needsCuda = wanted.includes('cuda') || (hasDriver && gpus.length > 0 && wanted.includes('auto'));
   const findings: Finding[] = [];
-  if (gpus.length > 0) findings.push(ok('gpu', said));
+  if (blind.length > 0)
+    findings.push(
+      fail(
+        'gpu',
+        `no GPU is found for ${blind.join(', ')}${said === '' ? '' : `; there is ${said}`}`,
+        'install its driver, let the gateway’s user open /dev/dri/renderD*, name devices that are there, or set gpu: cpu',
+      ),
+    );
+  else if (gpus.length > 0) findings.push(ok('gpu', said));
   else if (wanted.includes('cuda'))
     findings.push(
       fail('gpu', 'a model asks for cuda, and nvidia-smi shows no GPU', 'install the driver, or set gpu: cpu'),

@@ -53,6 +53,8 @@ export interface LlamaModelSpec {
   readonly gpu: GpuChoice;
   /** GPUs that it may use, as `CUDA_VISIBLE_DEVICES` names them; absent: all. */
   readonly devices?: string;
+  /** GPUs that it may use by Vulkan, as that numbers them; absent: all. */
+  readonly vulkanDevices?: string;
   /** Layers that go to a GPU. Default `auto`: as many as its budget allows. */
   readonly gpuLayers?: number | 'auto';
   /** Bytes that the child may take for itself, without the pages of the model's file; absent: no bound. */

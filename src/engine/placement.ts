@@ -15,20 +15,25 @@ export interface Placement {
 }
 
 /** What a process has on a GPU before it has a model there: its context and its kernels. */
-const GPU_PROCESS_BYTES = 512 * 1024 * 1024;
+export const GPU_PROCESS_BYTES = 512 * 1024 * 1024;
 
 /**
  * As many layers on the GPU as its budget allows, the last ones first, as llama.cpp has them; or as many as were asked
  * for. The budget is all that models may take there and not what happens to be free: a model that is half on the GPU
  * because another was there before would be slow for as long as it runs, where the other one can be made to go.
  *
- * @param vram what models may take on the GPUs that this one may use; null where it uses none
+ * @param vram what models may take on the GPUs that this one may use; `shared` where that is the machine's own memory; null
+ *   where it uses none
  */
-export function place(estimate: MemoryEstimate, vram: number | null, asked: number | 'auto'): Placement {
+export function place(estimate: MemoryEstimate, vram: number | 'shared' | null, asked: number | 'auto'): Placement {
   const { weights, context, compute, child, layers, output } = estimate;
   const of = layers.length + 1;
   const all = { ram: child + weights + context + compute, vram: 0 };
   if (vram === null || asked === 0) return { needs: all, onGpu: 0, of };
+  if (vram === 'shared') {
+    const onGpu = asked === 'auto' ? of : Math.min(asked, of);
+    return { needs: { ram: all.ram + GPU_PROCESS_BYTES, vram: 0 }, onGpu, of };
+  }
   let [onGpu, taken, spared] = [0, GPU_PROCESS_BYTES + compute, 0];
   const parts = layers.toReversed().map((layer) => layer.weights + layer.context);
   for (const part of [...parts, output]) {

@@ -89,7 +89,13 @@ export const AdminModelList = z.object({
   /** What models may take of this machine, and what they do. */
   memory: z.object({ budget: Room, used: Room }),
   gpus: z.array(
-    z.object({ index: z.number().int(), name: z.string(), total: z.number().int(), used: z.number().int() }),
+    z.object({
+      index: z.number().int(),
+      name: z.string(),
+      total: z.number().int(),
+      /** Null where nobody tells, as of those that the engine alone finds. */
+      used: z.number().int().nullable(),
+    }),
   ),
   data: z.array(AdminModel),
 });

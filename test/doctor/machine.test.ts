@@ -174,7 +174,7 @@ describe('the GPU', () => {
   const none: BackendFacts = { isInstalled: false, missing: ['libcudart.so.13'] };
   const gpus = [{ name: 'NVIDIA H200', driver: '580.95.05', totalBytes: 141 * GIB }];
   const HOST: GpuFacts = {
-    ...{ gpus, hasDriver: true, cuda: [whole, none], vulkan: none, wanted: ['auto'], keepsKernels: true },
+    ...{ gpus, hasDriver: true, cuda: [whole, none], vulkan: none, wanted: ['auto'], blind: [], keepsKernels: true },
   };
   const judge = (change: Partial<GpuFacts>) => judgeGpu({ ...HOST, ...change });
 
@@ -198,6 +198,23 @@ describe('the GPU', () => {
     assert.deepEqual(statuses(...judge({ ...alone, wanted: ['cpu', 'cuda'] })), ['gpu fail', 'cuda fail']);
     assert.deepEqual(statuses(...judge({ ...alone, wanted: ['vulkan'] })), ['gpu ok', 'vulkan fail']);
     assert.deepEqual(statuses(...judge({ ...alone, wanted: ['vulkan'], vulkan: whole })), ['gpu ok', 'vulkan ok']);
+  });
+
+  it('of another maker has no need of CUDA; what the engine finds says by what', () => {
+    const amd = [{ name: 'AMD Radeon PRO W7900', driver: 'vulkan', totalBytes: 48 * GIB }];
+    const host = { gpus: amd, hasDriver: false, cuda: [none, none], vulkan: whole };
+    assert.deepEqual(statuses(...judge(host)), ['gpu ok']);
+    assert.equal(judge(host)[0]?.says, 'AMD Radeon PRO W7900, 48.0 GiB, found by vulkan');
+    const [one] = gpus;
+    const said = (kind: 'sliced' | 'shared') => judge({ gpus: one === undefined ? [] : [{ ...one, kind }] })[0]?.says;
+    assert.match(said('sliced') ?? '', /cut into slices/);
+    assert.match(said('shared') ?? '', /of the machine's own/);
+  });
+
+  it('a model that asks for one by name and finds none is named, whatever else is there', () => {
+    const [finding] = judge({ wanted: ['vulkan', 'auto'], vulkan: whole, blind: ['small'] });
+    assert.deepEqual([finding?.check, finding?.status], ['gpu', 'fail']);
+    assert.match(finding?.says ?? '', /no GPU is found for small; there is NVIDIA H200/);
   });
 
   it('warns where kernels are compiled at every load', () => {

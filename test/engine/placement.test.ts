@@ -43,6 +43,13 @@ describe('layers by the budget of the GPUs', () => {
     assert.deepEqual(place(MODEL, WHOLE, 0), alone);
   });
 
+  it('all of them, or those that were asked for, where the GPU’s memory is the machine’s: it is counted there', () => {
+    const ram = (160 + 1200 + 300 + 88) * MIB + FIXED;
+    assert.deepEqual(place(MODEL, 'shared', 'auto'), { onGpu: 11, of: 11, needs: { ram, vram: 0 } });
+    assert.deepEqual(place(MODEL, 'shared', 4), { onGpu: 4, of: 11, needs: { ram, vram: 0 } });
+    assert.equal(place(MODEL, 'shared', 0).onGpu, 0);
+  });
+
   it('what was asked for is what is counted, beyond the budget too: then the model is refused and not cut down', () => {
     const { onGpu, needs } = place(MODEL, 600 * MIB, 7);
     assert.deepEqual([onGpu, needs.vram], [7, FIXED + (88 + 7 * 130) * MIB]);

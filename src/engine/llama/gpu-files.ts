@@ -1,3 +1,5 @@
+import type { GpuUse } from '#engine/gpu.ts';
+
 /** A file of /dev, as far as it matters who may open it. */
 export interface DeviceFile {
   readonly mode: number;
@@ -33,4 +35,10 @@ export const kernelCaches = (folder: string): Readonly<Record<string, string>> =
   CUDA_CACHE_PATH: folder,
   MESA_SHADER_CACHE_DIR: folder,
   __GL_SHADER_DISK_CACHE_PATH: folder,
+});
+
+/** By what a child is told which GPUs it may use. Numbers for CUDA are nvidia-smi's places, not its own order of speed. */
+export const visibleTo = ({ devices, vulkanDevices }: GpuUse): Readonly<Record<string, string>> => ({
+  ...(devices === undefined ? {} : { CUDA_VISIBLE_DEVICES: devices, CUDA_DEVICE_ORDER: 'PCI_BUS_ID' }),
+  ...(vulkanDevices === undefined ? {} : { GGML_VK_VISIBLE_DEVICES: vulkanDevices }),
 });

@@ -7,6 +7,7 @@ import type { Log } from '#kernel/log.ts';
 import { stampOf } from './file-memory.files.ts';
 import type { FileMemory, FileStamp } from './file-memory.ts';
 import type { GenerationDeadlines } from './generation-table.ts';
+import { visibleTo } from './gpu-files.ts';
 import { innermost } from './process-tree.system.ts';
 import {
   type ChildMessage,
@@ -117,7 +118,7 @@ export class EngineProcess {
           ...sandbox.environment(spec.id),
           // Each decode and each sample is a job of libuv's pool.
           UV_THREADPOOL_SIZE: String(spec.parallel + 4),
-          ...(spec.devices === undefined ? {} : visible(spec.devices)),
+          ...visibleTo(spec),
         },
       });
     } finally {
@@ -238,9 +239,6 @@ export function loadingMs({
   return (probe ? limits.probeMs : limits.loadMs) + (compiles ? limits.compileMs : 0);
 }
 
-/** Numbers are the places that nvidia-smi shows, not the order of speed that is CUDA's own. */
-const visible = (devices: string) => ({ CUDA_VISIBLE_DEVICES: devices, CUDA_DEVICE_ORDER: 'PCI_BUS_ID' });
-
 /** A probe takes the smallest context there is: what it looks for is in the file. */
 function loadMessage({ spec, probe, sandbox, gpuLayers }: ProcessOptions, verified: readonly boolean[]): LoadMessage {
   const { adapter, draft, chatTemplate, contextSize, parallel, threads, gpu } = spec;
@@ -261,7 +259,8 @@ function loadMessage({ spec, probe, sandbox, gpuLayers }: ProcessOptions, verifi
     contextSize: probe ? Math.min(contextSize, PROBE_CONTEXT) : contextSize,
     parallel: probe ? 1 : parallel,
     threads,
-    gpu,
+    // Without a layer there the driver would take memory of the GPU for nothing, and nobody has counted that.
+    gpu: gpu === 'auto' && gpuLayers === 0 ? 'cpu' : gpu,
     gpuLayers,
     prefillChunk: spec.prefillChunk ?? BATCHING.prefillChunk,
     maxBatchSize: spec.maxBatchSize ?? BATCHING.maxBatchSize,

@@ -67,12 +67,16 @@ function MachineFacts({ machine: { memory, gpus, sandbox } }: { readonly machine
         <span class="quiet">{text.memoryUsed(gibibytes(used.ram), gibibytes(budget.ram))}</span>
         <progress max={budget.ram} value={Math.min(used.ram, budget.ram)} />
       </label>
-      {gpus.map(({ index, name, used: taken, total }) => (
-        <label key={index}>
-          <span class="quiet">{`${name}: ${text.memoryUsed(gibibytes(taken), gibibytes(total))}`}</span>
-          <progress max={total} value={taken} />
-        </label>
-      ))}
+      {gpus.map(({ index, name, used: taken, total }) =>
+        taken === null ? (
+          <p class="quiet" key={index}>{`${name}: ${gibibytes(total)}`}</p>
+        ) : (
+          <label key={index}>
+            <span class="quiet">{`${name}: ${text.memoryUsed(gibibytes(taken), gibibytes(total))}`}</span>
+            <progress max={total} value={taken} />
+          </label>
+        ),
+      )}
       {sandbox !== null && <p class="quiet">{text.sandboxes[sandbox]}</p>}
     </div>
   );
