@@ -78,14 +78,16 @@ describe('what a model server refuses', () => {
   it('tells a prompt that is too long from other bad parameters, in any server’s words', () => {
     const tooLong = new Problem('context_length_exceeded');
     const refused = { tooLong: () => tooLong, schemaParam: null };
-    const refusal = (status: number, message: string) => refusalOf(status, { message, param: null }, refused);
+    const refusal = (status: number, message: string) =>
+      refusalOf(status, { code: null, message, param: null }, refused);
     for (const words of [
       "This model's maximum context length is 4096 tokens",
       'the request exceeds the available context size',
       'Input is longer: too many tokens',
-      '{"error":{"code":"context_length_exceeded"}}',
     ])
       assert.equal(refusal(400, words), tooLong, words);
+    const coded = { code: 'context_length_exceeded', message: 'Too much.', param: 'messages' };
+    assert.equal(refusalOf(400, coded, refused), tooLong);
     assert.equal(refusal(400, 'temperature').code, 'invalid_parameter');
     assert.equal(refusal(413, ''), tooLong);
     for (const status of [302, 403, 500, 502]) assert.equal(refusal(status, '').code, 'engine_failed');

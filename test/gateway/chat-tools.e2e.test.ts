@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import tls from 'node:tls';
 import OpenAI, { BadRequestError } from 'openai';
-import type { ChatCompletionMessageParam, ChatCompletionTool } from 'openai/resources';
+import type { ChatCompletionFunctionTool, ChatCompletionMessageParam } from 'openai/resources';
 import { nodeCrypto } from '#audit/note-crypto.node.ts';
 import { verifyReceipt } from '#audit/receipt.shared.ts';
 import { answersIn, messagesIn } from '#audit/transcript.shared.ts';
@@ -22,7 +22,7 @@ const SAYS = [
   '}',
   '}\n</tool_call>',
 ];
-const TOOLS: ChatCompletionTool[] = [
+const TOOLS: ChatCompletionFunctionTool[] = [
   {
     type: 'function',
     function: {
@@ -159,7 +159,9 @@ describe('tools, as OpenAI’s own client uses them', () => {
     const tool_choice = { type: 'function' as const, function: { name: 'get_weather' } };
     await openai.chat.completions.create({ ...ask, tool_choice, parallel_tool_calls: false });
     const { body } = fake.seen.at(-1) ?? assert.fail();
-    assert.deepEqual([body['tools'], body['tool_choice'], body['parallel_tool_calls']], [TOOLS, tool_choice, false]);
+    const none = { type: 'object', properties: {}, additionalProperties: false };
+    const forced = TOOLS.map((tool) => ({ ...tool, function: { parameters: none, ...tool.function, strict: true } }));
+    assert.deepEqual([body['tools'], body['tool_choice'], body['parallel_tool_calls']], [forced, tool_choice, false]);
     const fails = (change: object) =>
       assert.rejects(openai.chat.completions.create({ ...ask, ...change }), { status: 503 });
     await fails({ tool_choice: { type: 'function', function: { name: 'now' } } });

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { type ApprovedFile, BATCHING, filesOf, type LlamaModelSpec } from '#engine/model-spec.ts';
+import { Standstill } from '#engine/standstill.ts';
 import type { Clock } from '#kernel/clock.ts';
 import type { Log } from '#kernel/log.ts';
 import { stampOf } from './file-memory.files.ts';
@@ -82,7 +83,6 @@ export interface ProcessOptions {
 const CHILD = fileURLToPath(new URL('./child.llama.ts', import.meta.url));
 const STDERR_KEPT = 4000;
 const WATCH_MS = 250;
-const STALL_MS = 5000;
 const PROBE_CONTEXT = 1024;
 
 /** One life of the child: from its start to its end, with the deadlines in between. */
@@ -95,7 +95,7 @@ export class EngineProcess {
   #phase: 'verifying' | 'loading' | 'ready' | 'gone' = 'verifying';
   #phaseSince: number;
   #heard: number;
-  #checked: number;
+  readonly #standstill = new Standstill();
   #readyAt: number | null = null;
   #timedOut = false;
   #innerPid: number | undefined;
@@ -103,7 +103,7 @@ export class EngineProcess {
 
   constructor(options: ProcessOptions) {
     this.#options = options;
-    this.#phaseSince = this.#heard = this.#checked = options.clock.monotonic();
+    this.#phaseSince = this.#heard = options.clock.monotonic();
     const { spec, sandbox } = options;
     const [file = process.execPath, ...args] = sandbox.command(CHILD, spec.id, spec.memoryLimit);
     // Opened by us and handed over: the child sees no other file, and what it verifies is what it parses.
@@ -197,9 +197,9 @@ export class EngineProcess {
   #checkDeadlines(): void {
     const now = this.#options.clock.monotonic();
     const { limits } = this.#options;
-    // If it was us who stood still, the child's words are waiting to be read.
-    if (now - this.#checked > STALL_MS) this.#heard = now;
-    this.#checked = now;
+    const lost = this.#standstill.look(now);
+    if (lost > 0) this.#heard = now;
+    this.#phaseSince = Math.min(now, this.#phaseSince + lost);
     const inPhase = now - this.#phaseSince;
     const loading = loadingMs(this.#options);
     const allowed = { verifying: limits.verifyMs, loading, ready: Number.POSITIVE_INFINITY, gone: 0 };

@@ -42,6 +42,8 @@ const complaint = z.object({
 export interface Complaint {
   /** In the words of HTTP; null where it says nothing of the sort. */
   readonly status: number | null;
+  /** Its own word for the sort of it, where it has one. */
+  readonly code: string | null;
   readonly message: string;
   readonly param: string | null;
 }
@@ -152,7 +154,9 @@ export function readComplaint(text: string): Complaint | null {
   const { data } = complaint.safeParse(value?.error ?? value);
   if (data === undefined) return null;
   const { message, type, param, code } = data;
-  return { status: typeof code === 'number' ? code : statusOf(type ?? ''), message, param: param ?? null };
+  return typeof code === 'number'
+    ? { status: code, code: null, message, param: param ?? null }
+    : { status: statusOf(type ?? ''), code: code ?? null, message, param: param ?? null };
 }
 
 /** Of those who name the sort of an error and no number. */

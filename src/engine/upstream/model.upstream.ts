@@ -216,7 +216,7 @@ async function refusal(exchange: Exchange, refused: Refused): Promise<Problem> {
   const { answer } = exchange;
   const body = await answer.text(ERROR_BODY_BYTES).catch(() => '');
   if (answer.status >= 500) exchange.failed('answered');
-  return refusalOf(answer.status, readComplaint(body) ?? { message: body, param: null }, refused);
+  return refusalOf(answer.status, readComplaint(body) ?? { code: null, message: body, param: null }, refused);
 }
 
 /** Where the schema stands that the answer is to fit. */

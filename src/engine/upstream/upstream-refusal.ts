@@ -45,11 +45,11 @@ export interface Refused {
 /** What an error answer means to our caller. The upstream's own words stay here. */
 export function refusalOf(
   status: number,
-  { message, param }: { readonly message: string; readonly param: string | null },
+  { code, message, param }: { readonly code: string | null; readonly message: string; readonly param: string | null },
   { tooLong, schemaParam }: Refused,
 ): Problem {
   const cause = new Error(`upstream answered ${status}`);
-  if (status === 413 || (status === 400 && TOO_LONG.test(message))) return tooLong();
+  if (status === 413 || (status === 400 && TOO_LONG.test(`${code} ${message}`))) return tooLong();
   if (status === 400 || status === 422) {
     const named = param?.replace(/^body\./, '') ?? '';
     if (PARAMS.has(named))
