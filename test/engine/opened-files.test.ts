@@ -47,7 +47,7 @@ describe('a model’s files, while they are open', () => {
     const there = await approved('there');
     assert.throws(() => new OpenedFiles([there, { ...there, file: join(folder, 'nowhere') }]), /ENOENT/);
     const pipe = join(folder, 'pipe');
-    execFileSync('mkfifo', [pipe]);
+    execFileSync('/usr/bin/env', ['mkfifo', pipe]);
     new OpenedFiles([{ ...there, file: pipe }]).close();
   });
 });
