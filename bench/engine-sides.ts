@@ -3,6 +3,7 @@ import { chmod, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Load, streamLoad } from './child.ts';
 import type { StreamedAnswer } from './event-stream.ts';
+import { type BenchGpu, gpuNames, kernelFolder, patienceFor, requireGpu } from './gpu.ts';
 import { type EngineLoad, findLlamaServer, startLlamaServer } from './llama-server.ts';
 import { CHAT_TEMPLATE, writeMadeModel } from './made-model.ts';
 import type { StreamJob, StreamResult } from './stream-job.ts';
@@ -19,7 +20,9 @@ export interface Shape {
   readonly contextSize: number;
   readonly parallel: number;
   readonly threads: number;
-  readonly gpu: boolean;
+  readonly gpu: BenchGpu;
+  /** Of each model, on the GPU. */
+  readonly layers: number | 'all';
 }
 
 export interface Message {
@@ -47,6 +50,10 @@ export interface Sides {
   readonly absent: Readonly<Record<string, string>>;
   readonly packages: Readonly<Record<string, string>>;
   readonly system: string;
+  /** Those that were used, by name. */
+  readonly gpus: readonly string[];
+  /** Of each model, how many of how many layers lie there, as llama-server says. */
+  readonly layers: Readonly<Record<string, string>>;
 }
 
 /** The whole gateway with both models, and a llama-server for each: same file, template, threads, contexts and batches. */
@@ -56,7 +63,9 @@ export async function startSides(
   shape: Shape,
   say: (line: string) => void,
 ): Promise<Sides> {
-  const found = await findLlamaServer(shape.gpu, say);
+  const { gpu } = shape;
+  await requireGpu(gpu);
+  const found = await findLlamaServer(gpu, say);
   say('making the model, starting the gateway with both models');
   // The engine's child may be another user: it reads the model all the same.
   await chmod(folder, 0o755);
@@ -67,33 +76,51 @@ export async function startSides(
   const entries = shape.models.map(async (name) => [name, await entryOf(files[name], shapeOf(name, shape))] as const);
   const strongroom = await startStrongroom(stack, folder, 0, {
     models: Object.fromEntries(await Promise.all(entries)),
+    environment: kernelFolder(gpu, 'strongroom'),
+    patienceMs: patienceFor(gpu),
   });
   const ours = sideOf('strongroom', load, () => strongroom, strongroom.secrets[0] ?? null);
   if ('absent' in found) {
-    return { strongroom, ours, theirs: null, absent: { 'llama-server': found.absent }, packages: {}, system: '' };
+    const absent = { 'llama-server': found.absent };
+    return {
+      strongroom,
+      ours,
+      theirs: null,
+      absent,
+      packages: {},
+      system: '',
+      gpus: await gpuNames(gpu, ''),
+      layers: {},
+    };
   }
   const servers = {} as Record<ModelName, { readonly port: number; readonly ca: null }>;
-  let system = '';
+  const layers: Record<string, string> = {};
+  let [system, log] = ['', ''];
   for (const name of shape.models) {
     const run: EngineLoad = { ...shapeOf(name, shape), file: files[name], chatTemplateFile: CHAT_TEMPLATE };
     const server = await startLlamaServer(stack, folder, found, run);
     servers[name] = { port: server.port, ca: null };
     system = server.system;
+    log += server.log();
+    if (server.layers !== null) layers[name] = server.layers;
   }
+  const gpus = await gpuNames(gpu, log);
   const theirs = sideOf('llama-server', load, (name) => servers[name], null);
-  return { strongroom, ours, theirs, absent: {}, packages: { 'llama.cpp': found.release }, system };
+  return { strongroom, ours, theirs, absent: {}, packages: { 'llama.cpp': found.release }, system, gpus, layers };
 }
 
 /** The demo model was not trained for more. */
 const shapeOf = (name: ModelName, shape: Shape): Shape =>
   name === 'demo' ? { ...shape, contextSize: Math.min(shape.contextSize, 512) } : shape;
 
-async function entryOf(file: string, { contextSize, parallel, threads, gpu }: Shape): Promise<object> {
+async function entryOf(file: string, { contextSize, parallel, threads, gpu, layers }: Shape): Promise<object> {
   const sha256 = createHash('sha256')
     .update(await readFile(file))
     .digest('hex');
   const common = { file, sha256, chatTemplateFile: CHAT_TEMPLATE, contextSize, parallel, threads };
-  return { ...common, maxOutputTokens: contextSize, maxQueue: parallel, gpu: gpu ? 'cuda' : 'cpu' };
+  // Asked for by number, they all lie there or the model is refused.
+  const onGpu = gpu === null ? {} : { gpuLayers: layers === 'all' ? 9999 : layers, maxBatchSize: parallel };
+  return { ...common, maxOutputTokens: contextSize, maxQueue: parallel, gpu: gpu ?? 'cpu', ...onGpu };
 }
 
 function sideOf(

@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util';
 import { defaultThreads } from '#engine/model-spec.ts';
 import { type Message, MODELS, type ModelName, type Shape, type Side, type Sides, startSides } from './engine-sides.ts';
 import type { StreamedAnswer } from './event-stream.ts';
+import { readGpu, spelledOut } from './gpu.ts';
 import { PROMPT_WORDS, Prompts } from './prompts.ts';
 import { circumstances, type Spread, spreadOf, spreadText, writeResult } from './report.ts';
 import { withScratch } from './scratch.ts';
@@ -40,15 +41,18 @@ interface Plan {
  */
 export async function runEngineTtft(args: readonly string[]): Promise<void> {
   const { values } = parseArgs({
-    args: [...args],
+    args: spelledOut(args),
     options: {
       rounds: { type: 'string', default: '5' },
       talk: { type: 'string', default: String(TALK.rounds) },
-      gpu: { type: 'boolean', default: false },
+      gpu: { type: 'string' },
       threads: { type: 'string', default: String(defaultThreads(availableParallelism())) },
     },
   });
-  const shape = { models: MODELS, contextSize: 2560, parallel: 2, threads: Number(values.threads), gpu: values.gpu };
+  const shape: Shape = {
+    ...{ models: MODELS, contextSize: 2560, parallel: 2, threads: Number(values.threads) },
+    ...{ gpu: readGpu(values.gpu), layers: 'all' },
+  };
   const plan = { rounds: Number(values.rounds), talkRounds: Number(values.talk), shape };
   await withScratch((stack, folder) => measure(plan, stack, folder));
 }
@@ -86,16 +90,20 @@ async function measure(plan: Plan, stack: AsyncDisposableStack, folder: string):
   );
   say(`its last round takes ${spreadText(lastToSecond, 2)} of the time of its second (beyond the goal: 1)`);
   if (rounds < LEAST_ROUNDS || talkRounds < TALK.rounds) return;
-  const path = await writeResult(shape.gpu ? 'engine-ttft-gpu' : 'engine-ttft', {
-    ...circumstances(sides.packages),
-    system: sides.system,
-    plan: { rounds, firstTokens: FIRST_TOKENS, talk: TALK, ...shape },
-    absent: sides.absent,
-    reach: REACH,
-    rows,
-    timeWithReuse,
-    lastToSecond,
-  });
+  const path = await writeResult(
+    { cpu: 'engine-ttft', cuda: 'engine-ttft-gpu', vulkan: 'engine-ttft-vulkan' }[shape.gpu ?? 'cpu'],
+    {
+      ...circumstances(sides.packages),
+      system: sides.system,
+      plan: { rounds, firstTokens: FIRST_TOKENS, talk: TALK, ...shape },
+      absent: sides.absent,
+      gpus: sides.gpus,
+      reach: REACH,
+      rows,
+      timeWithReuse,
+      lastToSecond,
+    },
+  );
   say(`written to ${path}`);
 }
 

@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util';
 import { defaultThreads } from '#engine/model-spec.ts';
 import { MODELS, type ModelName, type Question, type Shape, type Sides, startSides } from './engine-sides.ts';
 import type { StreamedAnswer } from './event-stream.ts';
+import { type BenchGpu, readGpu, readLayers, spelledOut } from './gpu.ts';
 import { PROMPT_WORDS, Prompts } from './prompts.ts';
 import { circumstances, spreadOf, writeResult } from './report.ts';
 import { withScratch } from './scratch.ts';
@@ -11,11 +12,13 @@ import { bookFaults } from './strongroom.ts';
 
 const LEAST_ROUNDS = 5;
 const ALL_STREAMS = [1, 8, 32] as const;
+/** What a processor is not asked for: of a GPU so many use what one alone leaves idle. */
+const GPU_STREAMS = [...ALL_STREAMS, 128] as const;
 /** So many answers in a row of one stream, so that its time is not all noise. */
 const IN_A_ROW: Readonly<Record<number, number>> = { 1: 3, 8: 1, 32: 1 };
-const DECODED: Readonly<Record<number, number>> = { 1: 48, 8: 32, 32: 16 };
+const DECODED: Readonly<Record<number, number>> = { 1: 48, 8: 32, 32: 16, 128: 16 };
 /** Of a prompt that is taken in by so many at once, so much: 32 whole ones would take half of the time of all. */
-const PORTION: Readonly<Record<number, number>> = { 1: 1, 8: 1, 32: 0.4 };
+const PORTION: Readonly<Record<number, number>> = { 1: 1, 8: 1, 32: 0.4, 128: 0.4 };
 /** What is asked of one user's conversations that begin with the same 150 tokens or so. */
 const SHARED = { streams: 8, words: { made: 60, demo: 130 }, maxTokens: 8 } as const;
 
@@ -33,26 +36,31 @@ interface Plan {
  */
 export async function runEngine(args: readonly string[]): Promise<void> {
   const { values } = parseArgs({
-    args: [...args],
+    args: spelledOut(args),
     options: {
       rounds: { type: 'string', default: '5' },
-      gpu: { type: 'boolean', default: false },
-      streams: { type: 'string', default: ALL_STREAMS.join() },
+      gpu: { type: 'string' },
+      layers: { type: 'string', default: 'all' },
+      streams: { type: 'string' },
       models: { type: 'string', default: MODELS.join() },
       threads: { type: 'string', default: String(defaultThreads(availableParallelism())) },
     },
   });
-  const streams = values.streams.split(',').map(Number);
+  const gpu = readGpu(values.gpu);
+  const streams = (values.streams ?? allStreams(gpu).join()).split(',').map(Number);
   const models = MODELS.filter((name) => values.models.split(',').includes(name));
   const shape = {
     contextSize: 512,
     parallel: Math.max(SHARED.streams, ...streams),
     threads: Number(values.threads),
-    gpu: values.gpu,
+    gpu,
+    layers: readLayers(values.layers),
     models,
   };
   await withScratch((stack, folder) => measure({ rounds: Number(values.rounds), streams, shape }, stack, folder));
 }
+
+const allStreams = (gpu: BenchGpu): readonly number[] => (gpu === null ? ALL_STREAMS : GPU_STREAMS);
 
 async function measure(plan: Plan, stack: AsyncDisposableStack, folder: string): Promise<void> {
   const { rounds, streams, shape } = plan;
@@ -73,14 +81,18 @@ async function measure(plan: Plan, stack: AsyncDisposableStack, folder: string):
   const rows = compare(taken);
   say(`\n${comparisonTable(rows)}\n`);
   for (const [name, why] of Object.entries(sides.absent)) say(`${name} absent: ${why}`);
+  if (shape.gpu !== null) say(`on ${shape.gpu}: ${gpuText(sides)}`);
   say(`goal: 0.95 of llama-server; ${asked.length} answers of ours, all whole, and the books match`);
-  const isWhole = streams.join() === ALL_STREAMS.join() && shape.models.length === MODELS.length;
+  const isWhole =
+    streams.join() === allStreams(shape.gpu).join() && shape.layers === 'all' && shape.models.length === MODELS.length;
   if (rounds < LEAST_ROUNDS || !isWhole) return;
-  const path = await writeResult(shape.gpu ? 'engine-gpu' : 'engine', {
+  const path = await writeResult({ cpu: 'engine', cuda: 'engine-gpu', vulkan: 'engine-vulkan' }[shape.gpu ?? 'cpu'], {
     ...circumstances(sides.packages),
     system: sides.system,
     plan: { rounds, streams, portion: PORTION, decoded: DECODED, shared: SHARED, ...shape },
     absent: sides.absent,
+    gpus: sides.gpus,
+    layers: sides.layers,
     reach: 0.95,
     rows,
   });
@@ -119,7 +131,8 @@ async function takeRound(
       throw new Error(`these figures do not count: prompts of ${[...promptTokens].join(' and ')}`);
   };
   for (const model of shape.models) {
-    for (const streams of round === 0 ? [SHARED.streams] : counts) {
+    // A GPU compiles for each number what it first computes of it.
+    for (const streams of round === 0 && shape.gpu === null ? [SHARED.streams] : counts) {
       const name = `${String(streams).padStart(2)} streams`;
       const waves = (words: number): Question[][] =>
         Array.from({ length: IN_A_ROW[streams] ?? 1 }, () =>
@@ -144,6 +157,10 @@ async function takeRound(
   }
   return { ours: figures.strongroom, theirs: sides.theirs === null ? null : figures['llama-server'] };
 }
+
+/** Which GPUs, and how much of each model lies there: ours by number or not at all, theirs as it says. */
+const gpuText = ({ gpus, layers }: Sides): string =>
+  [...gpus, ...Object.entries(layers).map(([name, part]) => `${name} ${part} layers`)].join(', ');
 
 const question = (content: string, maxTokens: number): Question => ({
   messages: [{ role: 'user', content }],

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { Child, comesUp, freePort } from './child.ts';
+import { type BenchGpu, cudaRelease, kernelFolder, layersIn, patienceFor } from './gpu.ts';
 import type { Absent } from './rivals.ts';
 
 const run = promisify(execFile);
@@ -19,7 +20,9 @@ export interface EngineLoad {
   readonly contextSize: number;
   readonly parallel: number;
   readonly threads: number;
-  readonly gpu: boolean;
+  readonly gpu: BenchGpu;
+  /** Of them, on the GPU. */
+  readonly layers: number | 'all';
 }
 
 export interface LlamaServer {
@@ -28,18 +31,23 @@ export interface LlamaServer {
   readonly release: string;
   /** What it says of the processor and the libraries in use. */
   readonly system: string;
+  /** How many of how many layers lie on the GPU, as it says; null where it says nothing. */
+  readonly layers: string | null;
+  log(): string;
 }
 
 /** A server program, and the libraries that node-llama-cpp computes with. */
 interface Program {
   readonly folder: string;
   readonly libraries: string;
+  /** In place of those of the same name: the build for CUDA 12. */
+  readonly instead: string | null;
   readonly release: string;
 }
 
 /** Compiles llama.cpp's server where that has not been done; some minutes. */
-export async function findLlamaServer(gpu: boolean, say: (line: string) => void): Promise<Program | Absent> {
-  const platform = `${process.platform === 'darwin' ? 'mac' : process.platform}-${process.arch}${gpu ? '-cuda' : ''}`;
+export async function findLlamaServer(gpu: BenchGpu, say: (line: string) => void): Promise<Program | Absent> {
+  const platform = `${process.platform === 'darwin' ? 'mac' : process.platform}-${process.arch}${gpu === null ? '' : `-${gpu}`}`;
   // Neither package exports its files.
   const packages = join(import.meta.dirname, '..', 'node_modules');
   const sources = join(packages, 'node-llama-cpp', 'llama');
@@ -48,7 +56,9 @@ export async function findLlamaServer(gpu: boolean, say: (line: string) => void)
     return { absent: `node-llama-cpp has no package for ${platform} here` };
   const { tag } = JSON.parse(await readFile(join(sources, 'llama.cpp.info.json'), 'utf8')) as { readonly tag: string };
   const folder = join(CACHE, `llama-server-${tag}-${platform}`);
-  const program = { folder, libraries, release: tag };
+  const older = join(packages, '@node-llama-cpp', `${platform}-ext`, 'bins', platform, 'fallback');
+  const instead = gpu === 'cuda' && (await cudaRelease()) === 12 ? older : null;
+  const program = { folder, libraries, instead, release: tag };
   if (await isThere(join(folder, BUILT[0]))) return program;
   for (const tool of ['cmake', 'c++', 'git']) {
     const found = await run(tool, ['--version']).then(
@@ -59,7 +69,7 @@ export async function findLlamaServer(gpu: boolean, say: (line: string) => void)
   }
   say(`compiling llama-server ${tag} from node-llama-cpp's sources: some minutes, once`);
   try {
-    await build(program, join(sources, 'gitRelease.bundle'), gpu ? `cuda.${tag}` : tag);
+    await build(program, join(sources, 'gitRelease.bundle'), gpu === null ? tag : `${gpu}.${tag}`);
   } catch (error) {
     return { absent: `llama-server does not compile here: ${(error as Error).message.slice(0, 500)}` };
   }
@@ -110,8 +120,10 @@ export async function startLlamaServer(
   // It looks for the libraries' variants beside itself, wherever a link to it lies.
   const home = await mkdtemp(join(folder, 'llama-server-'));
   for (const name of BUILT) await copyFile(join(program.folder, name), join(home, name));
+  const older = program.instead === null ? [] : await readdir(program.instead);
   for (const name of await readdir(program.libraries)) {
-    if (name.endsWith('.so')) await symlink(join(program.libraries, name), join(home, name));
+    const from = older.includes(name) ? program.instead : program.libraries;
+    if (name.endsWith('.so')) await symlink(join(from ?? '', name), join(home, name));
   }
   const port = await freePort();
   const numbers = {
@@ -123,18 +135,33 @@ export async function startLlamaServer(
     // As our child has it.
     '--batch-size': 512,
     '--ubatch-size': 512,
-    '--n-gpu-layers': load.gpu ? 999 : 0,
+    '--n-gpu-layers': load.gpu === null ? 0 : load.layers === 'all' ? 999 : load.layers,
     // States of finished conversations, copied to and fro: nothing here comes back to one that has left its slot.
     '--cache-ram': 0,
   };
   const args = Object.entries(numbers).flatMap(([name, value]) => [name, String(value)]);
   const texts = ['--host', '127.0.0.1', '--model', load.file, '--chat-template-file', load.chatTemplateFile];
-  const child = Child.run(stack, 'llama-server', join(home, BUILT[0]), [...texts, ...args, '--jinja', '--no-ui'], home);
-  await comesUp(child, async () => {
-    const response = await fetch(`http://127.0.0.1:${port}/health`);
-    if (!response.ok) throw new Error(`health: ${response.status}`);
-  });
-  const system = /system_info: .*/.exec(child.log())?.[0] ?? 'unknown';
-  if (load.gpu && !/CUDA/.test(child.log())) throw new Error('llama-server has found no GPU');
-  return { port, pid: child.pid, release: program.release, system };
+  const child = Child.run(
+    stack,
+    'llama-server',
+    join(home, BUILT[0]),
+    [...texts, ...args, '--jinja', '--no-ui', ...(load.gpu === null ? [] : ['--log-verbosity', '4'])],
+    home,
+    { ...process.env, ...kernelFolder(load.gpu, 'llama-server') },
+  );
+  await comesUp(
+    child,
+    async () => {
+      const response = await fetch(`http://127.0.0.1:${port}/health`);
+      if (!response.ok) throw new Error(`health: ${response.status}`);
+    },
+    patienceFor(load.gpu),
+  );
+  const log = child.log();
+  const system = /system_info: .*/.exec(log)?.[0] ?? 'unknown';
+  const layers = layersIn(log);
+  // Without its GPU it serves from the processor, and says so in its log alone.
+  if (load.gpu !== null && load.layers !== 0 && (layers ?? '0/').startsWith('0/'))
+    throw new Error(`llama-server has put nothing on a GPU:\n${log.slice(-2000)}`);
+  return { port, pid: child.pid, release: program.release, system, layers, log: () => child.log() };
 }

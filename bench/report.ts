@@ -25,7 +25,14 @@ export const spreadText = ({ median, min, max }: Spread, digits: number): string
 
 /** Where and with what a figure was taken. */
 export function circumstances(packages: Readonly<Record<string, string>>) {
-  const git = (...args: string[]) => execFileSync('git', args, { cwd: ROOT, encoding: 'utf8' }).trim();
+  // A machine with a GPU may have a copy without its history: what was measured there is not thrown away for that.
+  const git = (...args: string[]) => {
+    try {
+      return execFileSync('git', args, { cwd: ROOT, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
+    } catch {
+      return 'unknown';
+    }
+  };
   return {
     at: new Date().toISOString(),
     commit: git('rev-parse', 'HEAD'),

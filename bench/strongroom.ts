@@ -46,6 +46,10 @@ export interface StrongroomOptions {
   readonly models?: Readonly<Record<string, object>>;
   /** Other sections of the configuration. */
   readonly settings?: Readonly<Record<string, object>>;
+  /** Beside ours. */
+  readonly environment?: NodeJS.ProcessEnv;
+  /** How long a model may take until it answers. */
+  readonly patienceMs?: number;
 }
 
 /** The mock, as the catalogue has it. */
@@ -63,8 +67,9 @@ export async function startStrongroom(
   stack: AsyncDisposableStack,
   folder: string,
   mockPort: number,
-  { flags = [], gateways = 1, models = { [MODEL]: mockEntry(mockPort) }, settings = {} }: StrongroomOptions = {},
+  options: StrongroomOptions = {},
 ): Promise<Strongroom> {
+  const { flags = [], gateways = 1, models = { [MODEL]: mockEntry(mockPort) }, settings = {} } = options;
   const dataDir = join(folder, 'data');
   const configFile = join(folder, 'strongroom.yaml');
   // JSON is YAML.
@@ -82,6 +87,7 @@ export async function startStrongroom(
       folder,
       {
         ...withoutSettings(process.env),
+        ...options.environment,
         STRONGROOM_CONFIG: configFile,
         STRONGROOM_HTTP__PORT: String(port),
         STRONGROOM_METRICS__LISTEN: `127.0.0.1:${metricsPort}`,
@@ -102,7 +108,8 @@ export async function startStrongroom(
   if (server === undefined) throw new Error('the embedded Postgres is not there');
   await grantQuota(cluster, server, subject);
   for (const model of Object.keys(models)) {
-    await comesUp(child, () => ask('/v1/chat/completions', token, { ...JSON.parse(QUESTION), model }));
+    const question = { ...JSON.parse(QUESTION), model };
+    await comesUp(child, () => ask('/v1/chat/completions', token, question), options.patienceMs);
   }
 
   const secrets = [token, key].map((secret) => `Bearer ${secret}`);

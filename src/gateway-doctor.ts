@@ -186,8 +186,8 @@ const reachable = (host: string): string => ({ '0.0.0.0': '127.0.0.1', '::': '::
 
 /** What the engine's backends were linked against. */
 const LIBRARIES = {
-  cuda13: ['libcuda.so.1', 'libcudart.so.13', 'libcublas.so.13'],
-  cuda12: ['libcuda.so.1', 'libcudart.so.12', 'libcublas.so.12'],
+  cuda13: ['libcuda.so.1', 'libcudart.so.13', 'libcublas.so.13', 'libcublasLt.so.13'],
+  cuda12: ['libcuda.so.1', 'libcudart.so.12', 'libcublas.so.12', 'libcublasLt.so.12'],
   vulkan: ['libvulkan.so.1'],
 } as const;
 

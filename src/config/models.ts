@@ -1,6 +1,8 @@
 import { z } from 'zod';
 
 const File = z.string().min(1);
+/** A GPU takes a step with so many in little more time than with one. */
+const MOST_PARALLEL = 128;
 
 const common = {
   classification: z
@@ -60,7 +62,13 @@ const Adapter = z.strictObject({
     .optional()
     .describe('Least clearance for the model with this adapter; never less than for the model without.'),
   ownerDepartment: z.string().trim().max(64).optional().describe('Department that owns it; default: the model’s.'),
-  parallel: z.number().int().min(1).max(64).optional().describe('Conversations at once; default: the model’s.'),
+  parallel: z
+    .number()
+    .int()
+    .min(1)
+    .max(MOST_PARALLEL)
+    .optional()
+    .describe('Conversations at once; default: the model’s.'),
 });
 
 const LocalModel = z.strictObject({
@@ -79,7 +87,7 @@ const LocalModel = z.strictObject({
     .number()
     .int()
     .min(1)
-    .max(64)
+    .max(MOST_PARALLEL)
     .default(4)
     .describe('Conversations that run at once; of a model for vectors, requests of one user.'),
   threads: z
@@ -117,7 +125,7 @@ const LocalModel = z.strictObject({
     .number()
     .int()
     .min(1)
-    .max(64)
+    .max(MOST_PARALLEL)
     .default(32)
     .describe('Conversations that a step takes further at most; where more are under way they take turns.'),
   maxWaitMs: z

@@ -37,7 +37,8 @@ async function read<T>(path: string, parse: (readAt: ReadAt, size: number) => Pr
 export async function estimateFile(spec: LlamaModelSpec): Promise<MemoryEstimate | null> {
   try {
     const own = estimateMemory(await readHeader(spec.file), spec);
-    return { ...own, weights: own.weights + (await adapterBytes(spec)) + (await draftBytes(spec)) };
+    const beside = (await adapterBytes(spec)) + (await draftBytes(spec));
+    return { ...own, weights: own.weights + beside, beside };
   } catch {
     return null;
   }

@@ -18,6 +18,8 @@ export interface MemoryEstimate {
   readonly layers: readonly { readonly weights: number; readonly context: number }[];
   /** Of the weights, what turns the last layer's output into scores; it goes with all layers. */
   readonly output: number;
+  /** Of the weights, what stands beside the model, an adapter or a draft model with its context: on a GPU with any layer. */
+  readonly beside: number;
 }
 
 /**
@@ -57,5 +59,6 @@ export function estimateMemory(facts: GgufFacts, spec: LlamaModelSpec): MemoryEs
     child: CHILD_BYTES,
     layers: byLayer,
     output: outputBytes,
+    beside: 0,
   };
 }

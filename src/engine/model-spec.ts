@@ -44,7 +44,7 @@ export interface LlamaModelSpec {
   readonly contextSize: number;
   /** It turns texts into vectors, and does nothing else. Default false. */
   readonly embedding?: boolean;
-  /** Conversations that run at once, 1 to 64. */
+  /** Conversations that run at once, 1 to 128. */
   readonly parallel: number;
   /** Upper bound of completion tokens when the caller names none. */
   readonly maxOutputTokens: number;
@@ -181,7 +181,7 @@ export function specFaults(spec: LlamaModelSpec): string[] {
       faults.push(`${name} must be ${least} to ${most}`);
   };
   integer('contextSize', spec.contextSize, 16, 1_048_576);
-  integer('parallel', spec.parallel, 1, 64);
+  integer('parallel', spec.parallel, 1, 128);
   integer('maxOutputTokens', spec.maxOutputTokens, 1, spec.contextSize);
   integer('threads', spec.threads, 1, 512);
   if (spec.contextSize * sequencesOf(spec) > 16_777_216)

@@ -26,7 +26,7 @@ export const GPU_PROCESS_BYTES = 512 * 1024 * 1024;
  *   where it uses none
  */
 export function place(estimate: MemoryEstimate, vram: number | 'shared' | null, asked: number | 'auto'): Placement {
-  const { weights, context, compute, child, layers, output } = estimate;
+  const { weights, context, compute, child, layers, output, beside } = estimate;
   const of = layers.length + 1;
   const all = { ram: child + weights + context + compute, vram: 0 };
   if (vram === null || asked === 0) return { needs: all, onGpu: 0, of };
@@ -34,7 +34,7 @@ export function place(estimate: MemoryEstimate, vram: number | 'shared' | null, 
     const onGpu = asked === 'auto' ? of : Math.min(asked, of);
     return { needs: { ram: all.ram + GPU_PROCESS_BYTES, vram: 0 }, onGpu, of };
   }
-  let [onGpu, taken, spared] = [0, GPU_PROCESS_BYTES + compute, 0];
+  let [onGpu, taken, spared] = [0, GPU_PROCESS_BYTES + compute + beside, beside];
   const parts = layers.toReversed().map((layer) => layer.weights + layer.context);
   for (const part of [...parts, output]) {
     if (asked === 'auto' ? taken + part > vram : onGpu === asked) break;

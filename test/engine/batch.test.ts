@@ -26,6 +26,7 @@ function open() {
       calls.push('decode');
       return decode();
     },
+    disposeSequence: (sequence: number) => calls.push(['dispose', sequence]),
     sampleToken: (at: number, sampler: { readonly name: string }, ...more: unknown[]) => {
       if (more.length > 0) {
         calls.push(['weigh', at, sampler.name, more]);
@@ -97,14 +98,18 @@ describe('a batch', () => {
     );
   });
 
-  it('that can not be computed leaves the sequences as they were', async () => {
-    const { batches, sequences, portion, decodes } = open();
+  it('that can not be computed leaves the sequences as they were, and nothing where nothing was', async () => {
+    const { batches, calls, sequences, portion, decodes } = open();
     decodes(() => Promise.reject(new Error('Eval has failed')));
     await assert.rejects(
-      batches.run([portion(1, T(4))], () => {}),
+      batches.run([portion(0, T(9)), portion(1, T(4))], () => {}),
       /Eval has failed/,
     );
-    assert.equal(sequences[1]?._nextTokenIndex, 1);
+    assert.deepEqual(
+      sequences.map(({ _nextTokenIndex }) => _nextTokenIndex),
+      [0, 1, 2],
+    );
+    assert.deepEqual(calls.at(-1), ['dispose', 0]);
   });
 
   it('one for whom nothing can be chosen does not take the others with him', async () => {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
+import { Models } from '#config/models.ts';
 import { EngineRegistry } from '#engine/catalogue.ts';
 import { defaultThreads, specFaults } from '#engine/model-spec.ts';
 import { demoSpec, openLlama } from './demo.ts';
@@ -25,6 +26,28 @@ it('names every figure that the engine could not survive', async () => {
   const bad = await demoSpec({ contextSize: 1e9, parallel: 8, threads: 0, sha256: 'x', file: 'relative.gguf' });
   assert.equal(specFaults(bad).length, 5);
   assert.throws(() => openLlama(bad), /contextSize.*threads.*sha256.*absolute/);
+});
+
+it('takes as many conversations at once as a GPU is worth, and no more', async () => {
+  for (const [parallel, fits] of [
+    [128, true],
+    [129, false],
+  ] as const) {
+    const local = { file: 'a.gguf', sha256: 'a'.repeat(64), parallel, maxBatchSize: parallel };
+    assert.equal(Models.safeParse({ one: local }).success, fits);
+    assert.equal(specFaults(await demoSpec({ parallel })).length === 0, fits);
+  }
+});
+
+it('a name of GPUs that a model’s way to them does not look at is a fault', () => {
+  const entry = (change: object) =>
+    Models.safeParse({ one: { file: 'a.gguf', sha256: 'a'.repeat(64), ...change } }).success;
+  assert.ok(entry({ gpu: 'cuda', cudaDevices: 'MIG-41b4aef1-8b4d-5c8e-9d0f-3f7b1e3c2a10' }));
+  assert.ok(entry({ gpu: 'vulkan', vulkanDevices: '0,2' }));
+  assert.ok(entry({ cudaDevices: '0', vulkanDevices: '1' }));
+  assert.ok(!entry({ gpu: 'vulkan', cudaDevices: '0' }));
+  assert.ok(!entry({ gpu: 'cuda', vulkanDevices: '0' }));
+  assert.ok(!entry({ gpu: 'vulkan', vulkanDevices: 'all' }));
 });
 
 it('leaves a core to the gateway where there is one to leave', () => {

@@ -1,13 +1,16 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
+import { chmod, link, mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { GenerationEvent } from '#engine/engine.ts';
 import type { EngineEvent } from '#engine/engine-event.ts';
 import { forgetfulMemory } from '#engine/llama/file-memory.ts';
 import type { LlamaDeps, LlamaEngine } from '#engine/llama/port.llama.ts';
 import type { LlamaModelSpec } from '#engine/model-spec.ts';
+import { systemClock } from '#kernel/clock.ts';
 import { Problem } from '#kernel/problem.ts';
 import {
   answer,
@@ -155,6 +158,40 @@ describe('what kills a child', () => {
       await stopped(engine, generation);
     }));
 
+  it('but none whose time was lost by the gateway, which stood still itself', async () => {
+    let lost = 0;
+    let looks = 0;
+    const clock = {
+      ...systemClock,
+      monotonic: () => {
+        looks++;
+        return systemClock.monotonic() + lost;
+      },
+    };
+    const engine = openLlama(endless.spec, { clock });
+    try {
+      await engine.load();
+      const control = new AbortController();
+      const generation = told(engine, request(), control.signal);
+      await untilFirstDelta(generation);
+      // Nothing comes, and an hour is over: as where both were frozen.
+      signal(engine, 'SIGSTOP');
+      await until(() => readFileSync(`/proc/${engine.status().pid}/stat`, 'utf8').includes(') T '));
+      // What it said until then is heard.
+      for (let turn = 0; turn < 20; turn++) await nextTurn();
+      lost = 3_600_000;
+      const before = looks;
+      await until(() => looks > before + 8);
+      signal(engine, 'SIGCONT');
+      await untilFirstDelta(generation);
+      assert.equal(engine.status().restarts, 0);
+      control.abort(new Error('enough'));
+      await assert.rejects(collect(generation), /enough/);
+    } finally {
+      await engine.close();
+    }
+  });
+
   it('one that does not let go of an answer that nobody wants any more: its slot comes back', () =>
     withEndless({ cancelMs: 1500 }, async (engine) => {
       const control = new AbortController();
@@ -167,6 +204,27 @@ describe('what kills a child', () => {
       await until(() => engine.status().restarts === 1);
       await isBack(engine, pid);
     }));
+
+  it('one whose file is written to in its place: it says nothing of that for long, and is not loaded again', async () => {
+    const file = join(folder, 'written.gguf');
+    const bytes = await readFile(DEMO_FILE);
+    await writeFile(file, bytes);
+    const engine = openLlama(await demoSpec({ file, sha256: sha256(bytes) }));
+    try {
+      await engine.load();
+      // Another name for it, and who may read it: that is not what it says.
+      await link(file, join(folder, 'linked.gguf'));
+      await chmod(file, 0o640);
+      const handle = await open(file, 'r+');
+      await handle.write(Buffer.alloc(4096, 7), 0, 4096, bytes.length - 4096);
+      await handle.close();
+      await until(() => engine.status().state === 'failed');
+      assert.equal(engine.status().restarts, 1);
+      await assert.rejects(engine.load(), failure(/not the approved one/));
+    } finally {
+      await engine.close();
+    }
+  });
 
   it('one that does not come to the end of its file in time: it is not tried again by itself', async () => {
     const engine = openLlama(await demoSpec(), { limits: { verifyMs: 1500 } });

@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
+import { stat } from 'node:fs/promises';
 import { describe, it } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { estimateFile } from '#engine/gguf-file.files.ts';
 import type { MemoryEstimate } from '#engine/memory-estimate.ts';
+import type { LlamaModelSpec } from '#engine/model-spec.ts';
 import { place } from '#engine/placement.ts';
 import { demoSpec } from './demo.ts';
 
@@ -18,6 +21,7 @@ const MODEL: MemoryEstimate = {
   child: 160 * MIB,
   layers: Array.from({ length: 10 }, () => ({ weights: 100 * MIB, context: 30 * MIB })),
   output: 100 * MIB,
+  beside: 0,
 };
 const WHOLE = FIXED + (88 + 10 * 130 + 100) * MIB;
 
@@ -50,6 +54,14 @@ describe('layers by the budget of the GPUs', () => {
     assert.equal(place(MODEL, 'shared', 0).onGpu, 0);
   });
 
+  it('with the first of them goes what stands beside the model, and it is counted once', () => {
+    const model = { ...MODEL, weights: MODEL.weights + 50 * MIB, beside: 50 * MIB };
+    const { onGpu, needs } = place(model, WHOLE + 50 * MIB, 'auto');
+    assert.deepEqual([onGpu, needs.vram, needs.ram], [11, WHOLE + 50 * MIB, place(MODEL, WHOLE, 'auto').needs.ram]);
+    assert.ok(place(model, WHOLE + 49 * MIB, 'auto').onGpu < 11);
+    assert.equal(place(model, null, 'auto').needs.ram, (160 + 1250 + 300 + 88) * MIB);
+  });
+
   it('what was asked for is what is counted, beyond the budget too: then the model is refused and not cut down', () => {
     const { onGpu, needs } = place(MODEL, 600 * MIB, 7);
     assert.deepEqual([onGpu, needs.vram], [7, FIXED + (88 + 7 * 130) * MIB]);
@@ -78,6 +90,17 @@ describe('layers by the budget of the GPUs', () => {
 });
 
 describe('the estimate of a file', () => {
+  it('has a draft model and an adapter beside it, with what the draft model’s own context takes', async () => {
+    const at = (name: string) => fileURLToPath(new URL(`../../models/demo/${name}.gguf`, import.meta.url));
+    const beside = async (change: Partial<LlamaModelSpec>) =>
+      (await estimateFile(await demoSpec(change)))?.beside ?? -1;
+    const file = (name: string) => ({ file: at(name), sha256: 'a'.repeat(64) });
+    assert.equal(await beside({}), 0);
+    const adapter = await beside({ adapter: { ...file('formal-letters'), name: 'letters', scale: 1 } });
+    assert.equal(adapter, (await stat(at('formal-letters'))).size);
+    assert.ok((await beside({ draft: { ...file('draft'), tokens: 4 } })) > (await stat(at('draft'))).size / 2);
+  });
+
   it('divides into its layers and the rest', async () => {
     const found = await estimateFile(await demoSpec());
     assert.ok(found !== null);

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import type { GenerationRequest } from '#engine/engine.ts';
 import type { LlamaEngine } from '#engine/llama/port.llama.ts';
-import { answer, DEMO_TEXT, demoSpec, madeSpec, openLlama } from './demo.ts';
+import { recurrentModel } from '../fakes/state-models.ts';
+import { answer, DEMO_TEXT, demoSpec, madeSpec, openLlama, writeModel } from './demo.ts';
 
 const likelihoods = async (engine: LlamaEngine, change: Partial<GenerationRequest>) => {
   const { events, text } = await answer(engine, change);
@@ -33,6 +34,23 @@ describe('how tokens are chosen', () => {
     }
     return assert.fail(`no token says ${token}`);
   };
+
+  it('the same seed says the same, and another something else, up to the largest there is', async () => {
+    const { spec, remove: forget } = await writeModel(recurrentModel());
+    const drawing = openLlama(spec);
+    try {
+      await drawing.load();
+      const say = async (seed: number) => (await answer(drawing, { temperature: 1, maxTokens: 12, seed })).text;
+      const seeds = [0, 1, 2 ** 32 - 2, 2 ** 32 - 1];
+      const texts: string[] = [];
+      for (const seed of seeds) texts.push(await say(seed));
+      for (const [at, seed] of seeds.entries()) assert.equal(await say(seed), texts[at], `seed ${seed}`);
+      assert.equal(new Set(texts).size, seeds.length);
+    } finally {
+      await drawing.close();
+      await forget();
+    }
+  });
 
   it('tells of every token how likely it was, without changing the answer', async () => {
     for (const stream of [true, false]) {

@@ -25,6 +25,30 @@ describe('CharacterJoiner', () => {
     assert.ok(pieces.every((piece) => piece.isWellFormed() && !piece.includes('\ufffd')));
   });
 
+  it('nor where a token ends one character and begins the next: every way of cutting a text', () => {
+    const text = 'a你好\u{1f642}é';
+    const whole = Buffer.from(text);
+    for (let cuts = 0; cuts < 2 ** (whole.length - 1); cuts++) {
+      const pieces: number[][] = [[]];
+      for (const [at, byte] of whole.entries()) {
+        pieces.at(-1)?.push(byte);
+        if ((cuts >> at) & 1) pieces.push([]);
+      }
+      const joiner = new CharacterJoiner((tokens) => bytes(tokens.flatMap((token) => pieces[token] ?? [])));
+      const shown = pieces.map((_, token) => joiner.push(token)).join('');
+      assert.equal(shown, text, JSON.stringify(pieces));
+    }
+  });
+
+  it('shows what is whole of a token that begins another character', () => {
+    const pieces = [[0x61, 0xe4], [0xbd, 0xa0, 0xe5], [0xa5], [0xbd]];
+    const joiner = new CharacterJoiner((tokens) => bytes(tokens.flatMap((token) => pieces[token] ?? [])));
+    assert.deepEqual(
+      pieces.map((_, token) => joiner.push(token)),
+      ['a', '你', '', '好'],
+    );
+  });
+
   it('gives up on bytes that are not UTF-8 instead of waiting for ever', () => {
     const joiner = new CharacterJoiner(bytes);
     const text = [0xff, 0xff, 0xff, 0xff, 0x41].map((byte) => joiner.push(byte)).join('');

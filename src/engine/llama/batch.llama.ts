@@ -55,6 +55,8 @@ interface Native {
   /** @param choose which of the tokens, by their places among these @returns their places in the batch */
   addToBatch(sequence: number, position: number, tokens: Uint32Array, choose: Uint32Array): Uint32Array;
   decodeBatch(): Promise<void>;
+  /** Takes back all that it holds. */
+  disposeSequence(sequence: number): void;
   sampleToken(place: number, sampler: NativeSampler): Promise<number>;
   /** Chooses as well, and tells pairs of token and logit. `wanted`: of those tokens and of so many of the likeliest. */
   sampleToken(
@@ -141,7 +143,12 @@ export class LibraryBatches implements Batches {
     });
     const computed = native.decodeBatch();
     meanwhile();
-    await computed;
+    try {
+      await computed;
+    } catch (error) {
+      this.#takeBack(portions);
+      throw error;
+    }
     this.#figures.add(portions.length);
     for (const { sequence, tokens } of portions) {
       const state = inside(sequence);
@@ -167,6 +174,17 @@ export class LibraryBatches implements Batches {
     // One after another: a sampler has room for one vocabulary.
     this.#weighed = weighed.catch(() => {});
     return weighed.then(weightsOf);
+  }
+
+  /**
+   * A part of it may have been computed. Whoever held something is wiped by whom it is for; who held nothing, as far as the library
+   * knows, has nothing to be wiped, and llama.cpp would take no other beginning there, nor anything else in that batch.
+   */
+  #takeBack(portions: readonly Portion[]): void {
+    for (const { sequence } of portions) {
+      const { _sequenceId, _nextTokenIndex } = inside(sequence);
+      if (_nextTokenIndex === 0) this.#native.disposeSequence(_sequenceId);
+    }
   }
 
   #choose(sampler: Sampler | null, place: number | undefined): Promise<Chosen> | null {

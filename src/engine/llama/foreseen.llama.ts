@@ -1,5 +1,6 @@
 import type { ControlledEvaluateInputItem, LlamaContextSequence, SequenceEvaluateOptions, Token } from 'node-llama-cpp';
 import type { Drafter } from './drafter.llama.ts';
+import { seedOf } from './sampling.llama.ts';
 import { keepBeginning } from './sequence-state.llama.ts';
 
 type Choice = Omit<SequenceEvaluateOptions, 'seed'> & { readonly seed: number };
@@ -56,14 +57,10 @@ export class ForeseenTokens {
   }
 }
 
-/** llama.cpp takes this one for "any". */
-const ANY_SEED = 0xffffffff;
-
 /** Well mixed, so that neighbouring places have nothing in common. */
 function seedAt(seed: number, position: number): number {
   let mixed = (seed ^ Math.imul(position, 0x9e3779b1)) >>> 0;
   mixed = Math.imul(mixed ^ (mixed >>> 16), 0x85ebca6b);
   mixed = Math.imul(mixed ^ (mixed >>> 13), 0xc2b2ae35);
-  mixed = (mixed ^ (mixed >>> 16)) >>> 0;
-  return mixed === ANY_SEED ? 0 : mixed;
+  return seedOf((mixed ^ (mixed >>> 16)) >>> 0);
 }

@@ -1,5 +1,6 @@
 import type { EmbeddingEvent, GenerationEvent, Making, TokenCredit } from '#engine/engine.ts';
 import { EventChannel } from '#engine/event-channel.ts';
+import { Standstill } from '#engine/standstill.ts';
 import type { Problem } from '#kernel/problem.ts';
 
 export interface GenerationDeadlines {
@@ -48,6 +49,7 @@ interface Entry extends GenerationCost {
 /** The generations that one child is working on. Each holds a slot until the child says that it has ended. */
 export class GenerationTable {
   readonly #entries = new Map<number, Entry>();
+  readonly #standstill = new Standstill();
   #lastId = 0;
 
   /** @param leave gives the slot back @param making goes with the `started` event */
@@ -143,10 +145,12 @@ export class GenerationTable {
     for (const entry of this.#entries.values()) if (entry.waitingFor !== 'cancelMs') entry.at = now;
   }
 
-  /** The deadline that a generation has missed, if any. */
+  /** The deadline that a generation has missed, if any. To be asked every second at least. */
   overdue(now: number, allowed: GenerationDeadlines): keyof GenerationDeadlines | null {
-    for (const { at, waitingFor } of this.#entries.values()) {
-      if (now - at > allowed[waitingFor]) return waitingFor;
+    const lost = this.#standstill.look(now);
+    for (const entry of this.#entries.values()) {
+      entry.at = Math.min(now, entry.at + lost);
+      if (now - entry.at > allowed[entry.waitingFor]) return entry.waitingFor;
     }
     return null;
   }

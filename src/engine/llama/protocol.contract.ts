@@ -36,7 +36,7 @@ const loadMessage = z.strictObject({
   /** It turns texts into vectors, and does nothing else; it has no chat template. */
   embedding: z.boolean(),
   contextSize: z.int().positive(),
-  parallel: z.int().min(1).max(64),
+  parallel: z.int().min(1).max(128),
   threads: z.int().positive(),
   gpu: z.enum(['auto', 'cuda', 'vulkan', 'cpu']),
   /** So many of its layers go to the GPU; null: as the engine thinks best. */
@@ -44,7 +44,7 @@ const loadMessage = z.strictObject({
   /** Prompt tokens per step while others are generating: the knob between their latency and the newcomer's. */
   prefillChunk: z.int().min(16).max(512),
   /** Conversations per step, and how long prompts may hold it up while others are generating. */
-  maxBatchSize: z.int().min(1).max(64),
+  maxBatchSize: z.int().min(1).max(128),
   maxWaitMs: z.int().nonnegative(),
   /** Approved ones, computed once; strangers share their state. */
   systemPrompts: z.array(z.string().min(1)).max(4),

@@ -37,6 +37,13 @@ const refused = (why: string) => new Refusal('invalid_parameter', `logit_bias: $
  */
 const NO_LIMIT = null as unknown as number;
 
+/** llama.cpp takes this seed for "any", and draws one; another one stands in for it, since the same seed is to say the same. */
+const ANY_SEED = 0xffffffff;
+const INSTEAD_OF_ANY = 0x9e3779b9;
+
+/** The seed as llama.cpp is given it. */
+export const seedOf = (seed: number): number => (seed === ANY_SEED ? INSTEAD_OF_ANY : seed);
+
 /** How the library is to choose a token. @param sampled the answer so far, which penalties look at */
 function choiceOf(
   { temperature, topP, seed, frequencyPenalty = 0, presencePenalty = 0 }: GenerateMessage,
@@ -49,7 +56,7 @@ function choiceOf(
     temperature,
     topP,
     topK: NO_LIMIT,
-    seed,
+    seed: seedOf(seed),
     ...(bias === null ? {} : { tokenBias: bias }),
     ...(isPenalised
       ? {

@@ -18,12 +18,17 @@ const MOST_TOKENS_PER_CHARACTER = 4;
 const CONTEXT_TOKENS = 6;
 
 /**
- * Joins tokens to text so that no character is ever cut: a token that ends inside a UTF-8 sequence waits for the rest.
+ * Joins tokens to text so that no character is ever cut: where a token ends inside a UTF-8 sequence, that character waits for the
+ * rest, which the next token may go on beyond.
  */
 export class CharacterJoiner {
   readonly #detokenize: Detokenize;
   #before: number[];
   #pending: number[] = [];
+  /** So much of their text has been shown. */
+  #shown = 0;
+  /** So many of them have gone by since a character was whole. */
+  #waited = 0;
 
   constructor(detokenize: Detokenize, before: readonly number[] = []) {
     this.#detokenize = detokenize;
@@ -33,26 +38,28 @@ export class CharacterJoiner {
   push(token: number): string {
     this.#pending.push(token);
     const text = this.#text();
-    if (text.endsWith(REPLACEMENT) && this.#pending.length < MOST_TOKENS_PER_CHARACTER) return '';
-    this.#settle();
-    return text;
+    if (!text.endsWith(REPLACEMENT)) return this.#settle(text);
+    const whole = text.slice(this.#shown, -1);
+    this.#shown += whole.length;
+    this.#waited = whole === '' ? this.#waited + 1 : 1;
+    return this.#waited < MOST_TOKENS_PER_CHARACTER ? whole : whole + this.#settle(text);
   }
 
   /** What is left at the end, complete or not. */
   flush(): string {
-    if (this.#pending.length === 0) return '';
-    const text = this.#text();
-    this.#settle();
-    return text;
+    return this.#pending.length === 0 ? '' : this.#settle(this.#text());
   }
 
   #text(): string {
     return this.#detokenize(this.#pending, this.#before).replace(BROKEN, REPLACEMENT);
   }
 
-  #settle(): void {
+  #settle(text: string): string {
+    const rest = text.slice(this.#shown);
     this.#before = [...this.#before, ...this.#pending].slice(-CONTEXT_TOKENS);
     this.#pending = [];
+    this.#shown = this.#waited = 0;
+    return rest;
   }
 }
 
