@@ -33,6 +33,7 @@ const PARAMS: ReadonlySet<string> = new Set([
   ...['frequency_penalty', 'presence_penalty', 'logprobs', 'top_logprobs', 'response_format'],
   ...['tools', 'tool_choice', 'parallel_tool_calls'],
 ]);
+const NAMED = /\(parameter=(\w+)[,)]/;
 const OF_SCHEMA = /grammar|schema|structural.?tag/i;
 
 /** What was asked, as far as a refusal can be about it. */
@@ -51,7 +52,8 @@ export function refusalOf(
   const cause = new Error(`upstream answered ${status}`);
   if (status === 413 || (status === 400 && TOO_LONG.test(`${code} ${message}`))) return tooLong();
   if (status === 400 || status === 422) {
-    const named = param?.replace(/^body\./, '') ?? '';
+    // vLLM has it in a member; Ray Serve, which hands on what vLLM says, in the words alone.
+    const named = param?.replace(/^body\./, '') ?? NAMED.exec(message)?.[1] ?? '';
     if (PARAMS.has(named))
       return new Problem('invalid_parameter', { message: `The model server refused ${named}.`, param: named }, cause);
     if (schemaParam !== null && OF_SCHEMA.test(message)) {
