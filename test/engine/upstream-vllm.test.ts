@@ -8,6 +8,7 @@ import { openUpstreamModel } from '#engine/upstream/model.upstream.ts';
 import { systemClock } from '#kernel/clock.ts';
 import { type Log, silentLog } from '#kernel/log.ts';
 import { Problem } from '#kernel/problem.ts';
+import { PAID } from '../fakes/credit.ts';
 import { answer } from './demo.ts';
 
 /** Chunks as vLLM 0.32.0 sent them, ids and times left out. */
@@ -148,6 +149,24 @@ describe('what vLLM 0.32 says', () => {
         { type: 'function', function: { ...functions[0], strict: true } },
         { type: 'function', function: { name: 'stop', parameters: empty, strict: true } },
       ]);
+    });
+
+    it('that are cut before their name is whole are not shown, and count', async () => {
+      const cut = () =>
+        ROLE +
+        delta('', 'null', '"length"') +
+        'data: {"id":"chatcmpl-a","object":"chat.completion.chunk","created":1,"model":"made","choices":[],"usage":{"prompt_tokens":9,"total_tokens":49,"completion_tokens":40},"system_fingerprint":"vllm-0.32.0-973943a3"}\n\n' +
+        DONE;
+      const tools = { functions, choice: 'required', parallel: true } as const;
+      const { usage } = await stream(cut(), { tools });
+      assert.deepEqual(usage, { promptTokens: 9, completionTokens: 40, cachedTokens: 0 });
+      assert.equal(engine.status().upstream?.miscounted, 0);
+      const poor = { ...PAID, covers: (tokens: number) => tokens <= 9 };
+      assert.equal(
+        (await stream(cut(), { tools, credit: poor })).usage.completionTokens,
+        0,
+        'what is not paid for does not',
+      );
     });
 
     it('come name first, then their arguments in pieces', async () => {
