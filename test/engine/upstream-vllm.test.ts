@@ -82,16 +82,20 @@ describe('what vLLM 0.32 says', () => {
       '{"error":{"message":"Message: token_id(s) [99999] in logit_bias contain out-of-vocab token ids. Vocabulary size: 1024 (parameter=logit_bias, value=[99999]) (Request ID: 986b27fd), Internal exception: ray.llm._internal.serve.core.configs.openai_api_models.OpenAIHTTPException (Request ID: 986b27fd), original exception: ","type":"OpenAIHTTPException","param":null,"code":400}}';
     const LONG =
       '{"error":{"message":"This model\'s maximum context length is 1024 tokens. However, your prompt contains at least 1025 input tokens, which exceeds this limit even without any output tokens. Please reduce the length of the input prompt. (parameter=input_tokens, value=1025)","type":"BadRequestError","param":"input_tokens","code":400}}';
+    const PARSER =
+      '{"error":{"message":"\\"auto\\" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set","type":"BadRequestError","param":null,"code":400}}';
+    const tools = { functions: [{ name: 'now' }], choice: 'auto', parallel: true } as const;
     const refusedFor = (code: Problem['code'], param: string | undefined) => (error: unknown) => {
       assert.ok(error instanceof Problem, String(error));
       assert.deepEqual([error.code, error.detail.param], [code, param]);
-      assert.doesNotMatch(error.detail.message ?? '', /vocab|Unimplemented|reduce/);
+      assert.doesNotMatch(error.detail.message ?? '', /vocab|Unimplemented|reduce|requires/);
       return true;
     };
     for (const [what, body, change, code, param] of [
       ['names the parameter', BIAS, { logitBias: { '99999': 5 } }, 'invalid_parameter', 'logit_bias'],
       ['names it behind Ray Serve 2.60', RAY, { logitBias: { '99999': 5 } }, 'invalid_parameter', 'logit_bias'],
       ['of a schema', GRAMMAR, { responseFormat: SCHEMA }, 'invalid_parameter', 'response_format'],
+      ['of tools that it has no parser for', PARSER, { tools }, 'invalid_parameter', 'tools'],
       ['of nothing that we know of', GRAMMAR, {}, 'invalid_parameter', undefined],
       ['of a long prompt', LONG, {}, 'context_length_exceeded', 'messages'],
     ] as const) {

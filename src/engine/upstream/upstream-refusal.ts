@@ -35,6 +35,8 @@ const PARAMS: ReadonlySet<string> = new Set([
 ]);
 const NAMED = /\(parameter=(\w+)[,)]/;
 const OF_SCHEMA = /grammar|schema|structural.?tag/i;
+/** vLLM without a tool parser, say. */
+const OF_TOOLS = /tool.?(choice|call)/i;
 
 /** What was asked, as far as a refusal can be about it. */
 export interface Refused {
@@ -60,6 +62,8 @@ export function refusalOf(
       const what = `The model server can not enforce the schema in ${schemaParam}.`;
       return new Problem('invalid_parameter', { message: what, param: schemaParam }, cause);
     }
+    if (schemaParam === 'tools' && OF_TOOLS.test(message))
+      return new Problem('invalid_parameter', { message: 'The model server refused tools.', param: 'tools' }, cause);
     return new Problem('invalid_parameter', { message: 'The model server refused the parameters.' }, cause);
   }
   if (status === 429) return busyProblem(null, status);
