@@ -67,10 +67,18 @@ const draftOf = (rest: Partial<NonNullable<AdminModel['draft']>>): AdminModel['d
 
 const WORDS: Readonly<Record<string, string>> = { load: 'Load', unload: 'Unload', pin: 'Pin', unpin: 'Unpin' };
 
+const MACHINE = {
+  sandbox: 'full' as const,
+  memory: { budget: { ram: 109_951_162_777, vram: 0 }, used: { ram: 85_899_345_920, vram: 0 } },
+  gpus: [],
+};
+
 /** The models of one replica: what an admin sets comes about a moment later. */
 export class PortalEstate {
   /** Milliseconds that a model takes to come or to go. */
   moveMs = 1500;
+  /** Whether there are other replicas. */
+  isAlone = true;
   #models = [
     adminModel('demo', { context_size: 2048, slots: 4, busy: 1, pinned: true }),
     adminModel('demo+letters', {
@@ -122,14 +130,25 @@ export class PortalEstate {
   list(): AdminModelList {
     return {
       instance: this.#instance,
-      sandbox: 'full',
-      memory: {
-        budget: { ram: 109_951_162_777, vram: 0 },
-        used: { ram: 85_899_345_920, vram: 0 },
-      },
-      gpus: [],
+      ...MACHINE,
       data: this.#models,
+      replicas: this.isAlone ? [] : this.#replicas(),
     };
+  }
+
+  /** One that does the same, one without the newest model, one of another release. */
+  #replicas(): AdminModelList['replicas'] {
+    const [told, data] = ['2026-11-20T09:00:00.000Z', this.#models.map((model) => ({ ...model, busy: 0 }))];
+    return [
+      { instance: 'gw-2.risk', reported_at: told, catalogue: 'same', report: { ...MACHINE, data } },
+      {
+        instance: 'gw-3.risk',
+        reported_at: told,
+        catalogue: 'differs',
+        report: { ...MACHINE, data: data.slice(0, -1) },
+      },
+      { instance: 'gw-4.risk', reported_at: told, catalogue: 'differs', report: null },
+    ];
   }
 
   /** `GET /admin/models/events`: the whole, whenever it is different. */
