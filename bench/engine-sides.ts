@@ -3,7 +3,7 @@ import { chmod, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Load, streamLoad } from './child.ts';
 import type { StreamedAnswer } from './event-stream.ts';
-import { type BenchGpu, gpuNames, kernelFolder, patienceFor, requireGpu } from './gpu.ts';
+import { type BenchGpu, findGpus, kernelFolder, patienceFor, requireGpu } from './gpu.ts';
 import { type EngineLoad, findLlamaServer, startLlamaServer } from './llama-server.ts';
 import { CHAT_TEMPLATE, writeMadeModel } from './made-model.ts';
 import type { StreamJob, StreamResult } from './stream-job.ts';
@@ -65,6 +65,7 @@ export async function startSides(
 ): Promise<Sides> {
   const { gpu } = shape;
   await requireGpu(gpu);
+  const gpus = await findGpus(gpu);
   const found = await findLlamaServer(gpu, say);
   say('making the model, starting the gateway with both models');
   // The engine's child may be another user: it reads the model all the same.
@@ -89,22 +90,20 @@ export async function startSides(
       absent,
       packages: {},
       system: '',
-      gpus: await gpuNames(gpu, ''),
+      gpus,
       layers: {},
     };
   }
   const servers = {} as Record<ModelName, { readonly port: number; readonly ca: null }>;
   const layers: Record<string, string> = {};
-  let [system, log] = ['', ''];
+  let system = '';
   for (const name of shape.models) {
     const run: EngineLoad = { ...shapeOf(name, shape), file: files[name], chatTemplateFile: CHAT_TEMPLATE };
     const server = await startLlamaServer(stack, folder, found, run);
     servers[name] = { port: server.port, ca: null };
     system = server.system;
-    log += server.log();
     if (server.layers !== null) layers[name] = server.layers;
   }
-  const gpus = await gpuNames(gpu, log);
   const theirs = sideOf('llama-server', load, (name) => servers[name], null);
   return { strongroom, ours, theirs, absent: {}, packages: { 'llama.cpp': found.release }, system, gpus, layers };
 }

@@ -2,6 +2,10 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { missingLibraries } from '#doctor/machine.system.ts';
 import { watchGpus } from '#engine/gpu.system.ts';
+import type { GpuUse } from '#engine/gpu.ts';
+import { lookForGpus } from '#engine/llama/gpu-look.system.ts';
+import { environmentFor, findPlaces, sandboxAt } from '#engine/llama/sandbox.system.ts';
+import { silentLog } from '#kernel/log.ts';
 
 /** What does the arithmetic on both sides; null: the processor. */
 export type BenchGpu = 'cuda' | 'vulkan' | null;
@@ -66,18 +70,22 @@ export function kernelFolder(gpu: BenchGpu, side: 'strongroom' | 'llama-server')
   return { CUDA_CACHE_PATH: own, MESA_SHADER_CACHE_DIR: own };
 }
 
-/** What did it, for the result: as nvidia-smi says; else as llama-server names it. */
-export async function gpuNames(gpu: BenchGpu, serverLog: string): Promise<readonly string[]> {
+/** What does it, for the result: as nvidia-smi says, else as the engine does. @throws Error where the engine finds none */
+export async function findGpus(gpu: BenchGpu, ask: typeof askEngine = askEngine): Promise<readonly string[]> {
   if (gpu === null) return [];
+  const found = await ask(gpu);
+  if (found.length === 0)
+    throw new Error(`--gpu: the engine finds no GPU by ${gpu}; strongroom doctor says what is missing`);
   using watch = await watchGpus();
-  const known = watch.gpus().map(({ name, driver }) => `${name}, driver ${driver}`);
-  return known.length > 0 ? known : devicesIn(serverLog);
+  const known = gpu === 'cuda' ? watch.gpus().map(({ name, driver }) => `${name}, driver ${driver}`) : [];
+  return known.length > 0 ? known : found;
 }
 
-/** Names behind `using device Vulkan0 (…)` in llama-server's log. */
-export const devicesIn = (log: string): string[] => [
-  ...new Set(Array.from(log.matchAll(/using device \w+ \((.+?)\) \(/g), ([, name]) => name ?? '')),
-];
+async function askEngine(gpu: GpuUse['gpu']): Promise<readonly string[]> {
+  const choice = { level: 'process', network: 'open', faults: [] } as const;
+  const sandbox = sandboxAt(choice, findPlaces(process.env), environmentFor(process.env));
+  return (await lookForGpus({ gpu }, sandbox, silentLog))?.names ?? [];
+}
 
 /** `offloaded 17/17 layers to GPU` in llama-server's log; null where it says nothing of it. */
 export const layersIn = (log: string): string | null => /offloaded (\d+\/\d+) layers to GPU/.exec(log)?.[1] ?? null;

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { access, copyFile, cp, mkdir, mkdtemp, readdir, readFile, rename, rm, symlink } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { Child, comesUp, freePort } from './child.ts';
@@ -33,7 +33,6 @@ export interface LlamaServer {
   readonly system: string;
   /** How many of how many layers lie on the GPU, as it says; null where it says nothing. */
   readonly layers: string | null;
-  log(): string;
 }
 
 /** A server program, and the libraries that node-llama-cpp computes with. */
@@ -85,7 +84,7 @@ async function build({ folder, libraries }: Program, bundle: string, release: st
     const flags = [`-DSOURCES=${sources}`, `-DLIBRARIES=${libraries}`, `-DRELEASE=${release}`];
     const recipe = join(import.meta.dirname, 'llama-server');
     await run('cmake', ['-S', recipe, '-B', join(work, 'out'), '-DCMAKE_BUILD_TYPE=Release', ...flags], options);
-    const target = ['--target', 'llama-server', '--parallel', '2'];
+    const target = ['--target', 'llama-server', '--parallel', String(availableParallelism())];
     await run('nice', ['cmake', '--build', join(work, 'out'), ...target], options);
     await mkdir(CACHE, { recursive: true });
     // Whole or not at all: what is found there is taken for complete.
@@ -163,5 +162,5 @@ export async function startLlamaServer(
   // Without its GPU it serves from the processor, and says so in its log alone.
   if (load.gpu !== null && load.layers !== 0 && (layers ?? '0/').startsWith('0/'))
     throw new Error(`llama-server has put nothing on a GPU:\n${log.slice(-2000)}`);
-  return { port, pid: child.pid, release: program.release, system, layers, log: () => child.log() };
+  return { port, pid: child.pid, release: program.release, system, layers };
 }

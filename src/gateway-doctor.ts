@@ -208,6 +208,7 @@ async function examineGpu(config: Config, base: string, gpus: GpuWatch, level: s
   return judgeGpu({
     gpus: gpus.gpus(),
     hasDriver: gpuTool() !== null,
+    hasUvm: existsSync('/dev/nvidia-uvm'),
     cuda: [cuda13, cuda12],
     vulkan,
     wanted: specs.map(({ gpu }) => gpu),

@@ -7,7 +7,7 @@ import { postgresDesiredStates } from '#models/model-state.postgres.ts';
 import type { AdminReport } from '#models/models.contract.ts';
 import { postgresReplicas } from '#models/replica.postgres.ts';
 import { Replicas } from '#models/replicas.service.ts';
-import { type ReportDeps, reportOf } from '#models/report.routes.ts';
+import { type ReportDeps, reportOf } from '#models/report.ts';
 import { Residency } from '#models/residency.service.ts';
 import { Tenancy, type TenancyEvent } from '#models/tenancy.service.ts';
 import type { Queryable } from '#postgres/pool.ts';

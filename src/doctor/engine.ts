@@ -74,8 +74,9 @@ export interface GpuFacts {
     readonly totalBytes: number;
     readonly kind?: 'sliced' | 'shared';
   }[];
-  /** Whether the driver’s device is there at all. */
+  /** Whether the driver’s device is there at all, and the one without which CUDA does not start. */
   readonly hasDriver: boolean;
+  readonly hasUvm: boolean;
   /** CUDA 13, and CUDA 12 where that is what the machine has. */
   readonly cuda: readonly BackendFacts[];
   readonly vulkan: BackendFacts;
@@ -97,7 +98,7 @@ const gpuText = ({ name, driver, totalBytes, kind }: GpuFacts['gpus'][number]): 
 const isWhole = ({ isInstalled, missing }: BackendFacts): boolean => isInstalled && missing.length === 0;
 
 /** Packages are part of `npm ci` on x64; what NVIDIA does not let npm carry is the image's to bring. */
-export function judgeGpu({ gpus, hasDriver, cuda, vulkan, wanted, blind, keepsKernels }: GpuFacts): Finding[] {
+export function judgeGpu({ gpus, hasDriver, hasUvm, cuda, vulkan, wanted, blind, keepsKernels }: GpuFacts): Finding[] {
   const said = gpus.map(gpuText).join('; ');
   const needsCuda = wanted.includes('cuda') || (hasDriver && gpus.length > 0 && wanted.includes('auto'));
   const findings: Finding[] = [];
@@ -125,7 +126,15 @@ export function judgeGpu({ gpus, hasDriver, cuda, vulkan, wanted, blind, keepsKe
         ? 'npm ci without --omit=optional: @node-llama-cpp/linux-x64-cuda, and -cuda-ext for CUDA 12'
         : 'install the CUDA 13 (or 12) runtime and cuBLAS, or name their folder in LD_LIBRARY_PATH';
     findings.push((wanted.includes('cuda') ? fail : warn)('cuda', what, todo));
-  } else if (needsCuda) findings.push(ok('cuda', 'the engine’s package and its libraries are there'));
+  } else if (needsCuda && hasDriver && !hasUvm)
+    findings.push(
+      (wanted.includes('cuda') ? fail : warn)(
+        'cuda',
+        '/dev/nvidia-uvm is not there, and in the sandbox nothing makes it',
+        'run `nvidia-modprobe -u -c 0` at each boot before the gateway starts',
+      ),
+    );
+  else if (needsCuda) findings.push(ok('cuda', 'the engine’s package and its libraries are there'));
   if (wanted.includes('vulkan'))
     findings.push(
       isWhole(vulkan)

@@ -29,8 +29,12 @@ export interface GpuWatch extends Disposable {
 /** Runs nvidia-smi with these words and gives what it writes; null on a machine without the driver. */
 export type GpuTool = ((...words: readonly string[]) => Promise<string>) | null;
 
+/** The driver is loaded; its device files may be made by the first program that asks for them, which is this one then. */
+const SIGNS = ['/dev/nvidiactl', '/proc/driver/nvidia/version'];
+
 /** The machine's own. */
-export const gpuTool = (): GpuTool => (existsSync('/dev/nvidiactl') ? toolAt('nvidia-smi', QUERY_MS) : null);
+export const gpuTool = (signs: readonly string[] = SIGNS): GpuTool =>
+  signs.some((path) => existsSync(path)) ? toolAt('nvidia-smi', QUERY_MS) : null;
 
 /**
  * A program that is given so many milliseconds. Where the driver hangs it does not even die when it is killed: then it is

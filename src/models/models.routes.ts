@@ -6,7 +6,7 @@ import { Problem } from '#kernel/problem.ts';
 import { MODEL_VERBS, type ModelVerb } from './model-state.ts';
 import { AdminModel, AdminModelList, type AdminReport, Model, ModelList, ModelPath } from './models.contract.ts';
 import type { OtherReplica } from './replica.ts';
-import { adminModelOf, type ReportDeps, reportOf } from './report.routes.ts';
+import { adminModelOf, type ReportDeps, reportOf } from './report.ts';
 
 export interface ModelsDeps extends ReportDeps {
   readonly others: () => readonly OtherReplica<AdminReport>[];

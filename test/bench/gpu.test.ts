@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { cudaRelease, devicesIn, layersIn, readGpu, readLayers, requireGpu, spelledOut } from '../../bench/gpu.ts';
+import { cudaRelease, findGpus, layersIn, readGpu, readLayers, requireGpu, spelledOut } from '../../bench/gpu.ts';
 
 /** As llama-server writes it. */
 const LOG = `llama_model_load_from_file_impl: using device CUDA0 (NVIDIA H200) (0000:19:00.0) - 142653 MiB free
@@ -35,8 +35,19 @@ describe('a benchmark on a GPU', () => {
     await assert.rejects(requireGpu('vulkan', lacking('vulkan')), /libvulkan\.so\.1 is not found/);
   });
 
-  it('says on what, and how much of a model lay there', () => {
-    assert.deepEqual(devicesIn(LOG), ['NVIDIA H200']);
+  it('says on what, and how much of a model lay there; where nothing is found it does not begin', async () => {
+    const asked: string[] = [];
+    const ask = async (gpu: string) => {
+      asked.push(gpu);
+      return ['AMD Radeon PRO W7900'];
+    };
+    assert.deepEqual(await findGpus('vulkan', ask), ['AMD Radeon PRO W7900']);
+    assert.deepEqual(await findGpus(null, ask), []);
+    assert.deepEqual(asked, ['vulkan']);
+    await assert.rejects(
+      findGpus('cuda', async () => []),
+      /the engine finds no GPU by cuda/,
+    );
     assert.equal(layersIn(LOG), '17/17');
     assert.equal(layersIn('load_tensors: no device found\n'), null);
   });

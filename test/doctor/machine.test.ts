@@ -174,7 +174,16 @@ describe('the GPU', () => {
   const none: BackendFacts = { isInstalled: false, missing: ['libcudart.so.13'] };
   const gpus = [{ name: 'NVIDIA H200', driver: '580.95.05', totalBytes: 141 * GIB }];
   const HOST: GpuFacts = {
-    ...{ gpus, hasDriver: true, cuda: [whole, none], vulkan: none, wanted: ['auto'], blind: [], keepsKernels: true },
+    ...{
+      gpus,
+      hasDriver: true,
+      hasUvm: true,
+      cuda: [whole, none],
+      vulkan: none,
+      wanted: ['auto'],
+      blind: [],
+      keepsKernels: true,
+    },
   };
   const judge = (change: Partial<GpuFacts>) => judgeGpu({ ...HOST, ...change });
 
@@ -198,6 +207,13 @@ describe('the GPU', () => {
     assert.deepEqual(statuses(...judge({ ...alone, wanted: ['cpu', 'cuda'] })), ['gpu fail', 'cuda fail']);
     assert.deepEqual(statuses(...judge({ ...alone, wanted: ['vulkan'] })), ['gpu ok', 'vulkan fail']);
     assert.deepEqual(statuses(...judge({ ...alone, wanted: ['vulkan'], vulkan: whole })), ['gpu ok', 'vulkan ok']);
+  });
+
+  it('without the file that CUDA starts by is told apart from one without libraries', () => {
+    assert.deepEqual(statuses(...judge({ hasUvm: false })), ['gpu ok', 'cuda warn']);
+    const [, cuda] = judge({ hasUvm: false, wanted: ['cuda'] });
+    assert.deepEqual([cuda?.status, /nvidia-modprobe -u/.test(cuda?.todo ?? '')], ['fail', true]);
+    assert.deepEqual(statuses(...judge({ hasUvm: false, wanted: ['cpu'] })), ['gpu ok']);
   });
 
   it('of another maker has no need of CUDA; what the engine finds says by what', () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, link, mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -204,6 +204,27 @@ describe('what kills a child', () => {
       await until(() => engine.status().restarts === 1);
       await isBack(engine, pid);
     }));
+
+  it('one whose file is written to in its place: it says nothing of that for long, and is not loaded again', async () => {
+    const file = join(folder, 'written.gguf');
+    const bytes = await readFile(DEMO_FILE);
+    await writeFile(file, bytes);
+    const engine = openLlama(await demoSpec({ file, sha256: sha256(bytes) }));
+    try {
+      await engine.load();
+      // Another name for it, and who may read it: that is not what it says.
+      await link(file, join(folder, 'linked.gguf'));
+      await chmod(file, 0o640);
+      const handle = await open(file, 'r+');
+      await handle.write(Buffer.alloc(4096, 7), 0, 4096, bytes.length - 4096);
+      await handle.close();
+      await until(() => engine.status().state === 'failed');
+      assert.equal(engine.status().restarts, 1);
+      await assert.rejects(engine.load(), failure(/not the approved one/));
+    } finally {
+      await engine.close();
+    }
+  });
 
   it('one that does not come to the end of its file in time: it is not tried again by itself', async () => {
     const engine = openLlama(await demoSpec(), { limits: { verifyMs: 1500 } });

@@ -3,7 +3,7 @@ import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import { type GpuWatch, toolAt, watchGpus, withEngineGpus } from '#engine/gpu.system.ts';
+import { type GpuWatch, gpuTool, toolAt, watchGpus, withEngineGpus } from '#engine/gpu.system.ts';
 import { type EngineGpus, engineGpu, type GpuUse, readGpus, readGpuUse, visibleGpus } from '#engine/gpu.ts';
 import { silentLog } from '#kernel/log.ts';
 
@@ -133,6 +133,11 @@ describe('watching the GPUs', () => {
     works = true;
     await later();
     assert.equal(watch.usedBy(4711), 31 * GIB);
+  });
+
+  it('there is a driver where one of its files is, not only a device file, which nvidia-smi itself may make', () => {
+    assert.equal(gpuTool(['/nonexistent']), null);
+    assert.notEqual(gpuTool(['/nonexistent', process.execPath]), null);
   });
 
   it('a program that hangs, and will not end when it is asked to, is not waited for', async () => {

@@ -3,7 +3,7 @@ import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { describe, it } from 'node:test';
-import { gpuDevices, groupsFor } from '#engine/llama/gpu-files.ts';
+import { gpuDevices, groupsFor, linkerFolders } from '#engine/llama/gpu-files.ts';
 import { loadingMs } from '#engine/llama/process.llama.ts';
 import { environmentFor, sandboxAt } from '#engine/llama/sandbox.system.ts';
 import {
@@ -135,6 +135,15 @@ describe('the files of a GPU', () => {
       groupsFor([file(0o660, 105), file(0o660, 105), file(0o666, 44), file(0o660, 0), file(0o600, 7)]),
       [105],
     );
+  });
+
+  it('libraries that the linker finds outside of /usr are shown as well', () => {
+    const texts = [
+      'include /etc/ld.so.conf.d/*.conf\n',
+      '/opt/cuda/lib64 # CUDA\n/usr/lib/wsl/lib\n',
+      '/opt/cuda/lib64\n/lib/i386\n',
+    ];
+    assert.deepEqual(linkerFolders(texts), ['/opt/cuda/lib64']);
   });
 
   it('what is compiled for one model is not what another one’s child runs', async () => {

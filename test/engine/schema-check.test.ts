@@ -23,4 +23,12 @@ describe('the last word on an answer', () => {
     assert.ok(performance.now() - began < 5000);
     assert.ok(fitsSchema('"a"', slow), 'and goes on');
   });
+
+  it('takes nothing that fits for unfit because the processor was busy with others', () => {
+    // Some tens of milliseconds of work, a hundredth of which is the deadline by the wall.
+    const items = Array.from({ length: 20_000 }, (_, at) => at);
+    const schema = { type: 'array', items: { type: 'integer', minimum: 0 } };
+    assert.ok(fitsSchema(JSON.stringify(items), schema, 1, () => 0));
+    assert.ok(!fitsSchema(JSON.stringify([...items, 'x']), schema, 1, () => 0));
+  });
 });

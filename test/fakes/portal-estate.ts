@@ -70,7 +70,11 @@ const WORDS: Readonly<Record<string, string>> = { load: 'Load', unload: 'Unload'
 const MACHINE = {
   sandbox: 'full' as const,
   memory: { budget: { ram: 109_951_162_777, vram: 0 }, used: { ram: 85_899_345_920, vram: 0 } },
-  gpus: [],
+  // One of which somebody tells what is in use, and one that the engine alone finds.
+  gpus: [
+    { index: 0, name: 'NVIDIA H200', total: 150_754_820_096, used: 75_377_410_048 },
+    { index: 1, name: 'NVIDIA H200 MIG 1g.18gb', total: 17_179_869_184, used: null },
+  ],
 };
 
 /** The models of one replica: what an admin sets comes about a moment later. */

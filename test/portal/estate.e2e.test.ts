@@ -117,6 +117,9 @@ test('an admin can’t disable himself, and is told why', async () => {
 test('a model is loaded with a code, and its state is followed until it is ready; then unloaded and pinned', async () => {
   desk.server.estate.moveMs = 1200;
   await desk.signIn('admin');
+  await desk.page.getByText('NVIDIA H200: 70.2 GiB of 140 GiB of memory taken', { exact: true }).waitFor();
+  // What is in use there nobody tells.
+  await desk.page.getByText('NVIDIA H200 MIG 1g.18gb: 16.0 GiB', { exact: true }).waitFor();
   const card = desk.page.locator('.model', { hasText: 'glm-4-9b' });
   await card.getByText('Out of service').waitFor();
   await card.getByRole('button', { name: 'Load: glm-4-9b' }).click();

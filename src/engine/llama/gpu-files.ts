@@ -30,6 +30,19 @@ export const groupsFor = (files: readonly DeviceFile[]): number[] => [
   ),
 ];
 
+/** What a child sees of the system's libraries without being told. */
+const SHOWN = /^\/(usr|lib|lib64)(\/|$)/;
+
+/**
+ * Folders outside of those that the linker looks in as well, `/opt/cuda/lib64` say.
+ *
+ * @param texts of ld.so.conf and what it includes
+ */
+export const linkerFolders = (texts: readonly string[]): string[] => {
+  const lines = texts.flatMap((text) => text.split('\n').map((line) => line.replace(/#.*/, '').trim()));
+  return [...new Set(lines.filter((line) => line.startsWith('/') && !SHOWN.test(line)))];
+};
+
 /** Where drivers keep what they compiled for this GPU: CUDA's, Mesa's and NVIDIA's for Vulkan. */
 export const kernelCaches = (folder: string): Readonly<Record<string, string>> => ({
   CUDA_CACHE_PATH: folder,

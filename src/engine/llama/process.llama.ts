@@ -1,14 +1,13 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, openSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { type ApprovedFile, BATCHING, filesOf, type LlamaModelSpec } from '#engine/model-spec.ts';
 import { Standstill } from '#engine/standstill.ts';
 import type { Clock } from '#kernel/clock.ts';
 import type { Log } from '#kernel/log.ts';
-import { stampOf } from './file-memory.files.ts';
-import type { FileMemory, FileStamp } from './file-memory.ts';
+import type { FileMemory } from './file-memory.ts';
 import type { GenerationDeadlines } from './generation-table.ts';
 import { visibleTo } from './gpu-files.ts';
+import { OpenedFiles } from './opened-files.files.ts';
 import { innermost } from './process-tree.system.ts';
 import {
   type ChildMessage,
@@ -89,7 +88,7 @@ const PROBE_CONTEXT = 1024;
 export class EngineProcess {
   readonly #options: ProcessOptions;
   readonly #child: ChildProcess;
-  readonly #stamps: readonly (readonly [sha256: string, FileStamp])[];
+  readonly #opened: OpenedFiles;
   readonly #watch: NodeJS.Timeout;
   readonly #ended = Promise.withResolvers<void>();
   #phase: 'verifying' | 'loading' | 'ready' | 'gone' = 'verifying';
@@ -107,12 +106,10 @@ export class EngineProcess {
     const { spec, sandbox } = options;
     const [file = process.execPath, ...args] = sandbox.command(CHILD, spec.id, spec.memoryLimit);
     // Opened by us and handed over: the child sees no other file, and what it verifies is what it parses.
-    const descriptors: number[] = [];
+    this.#opened = new OpenedFiles(filesOf(spec));
     try {
-      for (const approved of filesOf(spec)) descriptors.push(openSync(approved.file, 'r'));
-      this.#stamps = filesOf(spec).map(({ sha256 }, at) => [sha256, stampOf(descriptors[at] ?? -1)]);
       this.#child = spawn(file, args, {
-        stdio: ['ignore', 'ignore', 'pipe', 'ipc', ...descriptors],
+        stdio: ['ignore', 'ignore', 'pipe', 'ipc', ...this.#opened.descriptors],
         serialization: 'json',
         env: {
           ...sandbox.environment(spec.id),
@@ -121,8 +118,9 @@ export class EngineProcess {
           ...visibleTo(spec),
         },
       });
-    } finally {
-      for (const descriptor of descriptors) closeSync(descriptor);
+    } catch (error) {
+      this.#opened.close();
+      throw error;
     }
     this.#child.stderr?.setEncoding('utf8');
     this.#child.stderr?.on('data', (text: string) => {
@@ -134,7 +132,7 @@ export class EngineProcess {
     this.#child.on('close', (code, signal) => this.#gone(signal ?? `exit code ${code}`));
     this.#watch = setInterval(() => this.#checkDeadlines(), WATCH_MS);
     this.#watch.unref();
-    const verified = this.#stamps.map(([sha256, stamp]) => options.files.isVerified(sha256, stamp));
+    const verified = this.#opened.stamps.map(([sha256, stamp]) => options.files.isVerified(sha256, stamp));
     this.send(loadMessage(options, verified));
   }
 
@@ -180,12 +178,15 @@ export class EngineProcess {
     this.#heard = this.#options.clock.monotonic();
     if (message.t === 'verified') {
       this.#enter('loading');
-      for (const [sha256, stamp] of this.#stamps) this.#options.files.verified(sha256, stamp);
+      for (const [sha256, stamp] of this.#opened.stamps) this.#options.files.verified(sha256, stamp);
     }
     if (message.t === 'ready') {
       this.#enter('ready');
       this.#readyAt = this.#phaseSince;
     }
+    // From its load on, once a second.
+    if (message.t === 'ready' || message.t === 'beat')
+      this.#opened.look(() => void this.kill('its file was written to'));
     this.#options.onMessage(message);
   }
 
@@ -214,6 +215,7 @@ export class EngineProcess {
     if (this.#phase === 'gone') return;
     this.#phase = 'gone';
     clearInterval(this.#watch);
+    this.#opened.close();
     this.#options.log.warn('engine process ended', {
       model: this.#options.spec.id,
       signal: how,

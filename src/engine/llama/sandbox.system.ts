@@ -1,12 +1,22 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { accessSync, chownSync, constants, existsSync, mkdirSync, readdirSync, realpathSync, statSync } from 'node:fs';
+import {
+  accessSync,
+  chownSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  statSync,
+} from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Log } from '#kernel/log.ts';
-import { gpuDevices, groupsFor, kernelCaches, renderNodes } from './gpu-files.ts';
+import { gpuDevices, groupsFor, kernelCaches, linkerFolders, renderNodes } from './gpu-files.ts';
 import {
   brokenPromise,
   chooseSandbox,
@@ -119,17 +129,27 @@ function uidOf(owner: string): number {
 export function findPlaces(environment: Readonly<Record<string, string | undefined>>): SandboxPlaces {
   const graphics = namesIn('/dev/dri');
   const nodes = renderNodes(graphics).map((name) => join('/dev/dri', name));
+  const devices = gpuDevices(namesIn('/dev'), graphics).map((name) => join('/dev', name));
   const kernels = environment['CUDA_CACHE_PATH'];
+  const named = (environment['LD_LIBRARY_PATH'] ?? '').split(':');
+  // Nothing but a GPU's libraries lies elsewhere that a child would need.
+  const linked = devices.length === 0 ? [] : linkerFolders(linkerTexts());
   return {
     node: realpathSync(process.execPath),
     program: PROGRAM,
     packages: realpathSync(join(PROGRAM, 'node_modules')),
-    libraries: (environment['LD_LIBRARY_PATH'] ?? '').split(':').filter((path) => path !== '' && existsSync(path)),
-    devices: gpuDevices(namesIn('/dev'), graphics).map((name) => join('/dev', name)),
+    libraries: [...named, ...linked].filter((path) => path !== '' && existsSync(path)),
+    devices,
     groups: groupsFor(nodes.map((path) => statSync(path))),
     kernels: kernels !== undefined && existsSync(kernels) ? resolve(kernels) : null,
     files: filePaths(process.platform),
   };
+}
+
+function linkerTexts(): string[] {
+  const folder = '/etc/ld.so.conf.d';
+  const files = ['/etc/ld.so.conf', ...namesIn(folder).map((name) => join(folder, name))];
+  return files.filter((file) => file.endsWith('.conf') && existsSync(file)).map((file) => readFileSync(file, 'utf8'));
 }
 
 /** Whether a GPU's device files are here; whether it works is another question. */

@@ -2,7 +2,6 @@ import type { ModelStatus } from '#engine/engine.ts';
 import type { Gpu } from '#engine/gpu.ts';
 import type { Room } from './memory-plan.ts';
 import type { DesiredState } from './model-state.ts';
-import type { AdminModel, AdminReport } from './models.contract.ts';
 
 /** What this replica runs on. */
 interface Machine {
@@ -23,7 +22,8 @@ export interface ReportDeps {
   readonly desiredOf: (model: string) => DesiredState;
 }
 
-export function reportOf(deps: ReportDeps): AdminReport {
+/** As `AdminReport` of the contract has it. */
+export function reportOf(deps: ReportDeps) {
   const { sandbox, budget, used, gpus } = deps.machine();
   return {
     sandbox,
@@ -33,10 +33,11 @@ export function reportOf(deps: ReportDeps): AdminReport {
   };
 }
 
+/** As `AdminModel` of the contract has it. */
 export const adminModelOf = (
   status: ModelStatus,
   { classificationOf, desiredOf, memoryOf, plannedLayersOf }: ReportDeps,
-): AdminModel => ({
+) => ({
   id: status.id,
   engine: status.engine,
   state: status.state,
