@@ -48,7 +48,7 @@ describe('a model file on disk', () => {
   });
 
   it('of a model without attention it is a running state for each conversation, however long', async () => {
-    const { spec, remove } = await writeModel(recurrentModel(2), { contextSize: 2048, parallel: 4 });
+    const { spec, remove } = await writeModel(recurrentModel(), { contextSize: 2048, parallel: 4 });
     try {
       const { context, layers } = (await estimateFile(spec)) ?? assert.fail('no estimate');
       // Two layers of 128 wide: 16 numbers of state and 4 of the last tokens each, in 4 bytes.

@@ -57,12 +57,12 @@ class Weights {
   }
 }
 
-function file(architecture: string, figures: Figures, { tensors }: Weights): Buffer {
+function file(architecture: string, figures: Figures, { tensors }: Weights, words = 'gpt-2'): Buffer {
   const about: Record<string, MetadataValue> = {
     'general.architecture': { type: 'string', value: architecture },
     'general.alignment': u32(32),
     'tokenizer.ggml.model': { type: 'string', value: 'gpt2' },
-    'tokenizer.ggml.pre': { type: 'string', value: 'gpt-2' },
+    'tokenizer.ggml.pre': { type: 'string', value: words },
     'tokenizer.ggml.tokens': { type: 'strings', value: TOKENS },
     'tokenizer.ggml.token_type': { type: 'i32s', value: TOKENS.map((_, id) => (id > 255 && id < 259 ? 3 : 1)) },
     'tokenizer.ggml.merges': { type: 'strings', value: ['Ġ t'] },
@@ -80,8 +80,9 @@ function file(architecture: string, figures: Figures, { tensors }: Weights): Buf
   return gguf(new Map<string, MetadataValue>([...Object.entries(about), ...own]), tensors);
 }
 
-/** Every other layer looks no further back than `window` tokens (Gemma 2). @param tells whether the file says so */
-export function slidingModel(window: number, layers = 4): Buffer {
+/** Every other layer looks no further back than `window` tokens (Gemma 2). @param words by which rules a text is cut into words */
+export function slidingModel(window: number, words?: string): Buffer {
+  const layers = 4;
   const [heads, feedForward] = [4, 128];
   const weights = new Weights();
   weights.vocabulary(false);
@@ -106,11 +107,13 @@ export function slidingModel(window: number, layers = 4): Buffer {
       'attention.sliding_window': u32(window),
     },
     weights,
+    words,
   );
 }
 
 /** Keeps one running state and nothing of the tokens behind it (Mamba). */
-export function recurrentModel(layers = 2): Buffer {
+export function recurrentModel(): Buffer {
+  const layers = 2;
   const [inner, state, kernel, rank] = [2 * WIDTH, 16, 4, 4];
   const weights = new Weights();
   weights.vocabulary(false);

@@ -1,12 +1,13 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { LlamaEmbeddingContext, LlamaModel, Token } from 'node-llama-cpp';
+import type { LlamaEmbeddingContext, LlamaModel, Token, Tokenizer } from 'node-llama-cpp';
 import { Refusal } from '#engine/refusal.ts';
 import { vectorText } from '#engine/vector-text.ts';
 import type { ChildMessage, EmbedMessage, GenerateMessage, LoadMessage } from './protocol.contract.ts';
+import { tokenizerOf } from './tokenizer.llama.ts';
 
 export interface EmbedderOptions {
   readonly context: Pick<LlamaEmbeddingContext, 'calculateInputLength' | 'getEmbeddingFor'>;
-  readonly model: Pick<LlamaModel, 'tokenize'>;
+  readonly model: { readonly tokenize: Tokenizer };
   /** Tokens of one text, what the model puts around it included. */
   readonly contextSize: number;
   readonly send: (message: ChildMessage) => void;
@@ -36,7 +37,7 @@ export async function openEmbedder(
 ): Promise<Embedder> {
   const context = await model.createEmbeddingContext({ contextSize, batchSize: contextSize, threads });
   if (probe) await context.getEmbeddingFor(model.tokenize('x', false));
-  return new Embedder({ context, model, contextSize, ...deps });
+  return new Embedder({ context, model: { tokenize: tokenizerOf(model) }, contextSize, ...deps });
 }
 
 /** Of so many users it is remembered when they last had their turn. */

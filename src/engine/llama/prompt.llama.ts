@@ -2,6 +2,7 @@ import { type ChatHistoryItem, JinjaTemplateChatWrapper, type LlamaModel, type T
 import type { ChatMessage } from '#engine/engine.ts';
 import { opensThought, THOUGHT, thinksBy } from '#engine/thought-reader.ts';
 import type { GenerateMessage } from './protocol.contract.ts';
+import { tokenizerOf } from './tokenizer.llama.ts';
 import { openToolPrompts, type ToolPrompts } from './tool-prompt.llama.ts';
 
 /** So many tokens of a prompt's end hold what opens a thought, however it is cut into tokens. */
@@ -44,6 +45,7 @@ export function openPromptRenderer(model: LlamaModel, chatTemplate: string): Pro
     reasoning: null,
     tokenizer: model.tokenizer,
   });
+  const tokenizer = tokenizerOf(model);
   const bos = model.tokens.shouldPrependBosToken ? model.tokens.bos : null;
 
   const state = (messages: readonly ChatMessage[]) =>
@@ -60,19 +62,19 @@ export function openPromptRenderer(model: LlamaModel, chatTemplate: string): Pro
     if (first !== undefined && model.isSpecialToken(first)) endTokens.add(first);
   }
 
-  const tools = openToolPrompts(model, chatTemplate);
+  const tools = openToolPrompts(model, tokenizer, chatTemplate);
   const thoughts = thinksBy(chatTemplate) ? thoughtsOf(model) : null;
   // The library's way takes what a template puts behind the last turn for part of an answer, and leaves it out: there a
   // thought is opened.
   const render = thoughts
     ? (messages: readonly ChatMessage[]) => tools.render(messages, [])
-    : (messages: readonly ChatMessage[]) => begun(state(messages).contextText.tokenize(model.tokenizer));
+    : (messages: readonly ChatMessage[]) => begun(state(messages).contextText.tokenize(tokenizer));
 
   return {
     endTokens,
     tools,
     thoughts,
-    tokenize: (text) => begun(model.tokenize(text, false)),
+    tokenize: (text) => begun(tokenizer(text, false)),
     render,
     prefixOf(systemPrompt) {
       const [one = [], other = []] = ['x', '?'].map((content) =>

@@ -1,5 +1,12 @@
 import { Template } from '@huggingface/jinja';
-import { type LlamaModel, LlamaText, SpecialToken, SpecialTokensText, type Token } from 'node-llama-cpp';
+import {
+  type LlamaModel,
+  LlamaText,
+  SpecialToken,
+  SpecialTokensText,
+  type Token,
+  type Tokenizer,
+} from 'node-llama-cpp';
 import type { ChatMessage, FunctionTool, ToolCall } from '#engine/engine.ts';
 import { type CallSyntax, callSyntaxOf } from '#engine/grammar/call-syntax.ts';
 import { Refusal } from '#engine/refusal.ts';
@@ -20,7 +27,7 @@ const idOf = (place: number): string => `call${String(place).padStart(5, '0')}`;
  * put in afterwards as plain text, so that no control token comes of it; of functions and arguments, which templates
  * write as JSON, only texts that spell one.
  */
-export function openToolPrompts(model: LlamaModel, chatTemplate: string): ToolPrompts {
+export function openToolPrompts(model: LlamaModel, tokenizer: Tokenizer, chatTemplate: string): ToolPrompts {
   let template: Template | undefined;
   let found: CallSyntax | null | undefined;
   const fill = (input: Record<string, unknown>): string => {
@@ -43,7 +50,7 @@ export function openToolPrompts(model: LlamaModel, chatTemplate: string): ToolPr
       const isPlain =
         functions.length === 0 && messages.every((one) => one.role !== 'tool' && one.tool_calls === undefined);
       const argumentsAs = isPlain ? null : syntaxOf().argumentsAs;
-      const marks = new Marks(model, JSON.stringify([chatTemplate, messages, functions]));
+      const marks = new Marks(tokenizer, JSON.stringify([chatTemplate, messages, functions]));
       const places = new Map<string, { readonly id: string; readonly name: string }>();
       const callIn = ({ id, function: { name, arguments: text } }: ToolCall) => {
         places.set(id, { id: idOf(places.size + 1), name });
@@ -69,7 +76,7 @@ export function openToolPrompts(model: LlamaModel, chatTemplate: string): ToolPr
         bos_token: marks.control('BOS'),
         eos_token: marks.control('EOS'),
       });
-      const tokens = marks.revive(rendered).tokenize(model.tokenizer);
+      const tokens = marks.revive(rendered).tokenize(tokenizer);
       const { bos, shouldPrependBosToken } = model.tokens;
       if (shouldPrependBosToken && bos !== null && tokens[0] !== bos) tokens.unshift(bos);
       return tokens;
@@ -79,12 +86,12 @@ export function openToolPrompts(model: LlamaModel, chatTemplate: string): ToolPr
 
 /** Stand-ins for texts while a template is rendered: letters and digits alone, which no filter or JSON changes. */
 class Marks {
-  readonly #model: LlamaModel;
+  readonly #tokenizer: Tokenizer;
   readonly #stem: string;
   readonly #texts: (string | SpecialToken)[] = [];
 
-  constructor(model: LlamaModel, beside: string) {
-    this.#model = model;
+  constructor(tokenizer: Tokenizer, beside: string) {
+    this.#tokenizer = tokenizer;
     let stem = 'zqm';
     while (beside.includes(stem)) stem += 'q';
     this.#stem = stem;
@@ -108,7 +115,7 @@ class Marks {
   }
 
   #spellsControl(text: string): boolean {
-    return this.#model.tokenize(text, true).some((token) => this.#model.isSpecialToken(token));
+    return this.#tokenizer(text, true).some((token) => this.#tokenizer.isSpecialToken(token));
   }
 
   /** @throws Error where the template has left out something of what was said */
