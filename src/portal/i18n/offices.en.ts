@@ -113,6 +113,11 @@ export const officesEn = {
     uid: 'Sandbox: a user id of its own',
     process: 'Sandbox: process limits only',
   },
+  otherReplicas: 'On other replicas',
+  otherRelease: 'runs another release, whose reports this one can’t read',
+  notOffered: 'does not offer this model',
+  catalogueDiffers: (instances: string) =>
+    `Not all replicas offer the same models: ${instances}. Where a request lands decides what it finds.`,
   instance: 'Replica',
   updated: 'Updated',
   stale: 'Not refreshed',
