@@ -83,7 +83,7 @@ export const officesEn = {
   fields: 'Fields',
 
   modelsTitle: 'Models',
-  modelsLead: 'What runs on this replica, as it changes.',
+  modelsLead: 'What runs on this replica and the others, as it changes.',
   memory: 'Memory',
   memoryUsed: (used: string, budget: string) => `${used} of ${budget} of memory taken`,
   memoryMeasured: (bytes: string) => `${bytes} measured`,

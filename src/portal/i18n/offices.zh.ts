@@ -84,7 +84,7 @@ export const officesZh: OfficeDictionary = {
   fields: '字段',
 
   modelsTitle: '模型',
-  modelsLead: '此副本上运行的模型，变化即时显示。',
+  modelsLead: '此副本及其他副本上运行的模型，变化即时显示。',
   memory: '内存',
   memoryUsed: (used, budget) => `内存已用 ${used}，共 ${budget}`,
   memoryMeasured: (bytes) => `实测 ${bytes}`,

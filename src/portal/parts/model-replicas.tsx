@@ -26,14 +26,17 @@ export function OnReplicas({ model, replicas }: Props & { readonly model: string
   const text = useOfficeText();
   if (replicas.length === 0) return null;
   return (
-    <ul class="model-servers" aria-label={text.otherReplicas}>
-      {replicas.map(({ instance, report }) => (
-        <li key={instance}>
-          <code title={instance}>{shortInstance(instance)}</code>
-          <Told report={report} model={model} />
-        </li>
-      ))}
-    </ul>
+    <div>
+      <small class="quiet">{text.otherReplicas}</small>
+      <ul class="model-servers" aria-label={text.otherReplicas}>
+        {replicas.map(({ instance, report }) => (
+          <li key={instance}>
+            <code title={instance}>{shortInstance(instance)}</code>
+            <Told report={report} model={model} />
+          </li>
+        ))}
+      </ul>
+    </div>
   );
 }
 
