@@ -6,7 +6,14 @@ import { Problem } from '#kernel/problem.ts';
 import { request } from './demo.ts';
 
 /** An answer of 120 bytes for which 50 tokens were asked. */
-const own = { texts: ['What are you? 你好'], prompt: promptBound(request()), completion: 50, bytes: 120, asked: 50 };
+const own = {
+  texts: ['What are you? 你好'],
+  prompt: promptBound(request()),
+  completion: 50,
+  bytes: 120,
+  asked: 50,
+  mayCall: false,
+};
 const ours = { promptTokens: own.prompt, completionTokens: 50, cachedTokens: 0 };
 const said = (prompt_tokens: number, completion_tokens: number, cached_tokens?: number) =>
   countOf({ prompt_tokens, completion_tokens, prompt_tokens_details: { cached_tokens } }, own);
@@ -43,8 +50,18 @@ describe('usage, held against our own count', () => {
   it('more tokens than bytes came: our own count stands', () => {
     const few = { ...own, completion: 3, bytes: 3 };
     const reported = { prompt_tokens: 9, completion_tokens: 40 };
+    const five = { ...reported, completion_tokens: 5 };
     assert.equal(countOf(reported, few).disagrees, 'completion');
-    assert.equal(countOf({ ...reported, completion_tokens: 5 }, few).disagrees, null, 'tokens that end a turn');
+    const { usage, disagrees } = countOf(five, few);
+    assert.deepEqual([usage.completionTokens, disagrees], [5, null], 'tokens that end a turn');
+  });
+
+  it('where functions may be called, what was computed of a call that was not shown counts', () => {
+    const unseen = { ...own, completion: 0, bytes: 0, mayCall: true };
+    const reported = { prompt_tokens: 9, completion_tokens: 40 };
+    const { usage, disagrees } = countOf(reported, unseen);
+    assert.deepEqual([usage.completionTokens, disagrees], [40, null]);
+    assert.equal(countOf({ ...reported, completion_tokens: 51 }, unseen).disagrees, 'completion');
   });
 
   it('tokens of a thought, where there can be so many; else nothing is said of them', () => {

@@ -8,6 +8,7 @@ import { openUpstreamModel } from '#engine/upstream/model.upstream.ts';
 import { systemClock } from '#kernel/clock.ts';
 import { type Log, silentLog } from '#kernel/log.ts';
 import { Problem } from '#kernel/problem.ts';
+import { PAID } from '../fakes/credit.ts';
 import { answer } from './demo.ts';
 
 /** Chunks as vLLM 0.32.0 sent them, ids and times left out. */
@@ -77,17 +78,24 @@ describe('what vLLM 0.32 says', () => {
       '{"error": {"message": "token_id(s) [99999] in logit_bias contain out-of-vocab token ids. Vocabulary size: 1024 (parameter=logit_bias, value=[99999])", "type": "BadRequestError", "param": "logit_bias", "code": 400}}';
     const GRAMMAR =
       '{"error": {"message": "Grammar error: Unimplemented keys: [\\"uniqueItems\\"]", "type": "BadRequestError", "param": null, "code": 400}}';
+    const RAY =
+      '{"error":{"message":"Message: token_id(s) [99999] in logit_bias contain out-of-vocab token ids. Vocabulary size: 1024 (parameter=logit_bias, value=[99999]) (Request ID: 986b27fd), Internal exception: ray.llm._internal.serve.core.configs.openai_api_models.OpenAIHTTPException (Request ID: 986b27fd), original exception: ","type":"OpenAIHTTPException","param":null,"code":400}}';
     const LONG =
       '{"error":{"message":"This model\'s maximum context length is 1024 tokens. However, your prompt contains at least 1025 input tokens, which exceeds this limit even without any output tokens. Please reduce the length of the input prompt. (parameter=input_tokens, value=1025)","type":"BadRequestError","param":"input_tokens","code":400}}';
+    const PARSER =
+      '{"error":{"message":"\\"auto\\" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set","type":"BadRequestError","param":null,"code":400}}';
+    const tools = { functions: [{ name: 'now' }], choice: 'auto', parallel: true } as const;
     const refusedFor = (code: Problem['code'], param: string | undefined) => (error: unknown) => {
       assert.ok(error instanceof Problem, String(error));
       assert.deepEqual([error.code, error.detail.param], [code, param]);
-      assert.doesNotMatch(error.detail.message ?? '', /vocab|Unimplemented|reduce/);
+      assert.doesNotMatch(error.detail.message ?? '', /vocab|Unimplemented|reduce|requires/);
       return true;
     };
     for (const [what, body, change, code, param] of [
       ['names the parameter', BIAS, { logitBias: { '99999': 5 } }, 'invalid_parameter', 'logit_bias'],
+      ['names it behind Ray Serve 2.60', RAY, { logitBias: { '99999': 5 } }, 'invalid_parameter', 'logit_bias'],
       ['of a schema', GRAMMAR, { responseFormat: SCHEMA }, 'invalid_parameter', 'response_format'],
+      ['of tools that it has no parser for', PARSER, { tools }, 'invalid_parameter', 'tools'],
       ['of nothing that we know of', GRAMMAR, {}, 'invalid_parameter', undefined],
       ['of a long prompt', LONG, {}, 'context_length_exceeded', 'messages'],
     ] as const) {
@@ -145,6 +153,24 @@ describe('what vLLM 0.32 says', () => {
         { type: 'function', function: { ...functions[0], strict: true } },
         { type: 'function', function: { name: 'stop', parameters: empty, strict: true } },
       ]);
+    });
+
+    it('that are cut before their name is whole are not shown, and count', async () => {
+      const cut = () =>
+        ROLE +
+        delta('', 'null', '"length"') +
+        'data: {"id":"chatcmpl-a","object":"chat.completion.chunk","created":1,"model":"made","choices":[],"usage":{"prompt_tokens":9,"total_tokens":49,"completion_tokens":40},"system_fingerprint":"vllm-0.32.0-973943a3"}\n\n' +
+        DONE;
+      const tools = { functions, choice: 'required', parallel: true } as const;
+      const { usage } = await stream(cut(), { tools });
+      assert.deepEqual(usage, { promptTokens: 9, completionTokens: 40, cachedTokens: 0 });
+      assert.equal(engine.status().upstream?.miscounted, 0);
+      const poor = { ...PAID, covers: (tokens: number) => tokens <= 9 };
+      assert.equal(
+        (await stream(cut(), { tools, credit: poor })).usage.completionTokens,
+        0,
+        'what is not paid for does not',
+      );
     });
 
     it('come name first, then their arguments in pieces', async () => {

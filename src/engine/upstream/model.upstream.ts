@@ -112,7 +112,10 @@ class UpstreamEngine implements Engine {
       const { topLogprobs } = request;
       const likelihoods = topLogprobs === undefined ? null : new Likelihoods(topLogprobs, { most, isWhole: !stream });
       let said = '';
-      const tally = this.#service.tally.begin({ texts: promptTexts(request), prompt, asked: most });
+      const tally = this.#service.tally.begin({
+        ...{ texts: promptTexts(request), prompt, asked: most },
+        mayCall: made !== null,
+      });
       let pieces = stream ? NONE : [reader.whole(call, await answer.text(this.#service.limits.maxAnswerBytes))];
       for (;;) {
         if (pieces.length > 0) exchange.answering();
@@ -148,7 +151,7 @@ class UpstreamEngine implements Engine {
       if (reason !== 'length') await this.#judge(request, made, said);
       stop.check();
       const end = made?.hasCalled ? 'tool_calls' : 'stop';
-      yield { type: 'finished', reason: reason === 'length' ? 'length' : end, usage: tally.usage() };
+      yield { type: 'finished', reason: reason === 'length' ? 'length' : end, usage: await tally.usage(credit) };
     } catch (error) {
       throw this.#service.failure(visit, error);
     } finally {
@@ -183,9 +186,9 @@ class UpstreamEngine implements Engine {
       const { vectors, usage } = vectorsOf(await answer.text(this.#service.limits.maxAnswerBytes), texts.length);
       visit.complete();
       for (const [index, values] of vectors.entries()) yield { type: 'vector', index, values };
-      const tally = this.#service.tally.begin({ texts, prompt, asked: 0 });
+      const tally = this.#service.tally.begin({ texts, prompt, asked: 0, mayCall: false });
       tally.reported(usage);
-      yield { type: 'finished', reason: 'stop', usage: tally.usage() };
+      yield { type: 'finished', reason: 'stop', usage: await tally.usage(request.credit) };
     } catch (error) {
       throw this.#service.failure(visit, error);
     } finally {

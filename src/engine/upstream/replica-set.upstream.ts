@@ -33,6 +33,8 @@ export interface Asker {
 
 /** Who said 429 or 503 and not for how long is asked nothing for so long, where there are others. */
 const SHORT_REST_MS = 1000;
+/** Of one that has ended a question without an answer; vLLM says 500 to newcomers while its last answers end, and health to probes. */
+const ENDED: ReadonlySet<number> = new Set([500, 502]);
 /** Not in step with the other gateways: from 0.8 to 1.2 of the interval. */
 const jitter = (random: number): number => 0.8 + 0.4 * random;
 
@@ -40,7 +42,8 @@ const jitter = (random: number): number => 0.8 + 0.4 * random;
  * The servers behind one model: which of them answers a question, and which must not be asked now.
  *
  * A question is sent to another server only where nothing can have been computed of it (no connection; 429, 503, 401 and
- * 404), or, once, where the connection broke before a byte of the answer came. After a timeout it is not.
+ * 404), or, once, where nothing of it runs any more: the connection broke before a byte of the answer came, or the server said
+ * 500 or 502. After a timeout it is not.
  */
 export class ReplicaSet {
   readonly replicas: readonly Replica[];
@@ -138,6 +141,11 @@ export class ReplicaSet {
         else exchange.abandoned();
         const what = answer.status === 401 ? 'takes our key for none (401)' : 'has no such model or route (404)';
         last = new UpstreamError(`the server ${what}`, { status: answer.status });
+        this.#warn(replica, last);
+      } else if (ENDED.has(answer.status) && !isResent && this.replicas.length > 1) {
+        isResent = true;
+        exchange.failed('answered');
+        last = new UpstreamError(`the server answered ${answer.status}`, { status: answer.status });
         this.#warn(replica, last);
       } else return exchange;
       answer.leave();

@@ -1,4 +1,4 @@
-import type { Usage } from '#engine/engine.ts';
+import type { TokenCredit, Usage } from '#engine/engine.ts';
 import type { UpstreamModelSpec } from '#engine/model-spec.ts';
 import type { Clock } from '#kernel/clock.ts';
 import type { Log } from '#kernel/log.ts';
@@ -49,6 +49,7 @@ interface Asked {
   /** The most tokens that the prompt can have; the longest answer in tokens. */
   readonly prompt: number;
   readonly asked: number;
+  readonly mayCall: boolean;
 }
 
 interface Complaints {
@@ -101,13 +102,14 @@ class Tally {
     return tokens;
   }
 
-  /** Of an answer that ended here. */
-  usage(): Usage {
-    const { texts, prompt, asked } = this.#asked;
-    const own = { texts, prompt, completion: this.sampled, bytes: this.#bytes, asked };
+  /** Of an answer that ended here; of tokens of which nothing was seen, if they are paid for. @throws Problem */
+  async usage(credit: Pick<TokenCredit, 'covers'>): Promise<Usage> {
+    const own = { ...this.#asked, completion: this.sampled, bytes: this.#bytes };
     const { usage, disagrees } = countOf(this.#reported, own);
     if (disagrees !== null) this.#complaints.miscounted(disagrees);
-    return usage;
+    const { promptTokens, completionTokens } = usage;
+    const isPaid = completionTokens <= this.sampled || (await credit.covers(promptTokens + completionTokens));
+    return isPaid ? usage : { ...usage, completionTokens: this.sampled };
   }
 
   /** Of an answer whose last piece did not leave. */

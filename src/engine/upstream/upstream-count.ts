@@ -22,6 +22,8 @@ export interface OwnCount {
   readonly bytes: number;
   /** The longest answer that was asked for, in tokens. */
   readonly asked: number;
+  /** Whether functions could be called. Servers show nothing of a call before its name is whole, and of a malformed one nothing. */
+  readonly mayCall: boolean;
 }
 
 export interface Count {
@@ -69,11 +71,12 @@ const TEMPLATE_TOKENS = 512;
 const UNSEEN_TOKENS = 16;
 
 /**
- * The server's count, held against ours. Within what can be it stands, never above the bound that was reserved; beyond
- * that ours stands, which is the most that there can be.
+ * The server's count, held against ours. Within what can be it stands, the prompt's never above the bound that was reserved and
+ * the answer's never above what was asked for; beyond that ours stands, which is the most that there can be of what came.
  */
 export function countOf(reported: ReportedUsage | null, own: OwnCount): Count {
-  const { prompt, completion, bytes, asked, texts } = own;
+  const { prompt, completion, bytes, asked, texts, mayCall } = own;
+  const most = mayCall ? asked : Math.min(asked, completion + UNSEEN_TOKENS);
   const ours: Usage = { promptTokens: prompt, completionTokens: completion, cachedTokens: 0 };
   if (reported === null) return { usage: ours, disagrees: null };
   const { prompt_tokens, completion_tokens } = reported;
@@ -82,16 +85,14 @@ export function countOf(reported: ReportedUsage | null, own: OwnCount): Count {
   const disagrees =
     prompt_tokens > prompt + TEMPLATE_TOKENS || bytesBound(prompt_tokens) < promptBytes
       ? 'prompt'
-      : completion_tokens > asked ||
-          completion_tokens > completion + UNSEEN_TOKENS ||
-          bytesBound(completion_tokens) < bytes
+      : completion_tokens > most || bytesBound(completion_tokens) < bytes
         ? 'completion'
         : cached > prompt_tokens
           ? 'cached'
           : null;
   if (disagrees === 'prompt' || disagrees === 'completion') return { usage: ours, disagrees };
   const promptTokens = Math.min(prompt, Math.max(1, prompt_tokens));
-  const completionTokens = Math.min(completion, Math.max(completion > 0 ? 1 : 0, completion_tokens));
+  const completionTokens = Math.max(completion > 0 ? 1 : 0, completion_tokens);
   const cachedTokens = Math.min(promptTokens, cached);
   const reasoning = reasoningOf(reported, completionTokens);
   return { usage: { promptTokens, completionTokens, cachedTokens, ...reasoning }, disagrees };

@@ -33,7 +33,10 @@ const PARAMS: ReadonlySet<string> = new Set([
   ...['frequency_penalty', 'presence_penalty', 'logprobs', 'top_logprobs', 'response_format'],
   ...['tools', 'tool_choice', 'parallel_tool_calls'],
 ]);
+const NAMED = /\(parameter=(\w+)[,)]/;
 const OF_SCHEMA = /grammar|schema|structural.?tag/i;
+/** vLLM without a tool parser, say. */
+const OF_TOOLS = /tool.?(choice|call)/i;
 
 /** What was asked, as far as a refusal can be about it. */
 export interface Refused {
@@ -51,13 +54,16 @@ export function refusalOf(
   const cause = new Error(`upstream answered ${status}`);
   if (status === 413 || (status === 400 && TOO_LONG.test(`${code} ${message}`))) return tooLong();
   if (status === 400 || status === 422) {
-    const named = param?.replace(/^body\./, '') ?? '';
+    // vLLM has it in a member; Ray Serve, which hands on what vLLM says, in the words alone.
+    const named = param?.replace(/^body\./, '') ?? NAMED.exec(message)?.[1] ?? '';
     if (PARAMS.has(named))
       return new Problem('invalid_parameter', { message: `The model server refused ${named}.`, param: named }, cause);
     if (schemaParam !== null && OF_SCHEMA.test(message)) {
       const what = `The model server can not enforce the schema in ${schemaParam}.`;
       return new Problem('invalid_parameter', { message: what, param: schemaParam }, cause);
     }
+    if (schemaParam === 'tools' && OF_TOOLS.test(message))
+      return new Problem('invalid_parameter', { message: 'The model server refused tools.', param: 'tools' }, cause);
     return new Problem('invalid_parameter', { message: 'The model server refused the parameters.' }, cause);
   }
   if (status === 429) return busyProblem(null, status);
