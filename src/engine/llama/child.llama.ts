@@ -12,7 +12,7 @@ import {
 import { checkAdapter } from '#engine/gguf/gguf-adapter.ts';
 import { DraftFault } from '#engine/gguf/gguf-draft.ts';
 import { readGguf } from '#engine/gguf/gguf-entries.ts';
-import { GgufFault } from '#engine/gguf/gguf-figures.ts';
+import { GgufFault, SplitFault } from '#engine/gguf/gguf-figures.ts';
 import { checkGguf } from '#engine/gguf/gguf-header.ts';
 import { GGUF_LIMITS } from '#engine/gguf/gguf-reader.ts';
 import { paramOf, Refusal } from '#engine/refusal.ts';
@@ -240,6 +240,7 @@ function grammarCache(llama: Llama): GenerationTools['grammar'] {
 
 function explain(error: unknown): { reason: LoadFailure; detail: string } {
   const detail = (error instanceof Error ? error.message : String(error)).slice(0, 2000);
+  if (error instanceof SplitFault) return { reason: 'split', detail };
   if (error instanceof GgufFault) return { reason: 'malformed', detail };
   if (error instanceof DraftFault) return { reason: 'draft', detail };
   if (error instanceof LoadError) return { reason: error.reason, detail };
