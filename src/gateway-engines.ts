@@ -16,7 +16,7 @@ import { lookForGpus } from '#engine/llama/gpu-look.system.ts';
 import { openLlamaModel } from '#engine/llama/model.llama.ts';
 import { hasGpuFiles, openSandbox, type Sandbox } from '#engine/llama/sandbox.system.ts';
 import type { SandboxChoice } from '#engine/llama/sandbox.ts';
-import { filesOf, type LlamaModelSpec } from '#engine/model-spec.ts';
+import { filesOf, type LlamaModelSpec, templateDigest } from '#engine/model-spec.ts';
 import { openUpstreamModel } from '#engine/upstream/model.upstream.ts';
 import { openKeyFile } from '#engine/upstream/rotating-key.files.ts';
 import { openTlsFiles } from '#engine/upstream/rotating-tls.files.ts';
@@ -38,6 +38,8 @@ export interface Catalogue {
   readonly withAdapter: (model: string, ask: ModelAsk) => ModelAsk;
   /** Every model with the digests of its files, for the record. */
   readonly digests: readonly string[];
+  /** Digest of what is offered, and to whom: the same on every gateway of a database, wherever its files lie. */
+  readonly fingerprint: string;
   /** What models may take of this machine. */
   readonly budget: Room;
   readonly placements: Placements;
@@ -69,6 +71,7 @@ export async function openCatalogue(config: Config, base: string, deps: EngineDe
   const engines: [string, Engine][] = [];
   const adapters = new Map<string, readonly string[]>();
   const digests: string[] = [];
+  const offers: unknown[] = [];
   const entries = await entriesOf(config, base);
   const specs = entries.flatMap(({ specs }) => specs);
   const gpus = local === null ? deps.gpus : await findGpus(deps.gpus, specs, local.sandbox, deps.log);
@@ -78,6 +81,7 @@ export async function openCatalogue(config: Config, base: string, deps: EngineDe
     if ('upstream' in model) {
       attributes.set(id, attributesOf(model));
       digests.push(`${id} upstream`);
+      offers.push([id, model.upstream.model, model.contextSize, attributesOf(model)]);
       engines.push([id, await upstreamEngine(id, model, folder, deps)]);
     } else if (local !== null) {
       for (const spec of specs) {
@@ -85,6 +89,9 @@ export async function openCatalogue(config: Config, base: string, deps: EngineDe
         placements.add(spec);
         if (spec.adapter !== undefined) adapters.set(spec.id, [spec.adapter.name]);
         digests.push([spec.id, ...filesOf(spec).map(({ sha256 }) => sha256)].join(' '));
+        const { contextSize, maxOutputTokens, systemPrompts = [] } = spec;
+        const made = [contextSize, maxOutputTokens, templateDigest(spec), systemPrompts];
+        offers.push([digests.at(-1), made, attributesOf(model, spec.adapter?.name)]);
         const bounded = { ...spec, memoryLimit: childLimit(budget, spec) };
         const gpuLayers = () => placements.of(spec.id)?.onGpu ?? null;
         engines.push([spec.id, openLlamaModel(bounded, { ...local, gpuLayers, limits: limitsOf(model) })]);
@@ -99,6 +106,7 @@ export async function openCatalogue(config: Config, base: string, deps: EngineDe
     attributesOf: (model) => attributes.get(model) ?? null,
     withAdapter: (model, ask) => (adapters.has(model) ? { ...ask, adapters: adapters.get(model) } : ask),
     digests,
+    fingerprint: sha256Hex(JSON.stringify(offers.map((offer) => JSON.stringify(offer)).sort())),
     sandbox: local?.sandbox ?? null,
   };
 }

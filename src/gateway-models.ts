@@ -3,15 +3,21 @@ import type { Recorder } from '#audit/recorder.ts';
 import type { Config } from '#config/schema.ts';
 import type { Clock } from '#kernel/clock.ts';
 import type { Log } from '#kernel/log.ts';
-import type { DesiredStore } from '#models/model-state.ts';
+import { postgresDesiredStates } from '#models/model-state.postgres.ts';
+import type { AdminReport } from '#models/models.contract.ts';
+import { postgresReplicas } from '#models/replica.postgres.ts';
+import { Replicas } from '#models/replicas.service.ts';
+import { type ReportDeps, reportOf } from '#models/report.ts';
 import { Residency } from '#models/residency.service.ts';
 import { Tenancy, type TenancyEvent } from '#models/tenancy.service.ts';
+import type { Queryable } from '#postgres/pool.ts';
 import type { Catalogue } from './gateway-engines.ts';
 
 interface ModelDeps {
   readonly config: Config;
   readonly catalogue: Catalogue;
-  readonly store: DesiredStore;
+  readonly pool: Queryable;
+  readonly instance: string;
   readonly recorder: Recorder;
   readonly clock: Clock;
   readonly log: Log;
@@ -19,7 +25,9 @@ interface ModelDeps {
 
 export interface Models extends AsyncDisposable {
   readonly residency: Residency;
-  readonly tenancy: Tenancy;
+  /** What this gateway tells of its models, and what the others do. */
+  readonly report: ReportDeps;
+  readonly replicas: Replicas<AdminReport>;
 }
 
 /** Requests that may wait for one model to come into memory. */
@@ -30,14 +38,16 @@ const PATIENCE_MS = 1000;
 const LEAST_STAY_MS = 5000;
 
 /** Which models run, and what they may take of this machine. */
-export async function openModels({ config, catalogue, store, recorder, clock, log }: ModelDeps): Promise<Models> {
-  const { engines, placements, budget } = catalogue;
+export async function openModels(deps: ModelDeps): Promise<Models> {
+  const { config, catalogue, pool, instance, recorder, clock, log } = deps;
+  const { engines, placements, budget, attributesOf, sandbox, gpus } = catalogue;
+  await using stack = new AsyncDisposableStack();
   const { engine: settings } = config;
   const onEvent = (event: TenancyEvent) => recordTenancy(recorder, log, event, catalogue);
   let tenancy: Tenancy | undefined;
   const residency = new Residency({
     engines,
-    store,
+    store: postgresDesiredStates(pool),
     recorder,
     log,
     house: (desiredOf) => {
@@ -66,12 +76,21 @@ export async function openModels({ config, catalogue, store, recorder, clock, lo
       return tenancy;
     },
   });
-  if (tenancy === undefined) throw new Error('no house');
-  return {
-    residency,
-    tenancy,
-    [Symbol.asyncDispose]: () => residency[Symbol.asyncDispose](),
+  const house = tenancy;
+  if (house === undefined) throw new Error('no house');
+  stack.use(residency);
+  const report: ReportDeps = {
+    list: () => engines.list(),
+    machine: () => ({ ...house.usage(), sandbox: sandbox?.level ?? null, gpus: gpus.gpus() }),
+    memoryOf: house.memoryOf.bind(house),
+    plannedLayersOf: (id) => placements.of(id)?.onGpu ?? null,
+    classificationOf: (id) => attributesOf(id)?.classification ?? 0,
+    desiredOf: residency.desiredOf.bind(residency),
   };
+  const store = postgresReplicas(pool, instance, catalogue.fingerprint);
+  const replicas = stack.use(new Replicas({ store, report: () => reportOf(report), log }));
+  const opened = stack.move();
+  return { residency, report, replicas, [Symbol.asyncDispose]: () => opened.disposeAsync() };
 }
 
 /** A model came or went, or could not: on the record as the gateway's own doing. */

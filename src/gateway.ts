@@ -35,7 +35,6 @@ import type { Log } from '#kernel/log.ts';
 import type { Principal } from '#kernel/principal.ts';
 import { Problem } from '#kernel/problem.ts';
 import { prometheusMetrics } from '#metrics/metrics.prometheus.ts';
-import { postgresDesiredStates } from '#models/model-state.postgres.ts';
 import { modelRoutes } from '#models/models.routes.ts';
 import { openAccess } from './gateway-access.ts';
 import { openAuditTree } from './gateway-audit.ts';
@@ -99,8 +98,8 @@ export async function openGateway({ config, base, log }: GatewayOptions): Promis
   const catalogue = await openCatalogue(config, base, { log, clock, gpus, onEvent: engineEvents(recorder, log) });
   const { engines, attributesOf, sandbox } = catalogue;
   stack.defer(() => engines.close());
-  const store = postgresDesiredStates(pools.read);
-  const { residency, tenancy } = stack.use(await openModels({ config, catalogue, store, recorder, clock, log }));
+  const shared = { config, catalogue, pool: pools.read, instance, recorder, clock, log };
+  const { residency, report, replicas } = stack.use(await openModels(shared));
 
   let scoring: OpenScoring | null = null;
   const policy = await openAccess({
@@ -181,14 +180,10 @@ export async function openGateway({ config, base, log }: GatewayOptions): Promis
     ...completionsRoutes(inference),
     ...embeddingsRoutes(inference),
     ...modelRoutes({
-      list: () => engines.list(),
-      machine: () => ({ ...tenancy.usage(), sandbox: sandbox?.level ?? null, gpus: catalogue.gpus.gpus() }),
-      memoryOf: tenancy.memoryOf.bind(tenancy),
-      plannedLayersOf: (id) => catalogue.placements.of(id)?.onGpu ?? null,
+      ...report,
+      others: () => replicas.others,
       mayUse: (principal: Principal, id, address) =>
         access.decide(principal, 'infer', { type: 'model', id }, address).allowed,
-      classificationOf: (id) => attributesOf(id)?.classification ?? 0,
-      desiredOf: residency.desiredOf.bind(residency),
       set: residency.set.bind(residency),
       instance,
       created: Math.floor(clock.now() / 1000),
@@ -213,7 +208,13 @@ export async function openGateway({ config, base, log }: GatewayOptions): Promis
     ...proofRoutes({ ...proofs, sha256 }),
     ...holdRoutes({ list: orUnavailable({ list: postgresHolds(pools.read) }).list, recorder }),
     ...receiptRoutes({ ...proofs, ...tree, sha256 }),
-    ...healthRoutes(() => readiness.isReady()),
+    ...healthRoutes(
+      () => readiness.isReady(),
+      () => ({
+        ...(database.separation === 'reduced' ? { db_separation: 'reduced' as const } : {}),
+        ...(replicas.differ ? { catalogue: 'differs' as const } : {}),
+      }),
+    ),
   ];
   const active = new ActiveExchanges();
   const growth = stack.use(watchGrowth({ config, base, database, pool: pools.read, log }));

@@ -144,8 +144,15 @@ export const VERBS: readonly Verb[] = [
   verb('key revoke', 'ID', 'Revoke one of them on every replica; an admin anybody’s.', () =>
     import('./key.ts').then((of) => of.revokeKey),
   ),
-  verb('model list', '', 'Models and their state.', () => import('./model.ts').then((of) => of.listModels)),
-  verb('model status', '', 'The same.', () => import('./model.ts').then((of) => of.listModels)),
+  verb('model list', '', 'Models and their state on the gateway that answers.', () =>
+    import('./model.ts').then((of) => of.listModels),
+  ),
+  verb(
+    'model status',
+    '',
+    'Models and their state on every gateway; exit code 1 where these differ in what they offer.',
+    () => import('./model.ts').then((of) => of.showModels),
+  ),
   verb('model load', 'ID', 'Put a model in service on every replica.', () =>
     import('./model.ts').then((of) => of.changeModel('load')),
   ),

@@ -1,7 +1,15 @@
 import { PUBLIC, publicRoute, type Reply, type Route } from '#http/route.ts';
 
+/** What whoever runs the gateway should see to, though it works; a word each. */
+export interface Remarks {
+  /** One database login does what several should. */
+  readonly db_separation?: 'reduced';
+  /** Gateways of this database do not all offer the same models. */
+  readonly catalogue?: 'differs';
+}
+
 /** Public and without detail: what is wrong stands in the log and the metrics. */
-export function healthRoutes(isReady: () => Promise<boolean>): Route[] {
+export function healthRoutes(isReady: () => Promise<boolean>, remarks: () => Remarks): Route[] {
   const live = (id: string, path: string): Route =>
     publicRoute({
       id,
@@ -22,7 +30,7 @@ export function healthRoutes(isReady: () => Promise<boolean>): Route[] {
       access: PUBLIC,
       handle: async (): Promise<Reply> =>
         (await isReady())
-          ? { kind: 'json', body: { status: 'ready' } }
+          ? { kind: 'json', body: { status: 'ready', ...remarks() } }
           : { kind: 'json', status: 503, body: { status: 'not_ready' }, headers: { 'retry-after': '1' } },
     }),
   ];

@@ -33,7 +33,7 @@ const Replica = z.object({
   busy: z.number().int(),
 });
 
-/** GET /admin/models: what runs on this replica. */
+/** One model on one replica. */
 export const AdminModel = z.object({
   id: z.string(),
   engine: z.enum(['llama', 'upstream']),
@@ -82,8 +82,9 @@ export const AdminModel = z.object({
   memory: z.object({ estimated: Room.nullable(), measured: Room.nullable() }),
 });
 export type AdminModel = z.infer<typeof AdminModel>;
-export const AdminModelList = z.object({
-  instance: z.string(),
+
+/** What one gateway runs, and on what. */
+export const AdminReport = z.object({
   /** How the processes are walled in that run models here; null where none does. */
   sandbox: z.enum(['full', 'uid', 'process']).nullable(),
   /** What models may take of this machine, and what they do. */
@@ -98,5 +99,24 @@ export const AdminModelList = z.object({
     }),
   ),
   data: z.array(AdminModel),
+});
+export type AdminReport = z.infer<typeof AdminReport>;
+
+/** Another gateway on the same database, as it reported itself. */
+const OtherReplica = z.object({
+  instance: z.string(),
+  /** RFC 3339, by the database's clock. Told again when something changes; one that ended or froze is not listed. */
+  reported_at: z.string(),
+  /** Whether it offers the same models, with the same files and to the same people. */
+  catalogue: z.enum(['same', 'differs']),
+  /** Null where it runs another release, whose reports this one can't read. */
+  report: AdminReport.nullable(),
+});
+export type OtherReplica = z.infer<typeof OtherReplica>;
+
+/** GET /admin/models: the gateway that answers, and all others. */
+export const AdminModelList = AdminReport.extend({
+  instance: z.string(),
+  replicas: z.array(OtherReplica),
 });
 export type AdminModelList = z.infer<typeof AdminModelList>;

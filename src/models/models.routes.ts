@@ -1,30 +1,16 @@
 import type { ModelStatus } from '#engine/engine.ts';
-import type { Gpu } from '#engine/gpu.ts';
 import { eventFrame } from '#http/reply.ts';
 import { NO_STEP_UP, type Route, route, type Write } from '#http/route.ts';
 import type { Principal } from '#kernel/principal.ts';
 import { Problem } from '#kernel/problem.ts';
-import type { Room } from './memory-plan.ts';
-import { type DesiredState, MODEL_VERBS, type ModelVerb } from './model-state.ts';
-import { AdminModel, AdminModelList, Model, ModelList, ModelPath } from './models.contract.ts';
+import { MODEL_VERBS, type ModelVerb } from './model-state.ts';
+import { AdminModel, AdminModelList, type AdminReport, Model, ModelList, ModelPath } from './models.contract.ts';
+import type { OtherReplica } from './replica.ts';
+import { adminModelOf, type ReportDeps, reportOf } from './report.ts';
 
-/** What this replica runs on. */
-interface Machine {
-  readonly sandbox: 'full' | 'uid' | 'process' | null;
-  readonly budget: Room;
-  readonly used: Room;
-  readonly gpus: readonly Gpu[];
-}
-
-export interface ModelsDeps {
-  readonly list: () => readonly ModelStatus[];
-  readonly machine: () => Machine;
-  readonly memoryOf: (model: string) => { readonly estimated: Room | null; readonly measured: Room | null };
-  /** Layers that the budget gives a GPU; null for a model that runs elsewhere. */
-  readonly plannedLayersOf: (model: string) => number | null;
+export interface ModelsDeps extends ReportDeps {
+  readonly others: () => readonly OtherReplica<AdminReport>[];
   readonly mayUse: (principal: Principal, model: string, address: string) => boolean;
-  readonly classificationOf: (model: string) => number;
-  readonly desiredOf: (model: string) => DesiredState;
   readonly set: (model: string, verb: ModelVerb, admin: Principal, requestId: string) => Promise<ModelStatus>;
   readonly instance: string;
   /** Seconds since the epoch: when this gateway started, which OpenAI's `created` needs. */
@@ -88,7 +74,7 @@ export function modelRoutes(deps: ModelsDeps): Route[] {
       id: 'admin.models',
       method: 'GET',
       path: '/admin/models',
-      summary: 'What runs on this replica',
+      summary: 'What runs on this gateway, and on all others',
       access: { action: 'models.inspect', resource: () => ({ type: 'catalogue', id: 'models' }), denial: 'forbidden' },
       credentials: 'session',
       stepUp: NO_STEP_UP,
@@ -152,14 +138,13 @@ const SUMMARIES: Readonly<Record<ModelVerb, string>> = {
 };
 
 function adminListOf(deps: ModelsDeps): AdminModelList {
-  const { sandbox, budget, used, gpus } = deps.machine();
-  return {
-    instance: deps.instance,
-    sandbox,
-    memory: { budget: figuresOf(budget), used: figuresOf(used) },
-    gpus: gpus.map(({ index, name, totalBytes, usedBytes }) => ({ index, name, total: totalBytes, used: usedBytes })),
-    data: deps.list().map((status) => adminModelOf(status, deps)),
-  };
+  const replicas = deps.others().map(({ instance, reportedAt, isSameCatalogue, report }) => ({
+    instance,
+    reported_at: reportedAt.toISOString(),
+    catalogue: isSameCatalogue ? ('same' as const) : ('differs' as const),
+    report,
+  }));
+  return { instance: deps.instance, ...reportOf(deps), replicas };
 }
 
 /** Fast enough for a bar that moves, slow enough to cost nothing. */
@@ -186,42 +171,3 @@ function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
     signal.removeEventListener('abort', end);
   });
 }
-
-const adminModelOf = (
-  status: ModelStatus,
-  { classificationOf, desiredOf, memoryOf, plannedLayersOf }: ModelsDeps,
-): AdminModel => ({
-  id: status.id,
-  engine: status.engine,
-  state: status.state,
-  context_size: status.contextSize,
-  max_output_tokens: status.maxOutputTokens,
-  digest: status.digest,
-  adapter: status.adapter,
-  draft: status.draft,
-  template_digest: status.templateDigest,
-  classification: classificationOf(status.id),
-  slots: status.slots,
-  busy: status.busy,
-  queued: status.queued,
-  pid: status.pid,
-  restarts: status.restarts,
-  in_service: desiredOf(status.id).inService,
-  pinned: desiredOf(status.id).pinned,
-  progress: status.progress,
-  quarantine: status.quarantine,
-  replicas: status.upstream?.replicas.map(({ name, state, resting, busy }) => ({ name, state, resting, busy })) ?? null,
-  backend: status.backend,
-  gpu_layers: {
-    planned: plannedLayersOf(status.id),
-    loaded: status.layers?.onGpu ?? null,
-    of: status.layers?.of ?? null,
-  },
-  memory: bothFigures(memoryOf(status.id)),
-});
-
-const figuresOf = ({ ram, vram }: Room) => ({ ram, vram });
-const bothFigures = ({ estimated, measured }: ReturnType<ModelsDeps['memoryOf']>) => ({
-  estimated: estimated && figuresOf(estimated),
-  measured: measured && figuresOf(measured),
-});

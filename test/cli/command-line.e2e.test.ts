@@ -4,12 +4,15 @@ import { userInfo } from 'node:os';
 import { after, before, describe, it } from 'node:test';
 import { silentLog } from '#kernel/log.ts';
 import { type GuardedPool, openPool } from '#postgres/pool.ts';
+import { eventually } from '../harness/gateway.ts';
 import { type TestCluster, testCluster } from '../harness/postgres.ts';
 import { codeOf, linkOf } from '../identity/people.ts';
 import { CommandLine, type Ended } from './command-line.ts';
 
 /** With blanks around it: what is typed counts exactly as it is. */
 const PASSWORD = ' green lamp over 42 rivers ';
+
+const NO_MEMORY = { budget: { ram: 0, vram: 0 }, used: { ram: 0, vram: 0 } };
 
 describe('the command line', () => {
   let cluster: TestCluster;
@@ -185,7 +188,18 @@ describe('the command line', () => {
     for (const verb of ['list', 'status']) {
       const [model] = (await succeeds(['model', verb, '--json'])).json<Record<string, unknown>[]>();
       assert.deepEqual([model?.['id'], model?.['in_service'], model?.['pinned']], ['far', false, true]);
+      assert.equal('replica' in (model ?? {}), verb === 'status');
     }
+    const other = { sandbox: null, memory: NO_MEMORY, gpus: [], data: [] };
+    await dba.query("INSERT INTO strongroom.instance VALUES ('gw_other', 1, now(), now() + interval '1 hour')");
+    await dba.query("INSERT INTO strongroom.replica_report VALUES ('gw_other', 'another', now(), $1)", [other]);
+    const differ = await eventually(async () => {
+      const ended = await line.run(['model', 'status', '--json']);
+      return ended.code === 1 ? ended : null;
+    });
+    assert.match(differ.stderr, /These do not offer what gw_\w+ does, .*: gw_other\n$/);
+    assert.equal(differ.json<object[]>().length, 1);
+    await dba.query("DELETE FROM strongroom.instance WHERE id = 'gw_other'");
     await succeeds(['model', 'load', 'far', '--json'], [await code()]);
     await fails(['model', 'load', '../users'], [], /./);
   });

@@ -67,10 +67,22 @@ const draftOf = (rest: Partial<NonNullable<AdminModel['draft']>>): AdminModel['d
 
 const WORDS: Readonly<Record<string, string>> = { load: 'Load', unload: 'Unload', pin: 'Pin', unpin: 'Unpin' };
 
+const MACHINE = {
+  sandbox: 'full' as const,
+  memory: { budget: { ram: 109_951_162_777, vram: 0 }, used: { ram: 85_899_345_920, vram: 0 } },
+  // One of which somebody tells what is in use, and one that the engine alone finds.
+  gpus: [
+    { index: 0, name: 'NVIDIA H200', total: 150_754_820_096, used: 75_377_410_048 },
+    { index: 1, name: 'NVIDIA H200 MIG 1g.18gb', total: 17_179_869_184, used: null },
+  ],
+};
+
 /** The models of one replica: what an admin sets comes about a moment later. */
 export class PortalEstate {
   /** Milliseconds that a model takes to come or to go. */
   moveMs = 1500;
+  /** Whether there are other replicas. */
+  isAlone = true;
   #models = [
     adminModel('demo', { context_size: 2048, slots: 4, busy: 1, pinned: true }),
     adminModel('demo+letters', {
@@ -122,18 +134,25 @@ export class PortalEstate {
   list(): AdminModelList {
     return {
       instance: this.#instance,
-      sandbox: 'full',
-      memory: {
-        budget: { ram: 109_951_162_777, vram: 0 },
-        used: { ram: 85_899_345_920, vram: 0 },
-      },
-      // One of which somebody tells what is in use, and one that the engine alone finds.
-      gpus: [
-        { index: 0, name: 'NVIDIA H200', total: 150_754_820_096, used: 75_377_410_048 },
-        { index: 1, name: 'NVIDIA H200 MIG 1g.18gb', total: 17_179_869_184, used: null },
-      ],
+      ...MACHINE,
       data: this.#models,
+      replicas: this.isAlone ? [] : this.#replicas(),
     };
+  }
+
+  /** One that does the same, one without the newest model, one of another release. */
+  #replicas(): AdminModelList['replicas'] {
+    const [told, data] = ['2026-11-20T09:00:00.000Z', this.#models.map((model) => ({ ...model, busy: 0 }))];
+    return [
+      { instance: 'gw-2.risk', reported_at: told, catalogue: 'same', report: { ...MACHINE, data } },
+      {
+        instance: 'gw-3.risk',
+        reported_at: told,
+        catalogue: 'differs',
+        report: { ...MACHINE, data: data.slice(0, -1) },
+      },
+      { instance: 'gw-4.risk', reported_at: told, catalogue: 'differs', report: null },
+    ];
   }
 
   /** `GET /admin/models/events`: the whole, whenever it is different. */

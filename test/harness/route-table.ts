@@ -60,7 +60,7 @@ const features: Route[] = [
   ...proofRoutes(NOTHING),
   ...holdRoutes({ list: async () => [{}] } as never),
   ...receiptRoutes(NOTHING),
-  ...healthRoutes(NOTHING),
+  ...healthRoutes(NOTHING, NOTHING),
 ];
 
 type Known = GuardedRoute<unknown, unknown, unknown> | PublicRoute<unknown, unknown, unknown>;

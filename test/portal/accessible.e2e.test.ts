@@ -31,8 +31,9 @@ for (const locale of ['en-GB', 'zh-CN']) {
 
   test(`no rule is broken where models are looked after (${locale})`, async () => {
     await desk.open({ locale });
+    desk.server.estate.isAlone = false;
     await desk.signIn('admin');
-    await desk.page.locator('.model').first().waitFor();
+    await desk.page.locator('.model-servers li').first().waitFor();
     assert.deepEqual(await broken(), []);
   });
 }

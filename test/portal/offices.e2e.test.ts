@@ -95,6 +95,23 @@ test('an admin sees the models, and no page of another role', async () => {
   await desk.page.getByRole('heading', { name: 'Models' }).waitFor();
 });
 
+test('a model is shown on every replica, and those that offer something else are named', async () => {
+  desk.server.estate.isAlone = false;
+  await desk.signIn('admin');
+  const others = desk.page.locator('.model', { hasText: 'qwen3' }).getByRole('list', { name: 'On other replicas' });
+  await others.waitFor();
+  assert.deepEqual(await others.locator('li').allInnerTexts(), [
+    'gw-2.risk\nready\n0 of 8 busy\n19.0 GiB measured',
+    'gw-3.risk\nready\n0 of 8 busy\n19.0 GiB measured',
+    'gw-4.risk\nruns another release, whose reports this one can’t read',
+  ]);
+  await desk.page.getByText('Not all replicas offer the same models: gw-3.risk · gw-4.risk.').waitFor();
+  await desk.page.getByText('does not offer this model').waitFor();
+  await desk.page.getByRole('button', { name: '中文' }).click();
+  await desk.page.getByText('各副本提供的模型不一致：gw-3.risk').waitFor();
+  await desk.page.getByText('不提供此模型').waitFor();
+});
+
 test('a model’s adapter and draft are shown, how good the draft is and why it rests, and both figures of memory', async () => {
   await desk.signIn('admin');
   const letters = desk.page.locator('.model', { hasText: 'demo+letters' });

@@ -19,6 +19,7 @@ const GRANTED = [
   'count_accounts()',
   'current_policy()',
   'dropped_until()',
+  'exchange_reports(text,text,json)',
   'find_account(text)',
   'find_challenge(text,text)',
   'find_enrolment(text)',
@@ -57,6 +58,7 @@ const GRANTED = [
   'take_webauthn_challenge(text,text,text)',
   'tree_nodes(integer[],bigint[])',
   'tree_state()',
+  'withdraw_report(text)',
   'without_seal_key(text)',
 ];
 /** Of the login that signs, which serves no request, and of the keeper, whom nobody is but a person at the command line. */

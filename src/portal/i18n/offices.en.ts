@@ -83,7 +83,7 @@ export const officesEn = {
   fields: 'Fields',
 
   modelsTitle: 'Models',
-  modelsLead: 'What runs on this replica, as it changes.',
+  modelsLead: 'What runs on this replica and the others, as it changes.',
   memory: 'Memory',
   memoryUsed: (used: string, budget: string) => `${used} of ${budget} of memory taken`,
   memoryMeasured: (bytes: string) => `${bytes} measured`,
@@ -113,6 +113,11 @@ export const officesEn = {
     uid: 'Sandbox: a user id of its own',
     process: 'Sandbox: process limits only',
   },
+  otherReplicas: 'On other replicas',
+  otherRelease: 'runs another release, whose reports this one can’t read',
+  notOffered: 'does not offer this model',
+  catalogueDiffers: (instances: string) =>
+    `Not all replicas offer the same models: ${instances}. Where a request lands decides what it finds.`,
   instance: 'Replica',
   updated: 'Updated',
   stale: 'Not refreshed',

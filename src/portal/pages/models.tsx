@@ -6,6 +6,7 @@ import { useTongue } from '#portal/i18n/language.tsx';
 import { useOfficeText } from '#portal/i18n/offices.ts';
 import { useLive } from '#portal/live.ts';
 import { AdapterFacts, Digest, DraftFacts, MemoryFact } from '#portal/parts/model-parts.tsx';
+import { CatalogueNotice, OnReplicas } from '#portal/parts/model-replicas.tsx';
 import { RefusalNotice } from '#portal/parts/notice.tsx';
 import { useStepUp } from '#portal/parts/step-up.tsx';
 import { useTask } from '#portal/task.ts';
@@ -43,13 +44,20 @@ export function ModelsPage() {
         )}
       </header>
       {refusal !== null && <RefusalNotice refusal={refusal} onRetry={models.refresh} />}
+      {data !== null && <CatalogueNotice replicas={data.replicas} />}
       {data !== null && <MachineFacts machine={data} />}
       {data === null && refusal === null && <p class="empty">{text.loading}</p>}
       {data?.data.length === 0 && <p class="empty">{text.modelsEmpty}</p>}
       {data !== null && (
         <ul class={refusal === null ? 'models' : 'models models-stale'}>
           {data.data.map((model) => (
-            <ModelCard key={model.id} model={model} state={shownState(model, asked)} onAsked={() => ask(model.id)} />
+            <ModelCard
+              key={model.id}
+              model={model}
+              replicas={data.replicas}
+              state={shownState(model, asked)}
+              onAsked={() => ask(model.id)}
+            />
           ))}
         </ul>
       )}
@@ -105,11 +113,12 @@ function useAsked(): { readonly asked: string | null; readonly ask: (id: string)
 
 interface CardProps {
   readonly model: AdminModel;
+  readonly replicas: AdminModelList['replicas'];
   readonly state: ShownState;
   readonly onAsked: () => void;
 }
 
-function ModelCard({ model, state, onAsked }: CardProps) {
+function ModelCard({ model, replicas, state, onAsked }: CardProps) {
   const text = useOfficeText();
   const { language } = useTongue();
   const count = (value: number): string => value.toLocaleString(language);
@@ -150,6 +159,7 @@ function ModelCard({ model, state, onAsked }: CardProps) {
         {model.adapter !== null && <AdapterFacts adapter={model.adapter} />}
         {model.draft !== null && <DraftFacts draft={model.draft} />}
       </dl>
+      <OnReplicas model={model.id} replicas={replicas} />
       <ModelActions model={model} onAsked={onAsked} />
     </li>
   );
