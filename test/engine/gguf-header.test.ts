@@ -123,6 +123,21 @@ describe('checkGguf', () => {
     await assert.rejects(check(demo.subarray(0, demo.length - 4096)), /tensors end at/);
   });
 
+  it('knows how many bytes the newest types of llama.cpp take, by its own blocks', async () => {
+    const name = 'blk.0.ffn_down.weight';
+    const behind = demo.indexOf(name) + name.length + 4 + 16;
+    // 256 times 256: NVFP4 has 64 in 36 bytes, Q1_0 128 in 18, Q2_0 64 in 18.
+    for (const [type, bytes] of [
+      [40, 36_864],
+      [41, 9_216],
+      [42, 18_432],
+    ] as const) {
+      const changed = Buffer.from(demo);
+      changed.writeUInt32LE(type, behind);
+      assert.equal((await check(changed)).tensors.get(name)?.bytes, bytes);
+    }
+  });
+
   it('refuses tensors that can not be in the file', async () => {
     await assert.rejects(check(changed('token_embd.weight', 4, 2n ** 50n)), /elements/);
     await assert.rejects(check(changed('token_embd.weight', 24, 2n ** 40n)), /token_embd/);

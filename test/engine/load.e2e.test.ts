@@ -7,6 +7,7 @@ import type { LlamaDeps } from '#engine/llama/port.llama.ts';
 import { environmentFor, findPlaces, sandboxAt } from '#engine/llama/sandbox.system.ts';
 import { filePaths } from '#engine/llama/sandbox.ts';
 import { Problem } from '#kernel/problem.ts';
+import { gguf, type MetadataValue } from '../../models/demo/gguf-writer.ts';
 import { answer, DEMO_FILE, DEMO_TEXT, demoSpec, openLlama, sha256, TEST_SANDBOX } from './demo.ts';
 
 const failure = (code: Problem['code'], message: RegExp) => (error: unknown) => {
@@ -75,6 +76,18 @@ describe('what is not loaded', () => {
     const bytes = Buffer.from('GGUF but not really');
     await writeFile(file, bytes);
     await refused({ file, sha256: sha256(bytes) }, /malformed/);
+  });
+
+  it('the first of several files that only together are a model, as large ones are handed out', async () => {
+    const file = join(folder, 'large-00001-of-00003.gguf');
+    const about = new Map<string, MetadataValue>([
+      ['general.architecture', { type: 'string', value: 'llama' }],
+      ['split.count', { type: 'u32', value: 3 }],
+    ]);
+    // The first one may hold no tensor at all.
+    const bytes = gguf(about, []);
+    await writeFile(file, bytes);
+    await refused({ file, sha256: sha256(bytes) }, /one of several/);
   });
 
   it('but one whose open file is named as other systems do is', async () => {

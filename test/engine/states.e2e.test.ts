@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import type { LlamaEngine } from '#engine/llama/port.llama.ts';
-import { recurrentModel, slidingModel } from '../fakes/state-models.ts';
+import { hybridModel, recurrentModel, slidingModel } from '../fakes/state-models.ts';
 import { answer, openLlama, writeModel } from './demo.ts';
 
 const RULES = 'Answer about letters of credit, and about nothing else. '.repeat(4);
@@ -20,6 +20,7 @@ const user = (content: string) => ({ role: 'user', content }) as const;
 for (const [kind, file] of [
   ['that looks back through a window', slidingModel(WINDOW)],
   ['with one running state', recurrentModel()],
+  ['with both a running state and one of every token', hybridModel()],
 ] as const) {
   describe(`a model ${kind}`, () => {
     let remove: () => Promise<void>;

@@ -13,7 +13,7 @@ const CONTROL = { end: '<|endoftext|>', start: '<|im_start|>', stop: '<|im_end|>
 const TOKENS = [...Array.from({ length: 256 }, (_, byte) => tokenName([byte])), ...Object.values(CONTROL), 'Ġt'];
 const VOCABULARY = TOKENS.length;
 
-type Figures = Readonly<Record<string, { readonly type: 'u32' | 'f32'; readonly value: number }>>;
+type Figures = Readonly<Record<string, MetadataValue>>;
 
 const u32 = (value: number) => ({ type: 'u32', value }) as const;
 const f32 = (value: number) => ({ type: 'f32', value }) as const;
@@ -141,6 +141,41 @@ export function recurrentModel(): Buffer {
       'ssm.inner_size': u32(inner),
       'ssm.state_size': u32(state),
       'ssm.time_step_rank': u32(rank),
+    },
+    weights,
+  );
+}
+
+/** A layer with a running state, and one that looks back at every token (LFM2). */
+export function hybridModel(): Buffer {
+  const [heads, kernel, feedForward] = [4, 3, 128];
+  const weights = new Weights();
+  weights.random('token_embd.weight', WIDTH, VOCABULARY, Math.sqrt(3 / WIDTH));
+  weights.even('token_embd_norm.weight', 1);
+  for (let layer = 0; layer < 4; layer++) {
+    const name = (part: string) => `blk.${layer}.${part}.weight`;
+    for (const part of ['attn_norm', 'ffn_norm']) weights.even(name(part), 1);
+    weights.random(name('ffn_gate'), WIDTH, feedForward);
+    weights.random(name('ffn_up'), WIDTH, feedForward);
+    weights.random(name('ffn_down'), feedForward, WIDTH);
+    if (layer % 2 === 0) {
+      weights.random(name('shortconv.conv'), kernel, WIDTH, 1, 'f32');
+      weights.random(name('shortconv.in_proj'), WIDTH, 3 * WIDTH, 0.4);
+      weights.random(name('shortconv.out_proj'), WIDTH, WIDTH, 0.4);
+    } else {
+      for (const part of ['attn_q_norm', 'attn_k_norm']) weights.even(name(part), 1, WIDTH / heads);
+      for (const part of ['attn_q', 'attn_k', 'attn_v', 'attn_output']) weights.random(name(part), WIDTH, WIDTH, 0.4);
+    }
+  }
+  return file(
+    'lfm2',
+    {
+      block_count: u32(4),
+      feed_forward_length: u32(feedForward),
+      'attention.head_count': u32(heads),
+      'attention.head_count_kv': { type: 'i32s', value: [0, heads, 0, heads] },
+      'attention.layer_norm_rms_epsilon': f32(1e-5),
+      'shortconv.l_cache': u32(kernel),
     },
     weights,
   );

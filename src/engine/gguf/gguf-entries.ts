@@ -1,4 +1,4 @@
-import { GgufFault, TENSOR_TYPES } from './gguf-figures.ts';
+import { GgufFault, SplitFault, TENSOR_TYPES } from './gguf-figures.ts';
 import { type GgufLimits, HeaderReader, type ReadAt } from './gguf-reader.ts';
 
 /** A tensor as the table has it. */
@@ -51,7 +51,6 @@ export async function readGguf(readAt: ReadAt, size: number, limits: GgufLimits)
   if (version !== 2 && version !== 3) throw new GgufFault(`version ${version} is not supported`);
   const tensors = await reader.count('tensors', limits.tensors);
   const entries = await reader.count('metadata entries', limits.entries);
-  if (tensors === 0) throw new GgufFault('no tensors');
 
   const found: Metadata = {
     chatTemplate: null,
@@ -67,6 +66,9 @@ export async function readGguf(readAt: ReadAt, size: number, limits: GgufLimits)
     await readEntry(reader, key, found, limits);
   }
   const architecture = found.texts.get('general.architecture') ?? '';
+  const [parts = 1] = found.values.get('split.count') ?? [];
+  if (parts > 1) throw new SplitFault(`one of ${parts} files`);
+  if (tensors === 0) throw new GgufFault('no tensors');
   if (!/^[a-z0-9_-]+$/.test(architecture)) throw new GgufFault('no architecture');
   return { ...found, architecture, tensors: await readTensors(reader, tensors, alignmentOf(found.values), size) };
 }

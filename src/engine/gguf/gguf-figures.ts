@@ -1,6 +1,9 @@
 /** What a GGUF file's figures must be, so that llama.cpp, which asserts where it should check, does not abort. */
 export class GgufFault extends Error {}
 
+/** It is sound as far as it goes, and one of several. */
+export class SplitFault extends GgufFault {}
+
 type Range = readonly [least: number, most: number];
 
 /** With a value outside, or with none, the process would abort. A figure may be one for all layers or one per layer. */
@@ -110,4 +113,7 @@ export const TENSOR_TYPES: ReadonlyMap<number, readonly [bytes: number, elements
   [34, [54, 256]],
   [35, [66, 256]],
   [39, [17, 32]],
+  [40, [36, 64]],
+  [41, [18, 128]],
+  [42, [18, 64]],
 ] as const);

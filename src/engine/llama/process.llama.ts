@@ -55,6 +55,7 @@ export const LOAD_FAILURES: Readonly<Record<LoadFailure, string>> = {
   unreadable: 'its file can not be read',
   digest_mismatch: 'its file is not the approved one (SHA-256 differs)',
   malformed: 'its file is malformed',
+  split: 'its file is one of several, which `llama-gguf-split --merge` makes one of',
   context_too_large: 'its context is larger than it was trained for',
   no_backend: 'this machine has no engine for the configured gpu; `strongroom doctor` says what is missing',
   template: 'its own chat template is not the approved one',

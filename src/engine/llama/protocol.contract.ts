@@ -150,6 +150,7 @@ const LOAD_FAILURE_REASONS = [
   'unreadable',
   'digest_mismatch',
   'malformed',
+  'split',
   'context_too_large',
   'no_backend',
   'template',
