@@ -107,6 +107,9 @@ export const VERBS: readonly Verb[] = [
   verb('keys rotate', '', 'New keys for tokens and second factors, without a restart.', () =>
     import('./keys.ts').then((of) => of.rotateKeys),
   ),
+  verb('certs dev', '', 'Make the development CA and its certificate for localhost, or renew what ends soon.', () =>
+    import('./certs.ts').then((of) => of.makeDevelopmentCertificate),
+  ),
   verb('login', '[NAME] [--url URL] [--ca FILE]', 'Sign in; the session is kept in a file of yours, mode 0600.', () =>
     import('./login.ts').then((of) => of.login),
   ),
@@ -152,6 +155,9 @@ export const VERBS: readonly Verb[] = [
     '',
     'Models and their state on every gateway; exit code 1 where these differ in what they offer.',
     () => import('./model.ts').then((of) => of.showModels),
+  ),
+  verb('model verify', '[ID]', 'Read the files of the catalogue whole and hold them against their digests.', () =>
+    import('./model-files.ts').then((of) => of.verifyModels),
   ),
   verb('model load', 'ID', 'Put a model in service on every replica.', () =>
     import('./model.ts').then((of) => of.changeModel('load')),

@@ -71,7 +71,11 @@ describe('the command line', () => {
       'logout',
       ...['add', 'list', 'disable', 'enable', 'reset'].map((word) => `user ${word}`),
       ...['create', 'list', 'revoke'].map((word) => `key ${word}`),
-      ...['list', 'status', 'load', 'unload', 'pin', 'unpin'].map((word) => `model ${word}`),
+      'certs dev',
+      'doctor',
+      ...['list', 'status', 'verify', 'load', 'unload', 'pin', 'unpin'].map((word) => `model ${word}`),
+      ...['verify', 'export', 'receipt', 'key'].map((word) => `audit ${word}`),
+      'keys rotate',
       ...['check', 'test', 'import', 'list', 'show', 'diff', 'rollback', 'explain', 'replay'].map(
         (word) => `policy ${word}`,
       ),

@@ -14,6 +14,7 @@ import {
   type SandboxPlaces,
   type Trial,
 } from '#engine/llama/sandbox.ts';
+import { warmUpFor } from '#engine/llama/warm-up.ts';
 import type { GpuChoice } from '#engine/model-spec.ts';
 
 const WALLED: Reach = { network: false, read: false, write: false, signal: false, sockets: 0, variables: [] };
@@ -181,5 +182,23 @@ describe('how long a load may take', () => {
       loadingMs({ limits, probe, spec: { gpu }, gpuLayers });
     assert.deepEqual([of('cpu', null), of('cuda', 0), of('cuda', 33), of('auto', null)], [10, 10, 110, 110]);
     assert.deepEqual([of('cpu', null, true), of('vulkan', 3, true)], [5, 105]);
+  });
+});
+
+describe('what a model is asked before anybody asks it', () => {
+  const of = (backend: string, probe: boolean, contextSize = 4096) => warmUpFor({ backend, probe, contextSize });
+
+  it('is nothing on the processor, but for the one token of a trial', () => {
+    assert.equal(of('cpu', false), null);
+    assert.deepEqual(of('cpu', true), { content: 'x', maxTokens: 1 });
+  });
+
+  it('on a GPU is a prompt and tokens after the first, as far as the context has room', () => {
+    for (const probe of [true, false]) {
+      const { content = '', maxTokens = 0 } = of('cuda', probe) ?? {};
+      assert.ok(content.split(' ').length > 64 && maxTokens > 1);
+    }
+    assert.equal(of('vulkan', false, 16)?.content, 'x x');
+    assert.equal(of('vulkan', false, 1)?.content, 'x');
   });
 });

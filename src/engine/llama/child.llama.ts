@@ -37,6 +37,7 @@ import {
 import { REMEMBERING } from './sequence-state.llama.ts';
 import { SpentMemory } from './spent-memory.ts';
 import { type WarmPrefix, warm } from './warm-prefix.llama.ts';
+import { type WarmUp, warmUpFor } from './warm-up.ts';
 
 const BEAT_MS = 1000;
 const BATCH_SIZE = 512;
@@ -156,10 +157,14 @@ async function load(message: LoadMessage): Promise<Loaded> {
     // After the step that is being put together has gone to other threads.
     spent: new SpentMemory(facts.vocabulary, () => void setImmediate(() => globalThis.gc?.())),
   };
-  if (message.probe) {
-    await makeOneToken(driver, tools, (to) => {
+  const warmUp = warmUpFor({ ...message, backend });
+  if (warmUp !== null) {
+    const made = makeTokens(warmUp, driver, tools, (to) => {
       listener = to;
     });
+    // On trial it has to work; else the first user learns what is wrong.
+    await (message.probe ? made : made.catch(report));
+    listener = send;
   }
   return {
     add: (work) => {
@@ -184,15 +189,20 @@ function throttled(tell: (done: number) => void): (done: number) => void {
   };
 }
 
-/** One token, through everything that an answer goes through. What is wrong with the weights shows here or never. */
-function makeOneToken(driver: Driver, tools: GenerationTools, hear: (listener: typeof send) => void): Promise<void> {
+/** An answer to nobody, through everything that an answer goes through. */
+function makeTokens(
+  { content, maxTokens }: WarmUp,
+  driver: Driver,
+  tools: GenerationTools,
+  hear: (listener: typeof send) => void,
+): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   hear((message) => {
     if (message.t === 'finished') resolve();
     if (message.t === 'failed') reject(new Error(message.message));
   });
-  const sampling = { maxTokens: 1, temperature: 0, topP: 1, seed: 0, stop: [], grammar: null, stream: false };
-  const messages = [{ role: 'user' as const, content: 'x' }];
+  const sampling = { maxTokens, temperature: 0, topP: 1, seed: 0, stop: [], grammar: null, stream: false };
+  const messages = [{ role: 'user' as const, content }];
   driver.add(
     new Generation({ t: 'generate', id: 1, subject: '', messages, ...sampling, credit: tools.contextSize }, tools),
   );
