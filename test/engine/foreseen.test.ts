@@ -158,6 +158,30 @@ describe('the pace of a draft model', () => {
     assert.ok(wasted >= 1 && wasted <= 5, `${wasted}`);
   });
 
+  it('is not what reading a prompt takes: it is used on after a long one', async () => {
+    const alone = await say(null, 60);
+    const guessing = new GuessingSequence((tokens) => alone.said[tokens.length - PROMPT.length] ?? 0);
+    const drafter = drafterOf(guessing);
+    // A step of the model takes a hundred milliseconds, a token that the draft model reads or foresees one.
+    let steps = 0;
+    const now = () => steps * 100 + guessing.evaluated;
+    const converse = async (subject: string, prompt: readonly Token[], length: number) => {
+      const { sequence, tokens } = open([...prompt], now);
+      const evaluate = sequence.controlledEvaluate.bind(sequence);
+      sequence.controlledEvaluate = (input) => {
+        steps++;
+        return evaluate(input);
+      };
+      for (let step = 0; step < length; step++) await tokens.next(drafter, subject, 4);
+    };
+    await converse('usr_a', PROMPT, 12);
+    const { drafted: before } = drafter.pace.costs;
+    const long = Array.from({ length: 2000 }, (_, at) => (at % 7) as Token);
+    await converse('usr_b', long, 9);
+    const { drafted: after } = drafter.pace.costs;
+    assert.ok(before !== null && after !== null && after < 50, `${before} then ${after}`);
+  });
+
   it('says why it is not used', () => {
     const pace = new DraftPace();
     assert.equal(draftUse(pace.costs, 1), 'untried');
