@@ -119,7 +119,7 @@ async function load(message: LoadMessage): Promise<Loaded> {
       ? {}
       : { lora: { adapters: [{ filePath: message.adapter.file, scale: message.adapter.scale }] } }),
   });
-  const prompts = openPromptRenderer(model, template);
+  const prompts = openPromptRenderer(model, template, message.contextSize);
   let listener = send;
   const outlet = new Outlet<ChildMessage>((words) => listener(words));
   const sequences = sequencesOf(context, message.parallel);

@@ -37,7 +37,7 @@ export interface PromptRenderer {
  * The template comes from the catalogue, not from the model file. It is interpreted as a syntax tree, without reach into
  * JavaScript, but without a step limit either: this runs in the child only, under the parent's kill timer.
  */
-export function openPromptRenderer(model: LlamaModel, chatTemplate: string): PromptRenderer {
+export function openPromptRenderer(model: LlamaModel, chatTemplate: string, contextSize?: number): PromptRenderer {
   const wrapper = new JinjaTemplateChatWrapper({
     template: chatTemplate,
     functionCallMessageTemplate: 'noJinja',
@@ -45,7 +45,7 @@ export function openPromptRenderer(model: LlamaModel, chatTemplate: string): Pro
     reasoning: null,
     tokenizer: model.tokenizer,
   });
-  const tokenizer = tokenizerOf(model);
+  const tokenizer = tokenizerOf(model, contextSize);
   const bos = model.tokens.shouldPrependBosToken ? model.tokens.bos : null;
 
   const state = (messages: readonly ChatMessage[]) =>
