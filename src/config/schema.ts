@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { z } from 'zod';
 import { Access } from './access.ts';
 import { Audit } from './audit.ts';
@@ -8,6 +9,12 @@ import { Models } from './models.ts';
 const Port = z.number().int().min(0).max(65535);
 const File = z.string().min(1);
 const Listen = z.string().regex(/^(\[[0-9a-fA-F:]+\]|[^:]+):\d{1,5}$/, 'must be HOST:PORT');
+
+function isNetwork(text: string): boolean {
+  const [, address = '', prefix = '0'] = /^([^/]+)(?:\/(\d{1,3}))?$/.exec(text) ?? [];
+  const family = isIP(address);
+  return family !== 0 && Number(prefix) <= (family === 6 ? 128 : 32);
+}
 
 const timeZones = new Set([...Intl.supportedValuesOf('timeZone'), 'UTC']);
 
@@ -22,7 +29,10 @@ export const Config = z.strictObject({
         .url({ protocol: /^https$/ })
         .optional()
         .describe('Address that browsers use, where it is not https://localhost:PORT.'),
-      trustedProxies: z.array(z.string()).default([]).describe('Networks whose X-Forwarded-For is believed.'),
+      trustedProxies: z
+        .array(z.string().refine(isNetwork, 'must be an address or a network (10.0.0.0/8)'))
+        .default([])
+        .describe('Networks whose PROXY header (version 2) and X-Forwarded-For are believed.'),
       bodyLimit: z
         .number()
         .int()

@@ -236,6 +236,7 @@ async function tryAdmit(
     resource,
     decision,
     address: exchange.address,
+    peer: exchange.peer,
     grant: exchange.grant,
     reserve: route.counts === 'none' ? null : route.counts(input as never, exchange.grant),
     // With its session, as it was made: shown in another one it is another secret.
@@ -264,6 +265,7 @@ function fail(exchange: Exchange, deps: PipelineDeps, problem: Problem): string 
       action: route.access.action,
       resource: exchange.resource,
       address: exchange.address,
+      peer: exchange.peer,
       decision: exchange.decision,
       bound: problem.code === 'out_of_bounds' ? problem.message : null,
     });

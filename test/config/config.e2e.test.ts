@@ -65,6 +65,18 @@ describe('the configuration', () => {
       assert.match((await faultsOf(`audit: {origin: "${origin}"}\n`)).join(), /^audit\.origin/, origin);
   });
 
+  it('knows an address and a network from what is neither', async () => {
+    for (const entry of ['canary', '10.0.0.0/33', '10.0.0.0/', '2001:db8::/129', '10.0.0.1/8/8', '10.0.0.0/-1', ''])
+      assert.match(
+        (await faultsOf(`http: {trustedProxies: ["${entry}"]}\n`)).join(),
+        /^http\.trustedProxies\.0: must be/,
+      );
+    assert.deepEqual(
+      await faultsOf('http: {trustedProxies: ["10.0.0.0/8", "192.0.2.1", "2001:db8::/32", "::1"]}\n'),
+      [],
+    );
+  });
+
   it('refuses YAML that is none, that repeats a key, or that points to itself', async () => {
     for (const yaml of ['http: [', 'http: {port: 1}\nhttp: {port: 2}\n', 'a: &a [*a]\n', '- a\n', '"text"'])
       assert.ok((await faultsOf(yaml)).length > 0, yaml);
