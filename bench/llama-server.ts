@@ -161,6 +161,12 @@ export async function startLlamaServer(
   const layers = layersIn(log);
   // Without its GPU it serves from the processor, and says so in its log alone.
   if (load.gpu !== null && load.layers !== 0 && (layers ?? '0/').startsWith('0/'))
-    throw new Error(`llama-server has put nothing on a GPU:\n${log.slice(-2000)}`);
+    throw new Error(`llama-server has put nothing on a GPU:\n${linesOnGpus(log)}`);
   return { port, pid: child.pid, release: program.release, system, layers };
 }
+
+/** What a log says of backends and devices, or its end where it says nothing. */
+const linesOnGpus = (log: string): string => {
+  const lines = log.split('\n').filter((line) => /cuda|vulkan|backend|no usable gpu|no device/i.test(line));
+  return (lines.length > 0 ? lines.slice(0, 20) : log.split('\n').slice(-20)).join('\n');
+};

@@ -36,6 +36,8 @@ export interface Catalogue {
   readonly attributesOf: (model: string) => ResourceAttributes | null;
   /** What is asked of a model, with the adapter that it has: that is ours to say, not a route's. */
   readonly withAdapter: (model: string, ask: ModelAsk) => ModelAsk;
+  /** Whether its configuration pins it. */
+  readonly isPinned: (model: string) => boolean;
   /** Every model with the digests of its files, for the record. */
   readonly digests: readonly string[];
   /** Digest of what is offered, and to whom: the same on every gateway of a database, wherever its files lie. */
@@ -70,6 +72,7 @@ export async function openCatalogue(config: Config, base: string, deps: EngineDe
   const attributes = new Map<string, ResourceAttributes>();
   const engines: [string, Engine][] = [];
   const adapters = new Map<string, readonly string[]>();
+  const pinned = new Set<string>();
   const digests: string[] = [];
   const offers: unknown[] = [];
   const entries = await entriesOf(config, base);
@@ -84,6 +87,7 @@ export async function openCatalogue(config: Config, base: string, deps: EngineDe
       offers.push([id, model.upstream.model, model.contextSize, attributesOf(model)]);
       engines.push([id, await upstreamEngine(id, model, folder, deps)]);
     } else if (local !== null) {
+      if (model.pin) pinned.add(id);
       for (const spec of specs) {
         attributes.set(spec.id, attributesOf(model, spec.adapter?.name));
         placements.add(spec);
@@ -91,7 +95,7 @@ export async function openCatalogue(config: Config, base: string, deps: EngineDe
         digests.push([spec.id, ...filesOf(spec).map(({ sha256 }) => sha256)].join(' '));
         const { contextSize, maxOutputTokens, systemPrompts = [] } = spec;
         const made = [contextSize, maxOutputTokens, templateDigest(spec), systemPrompts];
-        offers.push([digests.at(-1), made, attributesOf(model, spec.adapter?.name)]);
+        offers.push([digests.at(-1), made, attributesOf(model, spec.adapter?.name), pinned.has(spec.id)]);
         const bounded = { ...spec, memoryLimit: childLimit(budget, spec) };
         const gpuLayers = () => placements.of(spec.id)?.onGpu ?? null;
         engines.push([spec.id, openLlamaModel(bounded, { ...local, gpuLayers, limits: limitsOf(model) })]);
@@ -105,6 +109,7 @@ export async function openCatalogue(config: Config, base: string, deps: EngineDe
     engines: new EngineRegistry(engines),
     attributesOf: (model) => attributes.get(model) ?? null,
     withAdapter: (model, ask) => (adapters.has(model) ? { ...ask, adapters: adapters.get(model) } : ask),
+    isPinned: (model) => pinned.has(model),
     digests,
     fingerprint: sha256Hex(JSON.stringify(offers.map((offer) => JSON.stringify(offer)).sort())),
     sandbox: local?.sandbox ?? null,

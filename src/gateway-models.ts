@@ -48,6 +48,7 @@ export async function openModels(deps: ModelDeps): Promise<Models> {
   const residency = new Residency({
     engines,
     store: postgresDesiredStates(pool),
+    isPinned: catalogue.isPinned,
     recorder,
     log,
     house: (desiredOf) => {

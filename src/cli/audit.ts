@@ -144,9 +144,13 @@ export function rangeOf(options: Invocation['options']): { from: number | undefi
 
 /** `audit export`: into a new folder; exit code 0 says that it was written, not that it is sound: verify it. */
 export async function exportCommand({ json, options }: Invocation): Promise<number> {
-  const { format, out } = options;
-  if (out === undefined || (format !== 'jsonl' && format !== 'csv' && format !== 'tiles')) {
-    throw new Error('usage: strongroom audit export --format jsonl|csv|tiles --out DIR [--from SEQ] [--to SEQ]');
+  const { tiles } = options;
+  const isBoth = tiles !== undefined && (options.format ?? options.out) !== undefined;
+  const { format, out } = tiles === undefined ? options : { format: 'tiles', out: tiles };
+  if (isBoth || out === undefined || (format !== 'jsonl' && format !== 'csv' && format !== 'tiles')) {
+    throw new Error(
+      'usage: strongroom audit export --format jsonl|csv|tiles --out DIR | --tiles DIR [--from SEQ] [--to SEQ]',
+    );
   }
   if (options['via-api'] === true) {
     const bytes = await exportOverApi(out, format, options);

@@ -22,6 +22,7 @@ const OPTIONS = {
   key: { type: 'string' },
   format: { type: 'string' },
   out: { type: 'string' },
+  tiles: { type: 'string' },
   at: { type: 'string' },
   strength: { type: 'string' },
   draft: { type: 'string' },
@@ -235,7 +236,7 @@ export const VERBS: readonly Verb[] = [
   ),
   verb(
     'audit export',
-    '--format jsonl|csv|tiles --out DIR [--from SEQ] [--to SEQ] [--via-api [--from TIME] [--to TIME] [--actor NAME] [--action A] [--resource R] [--outcome O] [--request ID]]',
+    '--format jsonl|csv|tiles --out DIR | --tiles DIR [--from SEQ] [--to SEQ] [--via-api [--from TIME] [--to TIME] [--actor NAME] [--action A] [--resource R] [--outcome O] [--request ID]]',
     'Write the log with its proofs; over the API what your role may see.',
     () => import('./audit.ts').then((of) => of.exportCommand),
   ),

@@ -112,6 +112,7 @@ const LocalModel = z.strictObject({
     .describe(
       'GPUs that it may use by Vulkan, as `vulkaninfo --summary` numbers them; default: all that are no processors. Models that share one name the same.',
     ),
+  pin: z.boolean().default(false).describe('Never evicted while in service, until an admin unpins it.'),
   gpuLayers: z
     .union([z.literal('auto'), z.number().int().min(0).max(10_000)])
     .default('auto')

@@ -7,6 +7,7 @@ export interface DesiredState {
   readonly number: number;
 }
 
+/** What a model begins with; pinned where its configuration says so. */
 export const AS_CONFIGURED: DesiredState = { inService: true, pinned: false, number: 0 };
 
 export interface DesiredStore {

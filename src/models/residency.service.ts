@@ -17,6 +17,8 @@ export interface ResidencyDeps {
   readonly engines: { readonly ids: readonly string[]; get(id: string): Engine | undefined };
   readonly house: (desiredOf: (id: string) => DesiredState) => House;
   readonly store: DesiredStore;
+  /** By its configuration, until an admin has set it. */
+  readonly isPinned: (model: string) => boolean;
   readonly recorder: Recorder;
   readonly log: Log;
 }
@@ -42,7 +44,7 @@ export class Residency implements AsyncDisposable {
   }
 
   desiredOf(model: string): DesiredState {
-    return this.#desired.get(model) ?? AS_CONFIGURED;
+    return this.#desired.get(model) ?? { ...AS_CONFIGURED, pinned: this.#deps.isPinned(model) };
   }
 
   /** The engine of a model that is in service; undefined for one that is not in the catalogue. @throws Problem `model_not_loaded` */
@@ -59,7 +61,7 @@ export class Residency implements AsyncDisposable {
     const pardoned = verb === 'load' ? engine.status().quarantine : null;
     await this.#deps.recorder.change(
       'model.set',
-      { model, by: admin.subject, ...changeOf(verb) },
+      { model, by: admin.subject, pinned_as_configured: this.#deps.isPinned(model), ...changeOf(verb) },
       {
         kind: 'change',
         actor: admin.subject,

@@ -65,7 +65,8 @@ describe('the audit commands', () => {
   it('`export` and `verify --export`: by a stranger, without any database', async () => {
     for (const format of ['tiles', 'jsonl', 'csv']) {
       const out = join(folder, format);
-      const written = await here('export', '--format', format, '--out', out);
+      const asked = format === 'tiles' ? ['--tiles', out] : ['--format', format, '--out', out];
+      const written = await here('export', ...asked);
       assert.equal(written.code, 0, written.stderr);
       const verified = await stranger('verify', '--export', out, '--key', key);
       assert.equal(verified.code, 0, verified.stdout + verified.stderr);
@@ -80,6 +81,7 @@ describe('the audit commands', () => {
       ['tiles', 'jsonl', 'csv'],
     );
     assert.equal((await here('export', '--format', 'xml', '--out', join(folder, 'xml'))).code, 1);
+    assert.equal((await here('export', '--tiles', join(folder, 'two'), '--format', 'csv')).code, 1);
   });
 
   it('`verify` is clean beside a running gateway, and names the seq of what was edited', async () => {

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { LlamaContextSequence, Token } from 'node-llama-cpp';
+import { DraftPace } from '#engine/child/draft-pace.ts';
+import { Drafter } from '#engine/child/drafter.llama.ts';
+import { ForeseenTokens } from '#engine/child/foreseen.llama.ts';
 import { draftUse } from '#engine/draft-use.ts';
-import { DraftPace } from '#engine/llama/draft-pace.ts';
-import { Drafter } from '#engine/llama/drafter.llama.ts';
-import { ForeseenTokens } from '#engine/llama/foreseen.llama.ts';
 
 type Input = number | [token: number, options: { generateNext: { options: { seed: number } } }];
 
@@ -156,6 +156,30 @@ describe('the pace of a draft model', () => {
     assert.ok(run(10, 9) >= 95);
     const wasted = run(30, 9);
     assert.ok(wasted >= 1 && wasted <= 5, `${wasted}`);
+  });
+
+  it('is not what reading a prompt takes: it is used on after a long one', async () => {
+    const alone = await say(null, 60);
+    const guessing = new GuessingSequence((tokens) => alone.said[tokens.length - PROMPT.length] ?? 0);
+    const drafter = drafterOf(guessing);
+    // A step of the model takes a hundred milliseconds, a token that the draft model reads or foresees one.
+    let steps = 0;
+    const now = () => steps * 100 + guessing.evaluated;
+    const converse = async (subject: string, prompt: readonly Token[], length: number) => {
+      const { sequence, tokens } = open([...prompt], now);
+      const evaluate = sequence.controlledEvaluate.bind(sequence);
+      sequence.controlledEvaluate = (input) => {
+        steps++;
+        return evaluate(input);
+      };
+      for (let step = 0; step < length; step++) await tokens.next(drafter, subject, 4);
+    };
+    await converse('usr_a', PROMPT, 12);
+    const { drafted: before } = drafter.pace.costs;
+    const long = Array.from({ length: 2000 }, (_, at) => (at % 7) as Token);
+    await converse('usr_b', long, 9);
+    const { drafted: after } = drafter.pace.costs;
+    assert.ok(before !== null && after !== null && after < 50, `${before} then ${after}`);
   });
 
   it('says why it is not used', () => {

@@ -6,6 +6,7 @@ import { after, before, describe, it } from 'node:test';
 import type { LlamaDeps } from '#engine/llama/port.llama.ts';
 import { environmentFor, findPlaces, sandboxAt } from '#engine/llama/sandbox.system.ts';
 import { filePaths } from '#engine/llama/sandbox.ts';
+import { type LogFields, silentLog } from '#kernel/log.ts';
 import { Problem } from '#kernel/problem.ts';
 import { gguf, type MetadataValue } from '../../models/demo/gguf-writer.ts';
 import { answer, DEMO_FILE, DEMO_TEXT, demoSpec, openLlama, sha256, TEST_SANDBOX } from './demo.ts';
@@ -69,6 +70,21 @@ describe('what is not loaded', () => {
     } finally {
       await engine.close();
     }
+  });
+
+  it('is told to leave a GPU alone on which it has no layer and that it did not ask for by name', async () => {
+    const told: unknown[] = [];
+    const log = { ...silentLog, error: (_message: string, fields?: LogFields) => void told.push(fields?.error) };
+    const says = `process.once('message', ({ gpu }) => process.send({ t: 'load_failed', reason: 'failed', detail: gpu }))`;
+    const sandbox = { ...TEST_SANDBOX, command: () => [process.execPath, '-e', says] };
+    for (const [gpu, layers] of [
+      ['auto', 0],
+      ['auto', 2],
+      ['auto', null],
+      ['cuda', 0],
+    ] as const)
+      await refused({ gpu }, /the engine refused it/, { sandbox, log, gpuLayers: () => layers });
+    assert.deepEqual(told, ['cpu', 'auto', 'auto', 'cuda']);
   });
 
   it('an approved file that is no model', async () => {

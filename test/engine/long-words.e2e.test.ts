@@ -40,6 +40,16 @@ describe('words without end', () => {
         assert.equal((await answer(engine, { maxTokens: 2 })).usage.completionTokens, 2);
       }));
 
+  it('are not counted to their end, where they are many times what fits', () =>
+    withModel('gpt-4o', async (engine) => {
+      const asked = { messages: [], prompt: '7'.repeat(120_000) };
+      await assert.rejects(
+        answer(engine, asked),
+        (error) =>
+          isTooLong(error) && /has at least (\d{4}|1\d{4}) tokens.*holds 2048/.test((error as Problem).message),
+      );
+    }));
+
   it('kill no model that makes vectors', () =>
     withModel(
       'gpt-4o',
@@ -74,6 +84,6 @@ describe('words without end', () => {
       };
       const words = ' the letter of the credit that the bank took, it says: there';
       const once = await count(words);
-      assert.equal(await count(words.repeat(400)), 400 * once);
+      assert.equal(await count(words.repeat(120)), 120 * once);
     }));
 });

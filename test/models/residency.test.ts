@@ -38,7 +38,7 @@ class FakeEngine {
   pardon() {}
 }
 
-function open(states: Record<string, Partial<DesiredState>> = {}) {
+function open(states: Record<string, Partial<DesiredState>> = {}, isPinned = false) {
   const engine = new FakeEngine();
   const desired = new Map(
     Object.entries(states).map(([id, state]) => [id, { ...AS_CONFIGURED, number: 1, ...state }] as const),
@@ -65,6 +65,7 @@ function open(states: Record<string, Partial<DesiredState>> = {}) {
           events.push({ kind: 'system', actor: 'system', action, resource: `model:${model}`, outcome, request: null });
         },
       }),
+    isPinned: () => isPinned,
     store: {
       desired: async () => {
         if (store.broken) throw new Error('the database is away');
@@ -156,6 +157,15 @@ describe('desired state and what runs', () => {
     await residency.set('demo', 'load', ADMIN, 'req_2');
     await eventually(() => engine.state === 'ready');
     assert.equal(engine.loads, 2);
+  });
+
+  it('a model that its configuration pins is pinned until an admin has set it', async () => {
+    const { residency } = open({}, true);
+    await using _ = residency;
+    await residency.reconcile();
+    assert.equal(residency.desiredOf('demo').pinned, true);
+    await residency.set('demo', 'unpin', ADMIN, 'req_1');
+    assert.equal(residency.desiredOf('demo').pinned, false);
   });
 
   it('takes a model that is not in the catalogue for none, and changes nothing', async () => {

@@ -47,7 +47,8 @@ export class ForeseenTokens {
     this.#tokens.push(...taken);
     if (right < foreseen.length) await keepBeginning(this.#sequence, this.#tokens.slice(0, -1));
     const draft = asked === null ? null : { foreseen: foreseen.length, right };
-    drafter?.pace.told(taken.length, this.#now() - began, draft);
+    const isTypical = unread.length === 0 && !(asked?.wasBehind ?? false);
+    drafter?.pace.told(taken.length, this.#now() - began, draft, isTypical);
     return taken;
   }
 

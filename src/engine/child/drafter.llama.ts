@@ -1,9 +1,9 @@
 import type { Llama, LlamaContextSequence, LlamaModel, Token } from 'node-llama-cpp';
 import { checkDraft, DraftFault } from '#engine/gguf/gguf-draft.ts';
 import { checkGguf, type GgufFacts } from '#engine/gguf/gguf-header.ts';
+import type { LoadMessage } from '#engine/llama/protocol.contract.ts';
 import { DraftPace } from './draft-pace.ts';
 import type { VerifiedFile } from './model-file.llama.ts';
-import type { LoadMessage } from './protocol.contract.ts';
 import { isRewindable, keepBeginning, REMEMBERING } from './sequence-state.llama.ts';
 
 /** Prompt tokens that the draft model takes in between two tokens of an answer. */
@@ -17,6 +17,8 @@ export class Drafter {
   /** Whose conversation its state holds. */
   #subject: string | null = null;
   readonly pace = new DraftPace();
+  /** The last time it had more to read than what a step yields. */
+  wasBehind = false;
 
   /** @param most tokens that it foresees at once */
   constructor(model: LlamaModel, sequence: LlamaContextSequence, most: number) {
@@ -36,6 +38,7 @@ export class Drafter {
     this.#subject = subject;
     await keepBeginning(this.#sequence, tokens.slice(0, -1));
     const unread = tokens.slice(this.#sequence.nextTokenIndex);
+    this.wasBehind = unread.length > this.#most + 1;
     if (unread.length > CHUNK) {
       await this.#sequence.evaluateWithoutGeneratingNewTokens(unread.slice(0, CHUNK));
       return [];

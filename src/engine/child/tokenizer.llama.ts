@@ -5,6 +5,7 @@ import {
   type Token,
   type Tokenizer,
 } from 'node-llama-cpp';
+import { Refusal } from '#engine/refusal.ts';
 import { piecesOf } from './text-pieces.ts';
 
 /**
@@ -15,8 +16,14 @@ const MOST = 4096;
 /** No control token is spelt longer. */
 const LONGEST_MARK = 128;
 
-/** The model's tokenizer, for texts of any length. */
-export function tokenizerOf(model: LlamaModel): Tokenizer {
+/** A text of so many contexts is not counted to its end: meanwhile nobody is answered. */
+const CONTEXTS = 4;
+
+/**
+ * The model's tokenizer, for texts of any length. @param contextSize beyond a multiple of which it counts no further, and throws a
+ * Refusal; absent: it counts all
+ */
+export function tokenizerOf(model: LlamaModel, contextSize = Number.POSITIVE_INFINITY): Tokenizer {
   const plain = model.tokenizer;
   // Others know no such words.
   if (model.vocabularyType !== LlamaVocabularyType.bpe) return plain;
@@ -29,9 +36,18 @@ export function tokenizerOf(model: LlamaModel): Tokenizer {
       );
     const [first = '', ...others] = piecesOf(text, MOST, (at) => special !== true || !isMark(at));
     const tokens: Token[] = plain(first, special, options);
-    for (const piece of others) for (const token of plain(piece, special)) tokens.push(token);
+    for (const piece of others) {
+      if (tokens.length > CONTEXTS * contextSize) throw tooLong(tokens.length, contextSize);
+      for (const token of plain(piece, special)) tokens.push(token);
+    }
     return tokens;
   };
   const { detokenize, isSpecialToken, isEogToken } = plain;
   return Object.assign(tokenize, { detokenize, isSpecialToken, isEogToken });
 }
+
+const tooLong = (tokens: number, contextSize: number) =>
+  new Refusal(
+    'context_length_exceeded',
+    `The prompt has at least ${tokens} tokens; this model's context holds ${contextSize}, the answer included.`,
+  );

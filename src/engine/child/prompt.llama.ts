@@ -1,7 +1,7 @@
 import { type ChatHistoryItem, JinjaTemplateChatWrapper, type LlamaModel, type Token } from 'node-llama-cpp';
 import type { ChatMessage } from '#engine/engine.ts';
+import type { GenerateMessage } from '#engine/llama/protocol.contract.ts';
 import { opensThought, THOUGHT, thinksBy } from '#engine/thought-reader.ts';
-import type { GenerateMessage } from './protocol.contract.ts';
 import { tokenizerOf } from './tokenizer.llama.ts';
 import { openToolPrompts, type ToolPrompts } from './tool-prompt.llama.ts';
 
@@ -37,7 +37,7 @@ export interface PromptRenderer {
  * The template comes from the catalogue, not from the model file. It is interpreted as a syntax tree, without reach into
  * JavaScript, but without a step limit either: this runs in the child only, under the parent's kill timer.
  */
-export function openPromptRenderer(model: LlamaModel, chatTemplate: string): PromptRenderer {
+export function openPromptRenderer(model: LlamaModel, chatTemplate: string, contextSize?: number): PromptRenderer {
   const wrapper = new JinjaTemplateChatWrapper({
     template: chatTemplate,
     functionCallMessageTemplate: 'noJinja',
@@ -45,7 +45,7 @@ export function openPromptRenderer(model: LlamaModel, chatTemplate: string): Pro
     reasoning: null,
     tokenizer: model.tokenizer,
   });
-  const tokenizer = tokenizerOf(model);
+  const tokenizer = tokenizerOf(model, contextSize);
   const bos = model.tokens.shouldPrependBosToken ? model.tokens.bos : null;
 
   const state = (messages: readonly ChatMessage[]) =>

@@ -23,15 +23,23 @@ export class DraftPace {
     return { ...this.#costs };
   }
 
-  /** What a step yielded and took; null for one that foresaw nothing because it did not try. */
+  /**
+   * What a step yielded and took; null for one that foresaw nothing because it did not try. `isTypical`: nothing had to be read first,
+   * by either model, that was not said in the step before. Reading a prompt is no part of what a token takes, and would
+   * speak against the draft model for hundreds of tokens.
+   */
   told(
     tokens: number,
     milliseconds: number,
     draft: { readonly foreseen: number; readonly right: number } | null,
+    isTypical = true,
   ): void {
-    this.#steps++;
     this.foreseen += draft?.foreseen ?? 0;
     this.right += draft?.right ?? 0;
+    // It has read what it had missed: the next step tells what it is worth.
+    if (!isTypical && (draft?.foreseen ?? 0) > 0) return;
+    this.#steps++;
+    if (!isTypical) return;
     const way = draft === null ? 'plain' : 'drafted';
     const cost = milliseconds / Math.max(1, tokens);
     const known = this.#costs[way];
