@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, it } from 'node:test';
-import { type AuditRecord, present, TestGateway } from '../harness/gateway.ts';
+import { type AuditRecord, eventually, present, TestGateway } from '../harness/gateway.ts';
 import { firstAdmin, forgetGuesses, invite, newPerson, type Person, signIn, stepped } from './people.ts';
 
 interface Entry {
