@@ -43,6 +43,7 @@ import { engineEvents, openCatalogue } from './gateway-engines.ts';
 import { watchGrowth } from './gateway-growth.ts';
 import { openIdentity } from './gateway-identity.ts';
 import { openListener } from './gateway-listener.ts';
+import { listenForMetrics } from './gateway-metrics.ts';
 import { openModels } from './gateway-models.ts';
 import { openQuotas } from './gateway-quota.ts';
 import { startRetention } from './gateway-retention.ts';
@@ -256,8 +257,7 @@ export async function openGateway({ config, base, log }: GatewayOptions): Promis
     listener.server.drain(config.http.drainSeconds * 1000, () => active.cut(new Problem('shutting_down'))),
   );
   stack.defer(listener.stopWatching);
-  const [, host = '127.0.0.1', port = '0'] = /^\[?(.+?)\]?:(\d+)$/.exec(config.metrics.listen) ?? [];
-  const metricsServer = stack.use(await metrics.listen(host, Number(port)));
+  const metricsServer = stack.use(await listenForMetrics(metrics, { config, base, log }));
 
   let firstRun: FirstRun | null = null;
   if (database.embedded) {

@@ -106,6 +106,9 @@ export const Config = z.strictObject({
   metrics: z
     .strictObject({
       listen: Listen.default('127.0.0.1:9464').describe('Where Prometheus reads /metrics.'),
+      tokenFile: File.optional().describe(
+        'File with the token that Prometheus shows (Authorization: Bearer); without it anybody who reaches the address reads.',
+      ),
     })
     .prefault({}),
   quota: z
