@@ -62,7 +62,7 @@ export const Config = z.strictObject({
         .min(1)
         .optional()
         .describe('Runtime login (also DATABASE_URL); without it an embedded Postgres runs.'),
-      urlFile: File.optional().describe('File that holds the runtime login’s URL.'),
+      urlFile: File.optional().describe('File that holds the runtime login’s URL (also DATABASE_URL_FILE).'),
       migrateUrlFile: File.optional().describe('File with the URL of the login that may migrate (needs CREATEROLE).'),
       auditorUrlFile: File.optional().describe('File with the URL of the auditors’ login.'),
       verifierUrlFile: File.optional().describe(
