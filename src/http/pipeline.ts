@@ -90,8 +90,8 @@ async function validateBody(exchange: Exchange, schema: NonNullable<Exchange['ro
 function setInput(exchange: Exchange, body: unknown): void {
   const { route, request, params } = exchange;
   exchange.input = {
-    params: route.params ? parseWith(route.params, params) : undefined,
-    query: route.query ? parseWith(route.query, queryOf(request.url ?? '')) : undefined,
+    params: route.params ? parseWith(route.params, params, 'url') : undefined,
+    query: route.query ? parseWith(route.query, queryOf(request.url ?? ''), 'url') : undefined,
     body,
     size: exchange.rawBody.length,
   };
