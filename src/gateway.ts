@@ -227,6 +227,7 @@ export async function openGateway({ config, base, log }: GatewayOptions): Promis
     activeRequests: () => active.size,
     scoring: () => scoring?.readings() ?? null,
     policy: () => ({ version: access.version, folderDiffers: policy.folderDiffers }),
+    replicas: () => replicas.others,
   });
   const listener = await openListener({
     config,

@@ -47,6 +47,8 @@ export interface Readings {
   /** Evaluation keys in memory; null where scoring is off. */
   readonly scoring: () => { readonly sessions: number; readonly keyBytes: number } | null;
   readonly policy: () => { readonly version: number; readonly folderDiffers: boolean };
+  /** The other gateways of this database, as they were heard last. */
+  readonly replicas: () => readonly { readonly isSameCatalogue: boolean }[];
 }
 
 /** No user, prompt or path in a label: routes are names from the table, codes are from the closed list. */
@@ -88,6 +90,17 @@ export function prometheusMetrics(readings: Readings): Metrics {
     'strongroom_policy_folder_differs',
     '1 where policies/ was not what was in force at the start.',
     (set) => set({}, readings.policy().folderDiffers ? 1 : 0),
+  );
+  gauge(
+    registry,
+    'strongroom_replicas',
+    'Other gateways of this database that are alive, by whether they offer the same models.',
+    (set) => {
+      const differ = readings.replicas().filter(({ isSameCatalogue }) => !isSameCatalogue).length;
+      set({ catalogue: 'same' }, readings.replicas().length - differ);
+      set({ catalogue: 'differs' }, differ);
+    },
+    ['catalogue'],
   );
   gauge(registry, 'strongroom_audit_available', '1 while the audit log can be written.', (set) =>
     set({}, readings.ledger().available ? 1 : 0),
