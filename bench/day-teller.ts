@@ -119,6 +119,7 @@ const requestOf = ({ account, session }: TellerJob['users'][number]): AdmissionR
   },
   grant: null,
   address: '10.0.0.1',
+  peer: null,
   reserve: { tokens: 820, least: 309 },
   proof: null,
 });

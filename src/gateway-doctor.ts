@@ -40,6 +40,7 @@ import { findGpus, findSandbox, knownFiles, localSpecs } from './gateway-engines
 import { tokenFolder } from './gateway-federation.ts';
 import { sealFile } from './gateway-keys.ts';
 import { machineBudget, Placements } from './gateway-memory.ts';
+import { isLoopback, metricsPlace, metricsToken } from './gateway-metrics.ts';
 
 export interface Examination {
   readonly findings: readonly Finding[];
@@ -61,7 +62,7 @@ export async function examine(config: Config, base: string): Promise<Examination
     examineSecrets(config, base, tls.keyFile),
     examineCertificate(config, tls),
     examineDatabase(config, base),
-    examinePorts(config, tls.certFile),
+    examinePorts(config, base, tls.certFile),
     [
       sandbox instanceof Error
         ? fail('sandbox', sandbox.message, 'see above')
@@ -116,6 +117,7 @@ async function examineSecrets(config: Config, base: string, keyFile: string): Pr
     ...named('a database login', database.auditorUrlFile),
     ...named('a database login', database.verifierUrlFile),
     ...named('a database login', database.signerUrlFile),
+    ...named('the token of the metrics', config.metrics.tokenFile),
     ...named('the identity provider’s secret', identity.oidc?.clientSecretFile),
     ...Object.values(models).flatMap((model) =>
       'upstream' in model
@@ -157,27 +159,30 @@ async function examineDatabase(config: Config, base: string): Promise<Finding[]>
   }
 }
 
-async function examinePorts({ http, metrics }: Config, certFile: string): Promise<Finding[]> {
+async function examinePorts(config: Config, base: string, certFile: string): Promise<Finding[]> {
   const pem = await textOf(certFile);
   const isOurs = async (host: string, port: number) => {
     if (pem === null) return false;
     return showsCertificate(reachable(host), port, new X509Certificate(pem).fingerprint256);
   };
-  const [, metricsHost = '', metricsPort = '0'] = /^\[?(.+?)\]?:(\d+)$/.exec(metrics.listen) ?? [];
+  const { http } = config;
+  const place = metricsPlace(config);
+  const token = await metricsToken(config, base, silentLog).catch((error: Error) => error);
+  if (token instanceof Error) return [fail('port metrics', token.message, 'put a token there')];
   const areMetrics = (host: string, port: number) => {
     const address = isIP(reachable(host)) === 6 ? `[${reachable(host)}]` : reachable(host);
-    return showsText(`http://${address}:${port}/metrics`, 'strongroom_');
+    return showsText(`http://${address}:${port}/metrics`, 'strongroom_', token?.current);
   };
   const look = async (name: 'https' | 'metrics', host: string, port: number, whose: typeof isOurs) =>
     judgePort({
       name,
       address: `${host}:${port}`,
       state: await probePort(host, port, whose).catch(() => 'taken' as const),
-      isLoopback: host === 'localhost' || host === '::1' || host.startsWith('127.'),
+      isOpen: name === 'metrics' && token === null && !isLoopback(host),
     });
   return Promise.all([
     look('https', http.host, http.port, isOurs),
-    look('metrics', metricsHost, Number(metricsPort), areMetrics),
+    look('metrics', place.host, place.port, areMetrics),
   ]);
 }
 

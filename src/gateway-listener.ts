@@ -1,8 +1,9 @@
 import { join, resolve } from 'node:path';
 import type { Config } from '#config/schema.ts';
 import { type AppDeps, createApp } from '#http/app.ts';
-import { proxyList } from '#http/boundary.ts';
+import { ProxiedConnections } from '#http/proxied-connections.ts';
 import { HttpServer } from '#http/server.ts';
+import { proxyList, sourceFinder } from '#http/source.ts';
 import type { Clock } from '#kernel/clock.ts';
 import type { Log } from '#kernel/log.ts';
 import { openCertificateFiles } from '#tls/certificate.files.ts';
@@ -11,7 +12,7 @@ import { TLS_OPTIONS } from '#tls/tls-options.ts';
 import { PROGRAM } from './gateway-database.ts';
 
 export interface ListenerDeps
-  extends Omit<AppDeps, 'portal' | 'strictTransport' | 'trustedProxies' | 'isDraining' | 'isOwnOrigin'> {
+  extends Omit<AppDeps, 'portal' | 'strictTransport' | 'sourceOf' | 'isDraining' | 'isOwnOrigin'> {
   readonly config: Config;
   readonly base: string;
   readonly log: Log;
@@ -44,14 +45,18 @@ export async function openListener(deps: ListenerDeps): Promise<Listener> {
   });
   const { cert, key } = certificates.current;
   const ownHost = config.http.publicUrl === undefined ? null : new URL(config.http.publicUrl).host;
+  const trusted = proxyList(config.http.trustedProxies);
+  const proxied =
+    config.http.trustedProxies.length === 0 ? null : new ProxiedConnections({ trusted, onStray: deps.onStray });
   const server: HttpServer = new HttpServer({
     tls: { ...TLS_OPTIONS, cert, key },
     onStray: deps.onStray,
+    proxied,
     listener: createApp({
       ...deps,
       portal: join(PROGRAM, 'dist', 'portal'),
       strictTransport: development === null,
-      trustedProxies: proxyList(config.http.trustedProxies),
+      sourceOf: sourceFinder(trusted, proxied),
       isDraining: () => server.draining,
       isOwnOrigin: (origin, host) => origin === `https://${ownHost ?? host}`,
     }),

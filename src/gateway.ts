@@ -44,6 +44,7 @@ import { engineEvents, openCatalogue } from './gateway-engines.ts';
 import { watchGrowth } from './gateway-growth.ts';
 import { openIdentity } from './gateway-identity.ts';
 import { openListener } from './gateway-listener.ts';
+import { listenForMetrics } from './gateway-metrics.ts';
 import { openModels } from './gateway-models.ts';
 import { openQuotas } from './gateway-quota.ts';
 import { startRetention } from './gateway-retention.ts';
@@ -228,6 +229,7 @@ export async function openGateway({ config, base, log }: GatewayOptions): Promis
     activeRequests: () => active.size,
     scoring: () => scoring?.readings() ?? null,
     policy: () => ({ version: access.version, folderDiffers: policy.folderDiffers }),
+    replicas: () => replicas.others,
   });
   const listener = await openListener({
     config,
@@ -258,8 +260,7 @@ export async function openGateway({ config, base, log }: GatewayOptions): Promis
     listener.server.drain(config.http.drainSeconds * 1000, () => active.cut(new Problem('shutting_down'))),
   );
   stack.defer(listener.stopWatching);
-  const [, host = '127.0.0.1', port = '0'] = /^\[?(.+?)\]?:(\d+)$/.exec(config.metrics.listen) ?? [];
-  const metricsServer = stack.use(await metrics.listen(host, Number(port)));
+  const metricsServer = stack.use(await listenForMetrics(metrics, { config, base, log }));
 
   let firstRun: FirstRun | null = null;
   if (database.embedded) {

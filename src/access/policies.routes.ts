@@ -1,4 +1,5 @@
 import { NO_STEP_UP, type Route, route } from '#http/route.ts';
+import type { Origin } from '#kernel/origin.ts';
 import type { Principal, Strength } from '#kernel/principal.ts';
 import type { PolicyText } from './access.ts';
 import type { Explanation as Explained } from './explanation.ts';
@@ -23,6 +24,7 @@ interface Actor {
   readonly id: string;
   readonly requestId: string;
   readonly address: string;
+  readonly peer: string | null;
   readonly facts: Readonly<Record<string, string>>;
 }
 interface Imported {
@@ -158,11 +160,11 @@ export function policyRoutes(policies: PoliciesPort): Route[] {
 const linesIn = (text: string | undefined): number =>
   (text ?? '').split('\n').filter((line) => /^[pb],/.test(line)).length;
 
-const actorOf = (call: {
-  readonly principal: Principal;
-  readonly requestId: string;
-  readonly address: string;
-}): Actor => ({ id: call.principal.subject, requestId: call.requestId, address: call.address, facts: {} });
+const actorOf = ({ principal, origin }: { readonly principal: Principal; readonly origin: Origin }): Actor => ({
+  id: principal.subject,
+  ...origin,
+  facts: {},
+});
 
 const versionOf = ({ version, sha256, createdBy, createdAt, reason, restored }: Version): PolicyVersion => ({
   version,

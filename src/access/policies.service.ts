@@ -1,4 +1,5 @@
 import type { Recorder } from '#audit/recorder.ts';
+import { sourceFacts } from '#kernel/origin.ts';
 import { STRENGTHS, type Strength } from '#kernel/principal.ts';
 import { Problem } from '#kernel/problem.ts';
 import { type Asker, type PolicyEngine, type PolicyText, questionOf, type ResourceAttributes } from './access.ts';
@@ -27,6 +28,7 @@ export interface PolicyActor {
   readonly id: string;
   readonly requestId: string | null;
   readonly address: string;
+  readonly peer: string | null;
   readonly facts: Readonly<Record<string, string>>;
 }
 
@@ -138,7 +140,7 @@ export class Policies {
         request: actor.requestId,
         facts: {
           ...actor.facts,
-          address: actor.address,
+          ...sourceFacts(actor),
           reason,
           restored,
           from_version: current.version,

@@ -19,6 +19,7 @@ import type {
   Resource,
 } from '#kernel/gate.ts';
 import { newEventId } from '#kernel/id.ts';
+import { sourceFacts } from '#kernel/origin.ts';
 import type { Principal } from '#kernel/principal.ts';
 import { Problem } from '#kernel/problem.ts';
 import { proofText } from '#stepup/stepup.ts';
@@ -234,7 +235,7 @@ export class AdmissionGate implements Gate {
         outcome_code: code,
         request: requestId,
         facts: {
-          address,
+          ...sourceFacts(refusal),
           credential: principal.credential.kind,
           ...(decision === null ? {} : decisionFacts(principal, decision)),
           ...(bound === null ? {} : { bound }),

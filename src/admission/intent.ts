@@ -1,6 +1,7 @@
 import { decisionFacts } from '#access/decision-facts.ts';
 import type { AuditEvent } from '#audit/event.ts';
 import type { AdmissionRequest } from '#kernel/gate.ts';
+import { sourceFacts } from '#kernel/origin.ts';
 
 /** What intent and outcome of a request have in common. */
 export const askedBy = ({ requestId, principal, action, resource }: AdmissionRequest) => ({
@@ -12,14 +13,14 @@ export const askedBy = ({ requestId, principal, action, resource }: AdmissionReq
 
 /** What an admission records: who asks for what, by which rule, within which bounds, at what price. */
 export function intentOf(asked: AdmissionRequest): AuditEvent {
-  const { routeId, principal, decision, address, grant, reserve } = asked;
+  const { routeId, principal, decision, grant, reserve } = asked;
   return {
     ...askedBy(asked),
     kind: 'intent',
     outcome: 'admitted',
     facts: {
       route: routeId,
-      address,
+      ...sourceFacts(asked),
       credential: `${principal.credential.kind}:${principal.credential.ref.slice(0, 16)}`,
       ...decisionFacts(principal, decision),
       ...(grant === null || grant.changes.length === 0 ? {} : { bounds: grant.changes }),

@@ -14,7 +14,8 @@ ${VERBS.map(({ usage, does }) => `  ${usage.padEnd(38)}${usage.length > 37 ? `\n
 second factor for that one operation.
 
 Settings come from strongroom.yaml (or STRONGROOM_CONFIG) and the environment:
-STRONGROOM_HTTP__PORT=9443 sets http.port. DATABASE_URL names a Postgres of your own;
+STRONGROOM_HTTP__PORT=9443 sets http.port. DATABASE_URL (or the file
+that DATABASE_URL_FILE names) is a Postgres of your own;
 without it an embedded one runs in the data folder (STRONGROOM_DATA_DIR, default .strongroom).
 `;
 

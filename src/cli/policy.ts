@@ -109,7 +109,7 @@ async function importDirectly(draft: Draft, reason: string, address: string): Pr
     folder: draft,
   });
   const facts = { os_user: userInfo().username, door: `break-glass: ${reason.slice(0, 200)}` };
-  const actor = { id: SYSTEM, requestId: null, address, facts };
+  const actor = { id: SYSTEM, requestId: null, address, peer: null, facts };
   return (await policies.import(draft, reason.slice(0, 200), actor)).version.version;
 }
 

@@ -43,6 +43,8 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env, folder:
     if (name.startsWith(PREFIX) && !OTHERS.has(name) && value !== undefined) overlay(tree, name, value, faults);
   }
   if (environment['STRONGROOM_DATA_DIR'] !== undefined) tree['dataDir'] = environment['STRONGROOM_DATA_DIR'];
+  if (environment['DATABASE_URL_FILE'])
+    tree['database'] = { ...asTree(tree['database']), urlFile: environment['DATABASE_URL_FILE'] };
   if (environment['DATABASE_URL']) tree['database'] = { ...asTree(tree['database']), url: environment['DATABASE_URL'] };
   const result = Config.safeParse(tree);
   if (!result.success) faults.push(...result.error.issues.flatMap((issue) => describe(issue)));
@@ -77,14 +79,16 @@ function readFile(path: string, required: boolean, faults: string[]): { tree: Tr
 const asTree = (value: unknown): Tree =>
   typeof value === 'object' && value !== null && !Array.isArray(value) ? { ...value } : {};
 
-/** `STRONGROOM_HTTP__PORT=9443` is `http.port: 9443`: upper case, `__` between levels. */
+/** `STRONGROOM_HTTP__PORT=9443` is `http.port: 9443`: upper case, `__` between levels; `…_FILE` may be written for a `…File`. */
 function overlay(tree: Tree, name: string, value: string, faults: string[]): void {
   const wanted = name.slice(PREFIX.length).split('__');
   let schema: unknown = Config;
   let node = tree;
   for (const [depth, part] of wanted.entries()) {
     const shape = shapeOf(schema);
-    const key = Object.keys(shape).find((candidate) => candidate.toUpperCase() === part);
+    const key = Object.keys(shape).find((candidate) =>
+      [part, part.replace(/_FILE$/, 'FILE')].includes(candidate.toUpperCase()),
+    );
     if (key === undefined) {
       faults.push(`${name}: there is no such setting`);
       return;

@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { z } from 'zod';
 import { Access } from './access.ts';
 import { Audit } from './audit.ts';
@@ -8,6 +9,12 @@ import { Models } from './models.ts';
 const Port = z.number().int().min(0).max(65535);
 const File = z.string().min(1);
 const Listen = z.string().regex(/^(\[[0-9a-fA-F:]+\]|[^:]+):\d{1,5}$/, 'must be HOST:PORT');
+
+function isNetwork(text: string): boolean {
+  const [, address = '', prefix = '0'] = /^([^/]+)(?:\/(\d{1,3}))?$/.exec(text) ?? [];
+  const family = isIP(address);
+  return family !== 0 && Number(prefix) <= (family === 6 ? 128 : 32);
+}
 
 const timeZones = new Set([...Intl.supportedValuesOf('timeZone'), 'UTC']);
 
@@ -22,7 +29,10 @@ export const Config = z.strictObject({
         .url({ protocol: /^https$/ })
         .optional()
         .describe('Address that browsers use, where it is not https://localhost:PORT.'),
-      trustedProxies: z.array(z.string()).default([]).describe('Networks whose X-Forwarded-For is believed.'),
+      trustedProxies: z
+        .array(z.string().refine(isNetwork, 'must be an address or a network (10.0.0.0/8)'))
+        .default([])
+        .describe('Networks whose PROXY header (version 2) and X-Forwarded-For are believed.'),
       bodyLimit: z
         .number()
         .int()
@@ -52,7 +62,7 @@ export const Config = z.strictObject({
         .min(1)
         .optional()
         .describe('Runtime login (also DATABASE_URL); without it an embedded Postgres runs.'),
-      urlFile: File.optional().describe('File that holds the runtime login’s URL.'),
+      urlFile: File.optional().describe('File that holds the runtime login’s URL (also DATABASE_URL_FILE).'),
       migrateUrlFile: File.optional().describe('File with the URL of the login that may migrate (needs CREATEROLE).'),
       auditorUrlFile: File.optional().describe('File with the URL of the auditors’ login.'),
       verifierUrlFile: File.optional().describe(
@@ -96,6 +106,9 @@ export const Config = z.strictObject({
   metrics: z
     .strictObject({
       listen: Listen.default('127.0.0.1:9464').describe('Where Prometheus reads /metrics.'),
+      tokenFile: File.optional().describe(
+        'File with the token that Prometheus shows (Authorization: Bearer); without it anybody who reaches the address reads.',
+      ),
     })
     .prefault({}),
   quota: z

@@ -64,9 +64,12 @@ export function showsCertificate(host: string, port: number, fingerprint: string
   return promise.finally(() => socket.destroy());
 }
 
-/** Whether a page over plain HTTP holds this text. */
-export const showsText = (address: string, text: string): Promise<boolean> =>
-  fetch(address, { signal: AbortSignal.timeout(ANSWER_MS) })
+/** Whether a page over plain HTTP, which may ask for a token, holds this text. */
+export const showsText = (address: string, text: string, token?: string): Promise<boolean> =>
+  fetch(address, {
+    signal: AbortSignal.timeout(ANSWER_MS),
+    headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
+  })
     .then(async (answer) => (await answer.text()).includes(text))
     .catch(() => false);
 

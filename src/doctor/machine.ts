@@ -73,17 +73,22 @@ export interface PortState {
   readonly name: 'https' | 'metrics';
   readonly address: string;
   readonly state: 'free' | 'ours' | 'taken' | 'forbidden';
-  readonly isLoopback: boolean;
+  /** Other machines may read there without a token. */
+  readonly isOpen: boolean;
 }
 
-export function judgePort({ name, address, state, isLoopback }: PortState): Finding {
+export function judgePort({ name, address, state, isOpen }: PortState): Finding {
   const check = `port ${name}`;
   if (state === 'taken') return fail(check, `another program has ${address}`, `end it, or set another ${name} address`);
   if (state === 'forbidden')
     return fail(check, `${address} may not be used by this user`, 'take a port above 1023, or CAP_NET_BIND_SERVICE');
   const said = state === 'ours' ? `${address}, and this gateway is there` : `${address} is free`;
-  if (name === 'metrics' && !isLoopback)
-    return warn(check, said, 'metrics ask for no login: let only your Prometheus reach that address');
+  if (isOpen)
+    return warn(
+      check,
+      said,
+      'the metrics ask for no token: set metrics.tokenFile, or let only your Prometheus reach them',
+    );
   return ok(check, said);
 }
 

@@ -1,21 +1,22 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
-import type { BlockList } from 'node:net';
 import express, { type Express } from 'express';
 import { newRequestId } from '#kernel/id.ts';
 import { Problem } from '#kernel/problem.ts';
-import { boundaryFault, clientAddress, refuseBoundary } from './boundary.ts';
+import { boundaryFault, refuseBoundary } from './boundary.ts';
 import type { ActiveExchanges, Exchange, PipelineDeps } from './exchange.ts';
 import { securityHeaders, staticHeaders } from './headers.ts';
 import { runPipeline } from './pipeline.ts';
 import { sendProblem } from './problem-json.ts';
 import type { Route } from './route.ts';
+import type { Source } from './source.ts';
 
 export interface AppDeps extends PipelineDeps {
   readonly routes: readonly Route[];
   /** Folder of the built portal. */
   readonly portal: string;
   readonly strictTransport: boolean;
-  readonly trustedProxies: BlockList;
+  /** Where a request comes from, through whichever proxies are trusted. */
+  readonly sourceOf: (request: IncomingMessage) => Source;
   /** What never reached a route: malformed HTTP, unknown paths. */
   readonly onStray: (reason: string, address: string) => void;
   readonly isDraining: () => boolean;
@@ -59,7 +60,7 @@ export function createApp(deps: AppDeps): RequestListener {
     response.on('error', () => {});
     const fault = boundaryFault(request);
     if (fault !== null) {
-      deps.onStray(fault, clientAddress(request, deps.trustedProxies));
+      deps.onStray(fault, deps.sourceOf(request).address);
       refuseBoundary(response);
       return;
     }
@@ -98,13 +99,15 @@ function start(
 ): void {
   const requestId = newRequestId();
   response.setHeader('x-request-id', requestId);
+  const source = deps.sourceOf(request);
   const exchange: Exchange = {
     request,
     response,
     route: route as never,
     params,
     requestId,
-    address: clientAddress(request, deps.trustedProxies),
+    address: source.address,
+    peer: source.peer,
     abort: new AbortController(),
     fresh: false,
     rawBody: NO_BODY,
@@ -128,7 +131,7 @@ function pathOf({ url = '/' }: IncomingMessage): string {
 }
 
 function refuseMalformed(deps: AppDeps, request: IncomingMessage, response: ServerResponse, error: unknown): void {
-  deps.onStray('malformed path', clientAddress(request, deps.trustedProxies));
+  deps.onStray('malformed path', deps.sourceOf(request).address);
   const requestId = newRequestId();
   if (response.headersSent) {
     response.destroy();
@@ -147,7 +150,7 @@ function refuseWhileDraining(request: IncomingMessage, response: ServerResponse)
 function stray(deps: AppDeps, request: IncomingMessage, response: ServerResponse): void {
   const requestId = newRequestId();
   const path = pathOf(request);
-  deps.onStray('unknown route', clientAddress(request, deps.trustedProxies));
+  deps.onStray('unknown route', deps.sourceOf(request).address);
   response.setHeader('x-request-id', requestId);
   const known = deps.routes.filter((route) => route.path === path);
   if (known.length > 0) response.setHeader('allow', known.map((route) => route.method).join(', '));

@@ -104,9 +104,10 @@ function isTooDeep(bytes: Buffer): boolean {
 
 /**
  * Checks a value against a schema. A wrong type or a missing member is `schema_invalid` (422); a well-formed value
- * outside what is allowed is `invalid_parameter` (400). Both name the parameter.
+ * outside what is allowed is `invalid_parameter` (400), as is whatever is wrong in a path or a query, where everything is
+ * text. Both name the parameter.
  */
-export function parseWith<T>(schema: z.ZodType<T>, value: unknown): T {
+export function parseWith<T>(schema: z.ZodType<T>, value: unknown, where: 'body' | 'url' = 'body'): T {
   const result = sparseSchema(schema, value).safeParse(value);
   if (result.success) return result.data;
   const issue = deepest(result.error.issues);
@@ -116,10 +117,11 @@ export function parseWith<T>(schema: z.ZodType<T>, value: unknown): T {
     '',
   );
   const shape =
-    issue.code === 'invalid_type' ||
-    (issue.code === 'invalid_union' && !isUnknownSort(issue, value)) ||
-    issue.code === 'invalid_key' ||
-    issue.code === 'unrecognized_keys';
+    where === 'body' &&
+    (issue.code === 'invalid_type' ||
+      (issue.code === 'invalid_union' && !isUnknownSort(issue, value)) ||
+      issue.code === 'invalid_key' ||
+      issue.code === 'unrecognized_keys');
   throw new Problem(shape ? 'schema_invalid' : 'invalid_parameter', {
     message: param === '' ? issue.message : `${param}: ${issue.message}`,
     ...(param === '' ? {} : { param }),

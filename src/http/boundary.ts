@@ -1,5 +1,4 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { BlockList, isIP } from 'node:net';
 
 const METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE']);
 /** Node keeps the first or joins them; a proxy may believe the last. */
@@ -48,33 +47,3 @@ export function refuseBoundary(response: ServerResponse): void {
   response.writeHead(400, { connection: 'close', 'content-type': 'text/plain; charset=utf-8' });
   response.end('Bad Request\n');
 }
-
-/** Networks whose `X-Forwarded-For` is believed. @throws TypeError for what is neither an address nor a CIDR. */
-export function proxyList(entries: readonly string[]): BlockList {
-  const list = new BlockList();
-  for (const entry of entries) {
-    const [address = '', prefix] = entry.split('/');
-    const family = isIP(address) === 6 ? 'ipv6' : 'ipv4';
-    if (isIP(address) === 0) throw new TypeError(`not an address or network: ${entry}`);
-    if (prefix === undefined) list.addAddress(address, family);
-    else list.addSubnet(address, Number(prefix), family);
-  }
-  return list;
-}
-
-/** The client's address: the last one in `X-Forwarded-For` that is not a trusted proxy, if the peer itself is one. */
-export function clientAddress(request: IncomingMessage, trusted: BlockList): string {
-  const isTrusted = (address: string) =>
-    isIP(address) !== 0 && trusted.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4');
-  let address = plain(request.socket.remoteAddress ?? 'unknown');
-  const forwarded = request.headers['x-forwarded-for'];
-  const hops = typeof forwarded === 'string' ? forwarded.split(',').map((hop) => plain(hop.trim())) : [];
-  while (isTrusted(address)) {
-    const hop = hops.pop();
-    if (hop === undefined || isIP(hop) === 0) break;
-    address = hop;
-  }
-  return address;
-}
-
-const plain = (address: string): string => (address.startsWith('::ffff:') ? address.slice(7) : address);

@@ -12,6 +12,8 @@ export interface Exchange {
   readonly params: Readonly<Record<string, string>>;
   readonly requestId: string;
   readonly address: string;
+  /** Of the trusted proxy in between; null where there is none. */
+  readonly peer: string | null;
   readonly abort: AbortController;
   /** Set when an admission was `stale`: every cache is passed by on the next attempt. */
   fresh: boolean;

@@ -90,8 +90,8 @@ async function validateBody(exchange: Exchange, schema: NonNullable<Exchange['ro
 function setInput(exchange: Exchange, body: unknown): void {
   const { route, request, params } = exchange;
   exchange.input = {
-    params: route.params ? parseWith(route.params, params) : undefined,
-    query: route.query ? parseWith(route.query, queryOf(request.url ?? '')) : undefined,
+    params: route.params ? parseWith(route.params, params, 'url') : undefined,
+    query: route.query ? parseWith(route.query, queryOf(request.url ?? ''), 'url') : undefined,
     body,
     size: exchange.rawBody.length,
   };
@@ -236,6 +236,7 @@ async function tryAdmit(
     resource,
     decision,
     address: exchange.address,
+    peer: exchange.peer,
     grant: exchange.grant,
     reserve: route.counts === 'none' ? null : route.counts(input as never, exchange.grant),
     // With its session, as it was made: shown in another one it is another secret.
@@ -264,6 +265,7 @@ function fail(exchange: Exchange, deps: PipelineDeps, problem: Problem): string 
       action: route.access.action,
       resource: exchange.resource,
       address: exchange.address,
+      peer: exchange.peer,
       decision: exchange.decision,
       bound: problem.code === 'out_of_bounds' ? problem.message : null,
     });

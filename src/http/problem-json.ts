@@ -82,6 +82,9 @@ function problemDocument(problem: Problem, requestId: string): object {
   };
 }
 
+/** Where nobody knows how long it takes, on 429 and 503. */
+const RETRY_SECONDS = 5;
+
 /** Writes the answer to a failed request whose answer has not begun. `/v1/*` speaks OpenAI's shape, the rest RFC 9457. */
 export function sendProblem(response: ServerResponse, problem: Problem, path: string, requestId: string): void {
   const openAi = path.startsWith('/v1/');
@@ -95,7 +98,9 @@ export function sendProblem(response: ServerResponse, problem: Problem, path: st
   if (response.statusCode === 401 && headers?.['WWW-Authenticate'] === undefined) {
     response.setHeader('www-authenticate', 'Bearer realm="strongroom"');
   }
-  if (retryAfter !== undefined) response.setHeader('retry-after', String(retryAfter));
+  const isPassing = response.statusCode === 429 || response.statusCode === 503;
+  const seconds = retryAfter ?? (isPassing ? RETRY_SECONDS : undefined);
+  if (seconds !== undefined) response.setHeader('retry-after', String(seconds));
   for (const [name, value] of Object.entries(headers ?? {})) response.setHeader(name, value);
   response.end(JSON.stringify(openAi ? openAiError(problem) : problemDocument(problem, requestId)));
 }

@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import type { Grant, ModelAsk, ModelGrant, RateLimit, Report, Reserve, Resource } from '#kernel/gate.ts';
+import type { Origin } from '#kernel/origin.ts';
 import type { Principal } from '#kernel/principal.ts';
 
 /** Written where a route is open to everybody. There is no default. */
@@ -18,8 +19,10 @@ export interface Input<P, Q, B> {
 
 interface CallBase<P, Q, B> extends Input<P, Q, B> {
   readonly requestId: string;
-  /** Address of the client, and of the direct peer where a trusted proxy stands between. */
+  /** Address of the client. */
   readonly address: string;
+  /** The same with the request and the trusted proxy in between, for a record. */
+  readonly origin: Origin;
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
   /** Aborts when the client hangs up, the session ends or the gateway stops; `reason` is a Problem or `ClientClosed`. */
   readonly signal: AbortSignal;

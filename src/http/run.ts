@@ -57,11 +57,12 @@ async function promiseIntent({ response, admission }: Exchange): Promise<void> {
 }
 
 function callHandler(exchange: Exchange, { gate }: PipelineDeps): Promise<Reply> {
-  const { route, input, requestId, address, abort, request, principal, admission, admissionRequest } = exchange;
+  const { route, input, requestId, address, peer, abort, request, principal, admission, admissionRequest } = exchange;
   const call = {
     ...(input ?? { params: undefined, query: undefined, body: undefined, size: 0 }),
     requestId,
     address,
+    origin: { requestId, address, peer },
     headers: request.headers,
     signal: abort.signal,
     principal,

@@ -3,11 +3,14 @@ import type { RequestListener, ServerResponse } from 'node:http';
 import { createServer, type Server, type ServerOptions } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import type { SecureContextOptions } from 'node:tls';
+import type { ProxiedConnections } from './proxied-connections.ts';
 
 export interface ServerDeps {
   readonly tls: ServerOptions;
   readonly listener: RequestListener;
   readonly onStray: (reason: string, address: string) => void;
+  /** Stands before TLS; null where no proxy is trusted. */
+  readonly proxied: ProxiedConnections | null;
 }
 
 /** Slow clients are cut off in seconds; a server of ours has no other way to be held open by nothing. */
@@ -30,9 +33,11 @@ const REFUSALS: Readonly<Record<string, string>> = {
 /** The one listener: TLS 1.3, HTTP/1.1. There is no plain-text port. */
 export class HttpServer implements AsyncDisposable {
   readonly #server: Server;
+  readonly #proxied: ProxiedConnections | null;
   #draining = false;
 
-  constructor({ tls, listener, onStray }: ServerDeps) {
+  constructor({ tls, listener, onStray, proxied }: ServerDeps) {
+    const addressOf = (socket: Socket) => proxied?.headerOf(socket)?.address ?? socket.remoteAddress ?? 'unknown';
     const answers = new WeakMap<Socket, ServerResponse>();
     const onRequest: RequestListener = (request, response) => {
       answers.set(request.socket, response);
@@ -43,10 +48,12 @@ export class HttpServer implements AsyncDisposable {
       onRequest,
     );
     this.#server.maxRequestsPerSocket = 0;
+    this.#proxied = proxied;
+    proxied?.guard(this.#server);
     // Node would answer 417 by itself, past our boundary.
     this.#server.on('checkExpectation', onRequest);
     this.#server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
-      onStray(error.code ?? 'malformed HTTP', socket.remoteAddress ?? 'unknown');
+      onStray(error.code ?? 'malformed HTTP', addressOf(socket));
       const answer = answers.get(socket);
       // Written into an answer that is under way it would become part of it, and after a last one an answer to nothing.
       const isOpen = !answer?.headersSent || (answer.writableFinished && answer.shouldKeepAlive);
@@ -56,7 +63,7 @@ export class HttpServer implements AsyncDisposable {
       else socket.destroy();
     });
     this.#server.on('tlsClientError', (error: NodeJS.ErrnoException, socket) => {
-      onStray(error.code ?? 'TLS', socket.remoteAddress ?? 'unknown');
+      onStray(error.code ?? 'TLS', addressOf(socket));
     });
   }
 
@@ -82,6 +89,7 @@ export class HttpServer implements AsyncDisposable {
     this.#draining = true;
     const closed = once(this.#server, 'close');
     this.#server.close();
+    this.#proxied?.cut();
     this.#server.closeIdleConnections();
     const idle = setInterval(() => this.#server.closeIdleConnections(), 100);
     let timer: NodeJS.Timeout | undefined;

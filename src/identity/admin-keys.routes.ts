@@ -1,4 +1,5 @@
 import { type Route, route } from '#http/route.ts';
+import { type Origin, sourceFacts } from '#kernel/origin.ts';
 import type { Principal } from '#kernel/principal.ts';
 import { keyLimitsOf, keyView } from './api-key.ts';
 import { IssuedKey, IssueRequest, KeyPath, type OwnedKey, OwnedKeyList } from './identity.contract.ts';
@@ -24,11 +25,11 @@ export interface AdminKeysPort {
   revoke(id: string, actor: Actor): Promise<void>;
 }
 
-const actorOf = (call: {
-  readonly principal: Principal;
-  readonly requestId: string;
-  readonly address: string;
-}): Actor => ({ id: call.principal.subject, requestId: call.requestId, facts: { address: call.address } });
+const actorOf = (call: { readonly principal: Principal; readonly origin: Origin }): Actor => ({
+  id: call.principal.subject,
+  requestId: call.origin.requestId,
+  facts: sourceFacts(call.origin),
+});
 
 const common = { credentials: 'session', counts: 'none', records: 'full' } as const;
 const access = (action: string) =>

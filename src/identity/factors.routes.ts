@@ -1,5 +1,6 @@
 import { NO_STEP_UP, PUBLIC, publicRoute, type Route, route } from '#http/route.ts';
 import { NO_COOKIE } from '#http/session-cookie.ts';
+import type { Origin } from '#kernel/origin.ts';
 import type { Principal } from '#kernel/principal.ts';
 import {
   EnrolRequest,
@@ -12,11 +13,6 @@ import {
 import { SessionList, SessionPath } from './sessions.contract.ts';
 import type { TotpSecret } from './totp.ts';
 import { type OwnSession, sessionId } from './users.ts';
-
-interface Origin {
-  readonly requestId: string;
-  readonly address: string;
-}
 
 /** What the routes need of the service. */
 export interface FactorsPort {
@@ -46,8 +42,8 @@ export function factorRoutes(factors: FactorsPort): Route[] {
       body: EnrolRequest,
       bodyLimit: 4096,
       response: EnrolResponse,
-      handle: async ({ body, requestId, address }) => {
-        const { username, mustEnrol } = await factors.enrol(body.token, body.password, { requestId, address });
+      handle: async ({ body, origin }) => {
+        const { username, mustEnrol } = await factors.enrol(body.token, body.password, origin);
         return { kind: 'json', body: { username, must_enrol: mustEnrol } satisfies EnrolResponse };
       },
     }),
@@ -66,8 +62,8 @@ export function factorRoutes(factors: FactorsPort): Route[] {
       body: TotpRequest,
       bodyLimit: 4096,
       response: TotpResponse,
-      handle: async ({ principal, body, requestId, address }) => {
-        const made = await factors.enrolTotp(principal, body.password, { requestId, address });
+      handle: async ({ principal, body, origin }) => {
+        const made = await factors.enrolTotp(principal, body.password, origin);
         const { secret, uri, digits } = made;
         const algorithm = made.algorithm === 'sha256' ? 'SHA256' : 'SHA1';
         return { kind: 'json', body: { secret, uri, algorithm, digits, period: 30 } satisfies TotpResponse };
@@ -84,8 +80,8 @@ export function factorRoutes(factors: FactorsPort): Route[] {
       body: TotpActivation,
       bodyLimit: 4096,
       response: RecoveryCodes,
-      handle: async ({ principal, body, requestId, address }) => {
-        const codes = await factors.activateTotp(principal, body.code, { requestId, address });
+      handle: async ({ principal, body, origin }) => {
+        const codes = await factors.activateTotp(principal, body.code, origin);
         return {
           kind: 'json',
           body: { recovery_codes: [...codes] } satisfies RecoveryCodes,
@@ -123,8 +119,8 @@ export function factorRoutes(factors: FactorsPort): Route[] {
       access: { action: 'session.end', resource: own('session'), denial: 'forbidden' },
       records: 'full',
       params: SessionPath,
-      handle: async ({ principal, params, requestId, address }) => {
-        await factors.endSession(principal, params.id, { requestId, address });
+      handle: async ({ principal, params, origin }) => {
+        await factors.endSession(principal, params.id, origin);
         return { kind: 'empty' };
       },
     }),

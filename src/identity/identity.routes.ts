@@ -1,14 +1,10 @@
 import { cookieValue } from '#http/credential.ts';
 import { NO_STEP_UP, PUBLIC, publicRoute, type Route, route } from '#http/route.ts';
 import { DEVICE_COOKIE, deviceCookie, NO_COOKIE, sessionCookie } from '#http/session-cookie.ts';
+import type { Origin } from '#kernel/origin.ts';
 import { hasSecondFactor, type Principal, type Role } from '#kernel/principal.ts';
 import { LoginRequest, LoginResponse, PasswordRequest, SessionResponse, type User } from './identity.contract.ts';
 import { type Account, describeAccount } from './identity.ts';
-
-interface Origin {
-  readonly requestId: string;
-  readonly address: string;
-}
 
 /** What the routes need of the services. */
 export interface IdentityPort {
@@ -39,9 +35,9 @@ export function identityRoutes(identity: IdentityPort): Route[] {
       body: LoginRequest,
       bodyLimit: 4096,
       response: LoginResponse,
-      handle: async ({ body, requestId, address, headers }) => {
+      handle: async ({ body, origin, headers }) => {
         const device = cookieValue(headers['cookie'], DEVICE_COOKIE);
-        const signedIn = await identity.signIn(body.username, body.password, body.code, device, { requestId, address });
+        const signedIn = await identity.signIn(body.username, body.password, body.code, device, origin);
         const { token, expiresAt, account, mustChangePassword } = signedIn;
         const answer: LoginResponse = {
           token,
@@ -81,8 +77,8 @@ export function identityRoutes(identity: IdentityPort): Route[] {
       stepUp: NO_STEP_UP,
       counts: 'none',
       records: 'denials',
-      handle: async ({ principal, requestId, address }) => {
-        await identity.signOut(principal, { requestId, address });
+      handle: async ({ principal, origin }) => {
+        await identity.signOut(principal, origin);
         return { kind: 'empty', headers: { 'set-cookie': NO_COOKIE } };
       },
     }),
@@ -98,8 +94,8 @@ export function identityRoutes(identity: IdentityPort): Route[] {
       records: 'full',
       body: PasswordRequest,
       bodyLimit: 4096,
-      handle: async ({ principal, body, requestId, address }) => {
-        await identity.changePassword(principal, body.current_password, body.new_password, { requestId, address });
+      handle: async ({ principal, body, origin }) => {
+        await identity.changePassword(principal, body.current_password, body.new_password, origin);
         return { kind: 'empty', headers: { 'set-cookie': NO_COOKIE } };
       },
     }),

@@ -3,6 +3,7 @@ import type { Recorder } from '#audit/recorder.ts';
 import { networkOf } from '#audit/refusal-budget.ts';
 import { newSecret, sha256Hex } from '#kernel/id.ts';
 import type { Log } from '#kernel/log.ts';
+import { type Origin, sourceFacts } from '#kernel/origin.ts';
 import type { Principal } from '#kernel/principal.ts';
 import { Problem, type ProblemCode, type ProblemDetail } from '#kernel/problem.ts';
 import {
@@ -14,7 +15,7 @@ import {
   type Totp,
 } from './identity.ts';
 import { isRecoveryCode, recoveryText } from './recovery.ts';
-import type { Factor, Known, Origin, SignedIn } from './sign-in.ts';
+import type { Factor, Known, SignedIn } from './sign-in.ts';
 import type { GuessLimiter } from './users.ts';
 
 export interface IdentityDeps {
@@ -276,7 +277,7 @@ export class Identity {
       resource: `account:${actor}`,
       outcome: 'completed',
       request: origin.requestId,
-      facts: { ...facts, address: origin.address },
+      facts: { ...facts, ...sourceFacts(origin) },
     };
   }
 }

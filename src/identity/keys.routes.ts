@@ -1,13 +1,9 @@
 import { NO_STEP_UP, type Route, route } from '#http/route.ts';
+import type { Origin } from '#kernel/origin.ts';
 import { hasSecondFactor, type Principal } from '#kernel/principal.ts';
 import { keyLimitsOf, keyView } from './api-key.ts';
 import { KeyList, KeyPath, KeyRequest, KeyResponse } from './identity.contract.ts';
 import type { ApiKeyRecord, KeyLimits } from './identity.ts';
-
-interface Origin {
-  readonly requestId: string;
-  readonly address: string;
-}
 
 /** What the routes need of the service. */
 export interface KeysPort {
@@ -56,11 +52,8 @@ export function keyRoutes(keys: KeysPort): Route[] {
       body: KeyRequest,
       bodyLimit: 4096,
       response: KeyResponse,
-      handle: async ({ principal, body, requestId, address }) => {
-        const { key, record } = await keys.createKey(principal, body.name, body.password, keyLimitsOf(body), {
-          requestId,
-          address,
-        });
+      handle: async ({ principal, body, origin }) => {
+        const { key, record } = await keys.createKey(principal, body.name, body.password, keyLimitsOf(body), origin);
         const answer: KeyResponse = { ...keyView(record), key };
         return { kind: 'json', status: 201, body: answer };
       },
@@ -76,8 +69,8 @@ export function keyRoutes(keys: KeysPort): Route[] {
       counts: 'none',
       records: 'full',
       params: KeyPath,
-      handle: async ({ principal, params, requestId, address }) => {
-        await keys.revokeKey(principal, params.id, { requestId, address });
+      handle: async ({ principal, params, origin }) => {
+        await keys.revokeKey(principal, params.id, origin);
         return { kind: 'empty' };
       },
     }),

@@ -1,14 +1,11 @@
 import { cookieValue } from '#http/credential.ts';
 import { NO_STEP_UP, PUBLIC, publicRoute, type Reply, type Route, route } from '#http/route.ts';
 import { sessionCookie } from '#http/session-cookie.ts';
+import type { Origin } from '#kernel/origin.ts';
 import type { Principal } from '#kernel/principal.ts';
 import { CallbackQuery, CodeRequest, CodeResponse, LogoutRequest, SignInMethods, StartQuery } from './oidc.contract.ts';
 import { PENDING_SECONDS } from './oidc.ts';
 
-interface Origin {
-  readonly requestId: string;
-  readonly address: string;
-}
 interface Opened {
   readonly token: string;
   readonly expiresAt: string;
@@ -80,12 +77,12 @@ export function oidcRoutes(federation: FederationPort, provider: ProviderLogoutP
       summary: 'Come back from the identity provider',
       access: PUBLIC,
       query: CallbackQuery,
-      handle: async ({ query, headers, requestId, address }) => {
+      handle: async ({ query, headers, origin }) => {
         const parameters = new URLSearchParams(
           Object.entries(query).filter((pair): pair is [string, string] => pair[1] !== undefined),
         );
         const pending = cookieValue(headers['cookie'], PENDING_COOKIE);
-        const opened = await federation.finish(parameters, pending, { requestId, address });
+        const opened = await federation.finish(parameters, pending, origin);
         if ('error' in opened) return failed(opened.error);
         const cookies = [sessionCookie(opened.token, opened.expiresAt), NO_PENDING_COOKIE];
         return { kind: 'redirect', location: '/', headers: { 'set-cookie': cookies } };
@@ -100,8 +97,8 @@ export function oidcRoutes(federation: FederationPort, provider: ProviderLogoutP
       form: true,
       body: LogoutRequest,
       bodyLimit: 16 * 1024,
-      handle: async ({ body, requestId, address }) => {
-        await provider.logout(body.logout_token, { requestId, address });
+      handle: async ({ body, origin }) => {
+        await provider.logout(body.logout_token, origin);
         // Section 2.8: 200, and nobody keeps the answer.
         return { kind: 'json', body: {}, headers: { 'cache-control': 'no-store' } };
       },
@@ -123,8 +120,8 @@ export function oidcRoutes(federation: FederationPort, provider: ProviderLogoutP
       body: CodeRequest,
       bodyLimit: 1024,
       response: CodeResponse,
-      handle: async ({ principal, body, requestId, address }) => {
-        const { token, expiresAt } = await federation.confirm(principal, body.code, { requestId, address });
+      handle: async ({ principal, body, origin }) => {
+        const { token, expiresAt } = await federation.confirm(principal, body.code, origin);
         const answer: CodeResponse = { token, expires_at: expiresAt };
         return { kind: 'json', body: answer, headers: { 'set-cookie': sessionCookie(token, expiresAt) } };
       },

@@ -4,6 +4,7 @@ import { networkOf } from '#audit/refusal-budget.ts';
 import type { Clock } from '#kernel/clock.ts';
 import { newSecret, newUserId, sha256Hex } from '#kernel/id.ts';
 import type { Log } from '#kernel/log.ts';
+import { type Origin, sourceFacts } from '#kernel/origin.ts';
 import type { Principal } from '#kernel/principal.ts';
 import { Problem } from '#kernel/problem.ts';
 import { type AccountStore, SESSION_LIMITS, type Sealer, type Totp } from './identity.ts';
@@ -26,11 +27,6 @@ import {
   subjectOf,
 } from './oidc.ts';
 import type { GuessLimiter, UserStore } from './users.ts';
-
-interface Origin {
-  readonly requestId: string;
-  readonly address: string;
-}
 
 export interface FederationDeps {
   readonly provider: IdentityProvider;
@@ -269,5 +265,5 @@ const eventOf = (
   resource: `account:${actor}`,
   outcome: 'completed',
   request: origin.requestId,
-  facts: { ...facts, address: origin.address },
+  facts: { ...facts, ...sourceFacts(origin) },
 });

@@ -1,6 +1,7 @@
 import type { AuditEvent } from '#audit/event.ts';
 import type { Recorder } from '#audit/recorder.ts';
 import { newSecret, newUserId, sha256Hex } from '#kernel/id.ts';
+import { type Origin, sourceFacts } from '#kernel/origin.ts';
 import { hasSecondFactor, type Principal, type Role } from '#kernel/principal.ts';
 import { Problem } from '#kernel/problem.ts';
 import type { Account, AccountStore, ApiKeyRecord, KeyLimits, PasswordHasher, Sealer, Totp } from './identity.ts';
@@ -8,11 +9,6 @@ import { checkNewPassword, type PasswordRules } from './password-policy.ts';
 import { RECOVERY_CODES, recoveryCode, recoveryText } from './recovery.ts';
 import { formatTotp, type TotpSecret } from './totp.ts';
 import { type GuessLimiter, type OwnSession, sessionId, type UserStore } from './users.ts';
-
-interface Origin {
-  readonly requestId: string;
-  readonly address: string;
-}
 
 export interface OwnAccountDeps {
   readonly store: AccountStore;
@@ -188,5 +184,5 @@ const event = (actor: string, action: string, origin: Origin): AuditEvent => ({
   resource: `account:${actor}`,
   outcome: 'completed',
   request: origin.requestId,
-  facts: { address: origin.address },
+  facts: { ...sourceFacts(origin) },
 });

@@ -1,11 +1,12 @@
 import { cookieValue } from '#http/credential.ts';
 import { NO_STEP_UP, PUBLIC, publicRoute, type Route, route } from '#http/route.ts';
 import { DEVICE_COOKIE, deviceCookie, sessionCookie } from '#http/session-cookie.ts';
+import type { Origin } from '#kernel/origin.ts';
 import type { Principal, Role } from '#kernel/principal.ts';
 import { LoginResponse } from './identity.contract.ts';
 import { describeAccount } from './identity.ts';
 import { CodeResponse } from './oidc.contract.ts';
-import type { Origin, SignedIn } from './sign-in.ts';
+import type { SignedIn } from './sign-in.ts';
 import { AssertionRequest, PasskeySignInRequest, RequestOptions } from './webauthn.contract.ts';
 import type { Assertion, RequestOptions as Options } from './webauthn.ts';
 
@@ -41,11 +42,11 @@ export function passkeySignInRoutes(signIn: PasskeySignInPort, secondFactorRoles
       body: PasskeySignInRequest,
       bodyLimit: 4096,
       response: RequestOptions,
-      handle: async ({ body, headers, requestId, address }) => {
+      handle: async ({ body, headers, origin }) => {
         const device = cookieValue(headers['cookie'], DEVICE_COOKIE);
         return {
           kind: 'json',
-          body: await signIn.begin(body.username, body.password, device, { requestId, address }),
+          body: await signIn.begin(body.username, body.password, device, origin),
         };
       },
     }),
@@ -58,9 +59,9 @@ export function passkeySignInRoutes(signIn: PasskeySignInPort, secondFactorRoles
       body: AssertionRequest,
       bodyLimit: 16 * 1024,
       response: LoginResponse,
-      handle: async ({ body, headers, requestId, address }) => {
+      handle: async ({ body, headers, origin }) => {
         const device = cookieValue(headers['cookie'], DEVICE_COOKIE);
-        const signedIn = await signIn.finish(body.assertion, device, { requestId, address });
+        const signedIn = await signIn.finish(body.assertion, device, origin);
         const { token, expiresAt, account, mustChangePassword } = signedIn;
         const user = { ...describeAccount(account, secondFactorRoles), must_change_password: mustChangePassword };
         return {
@@ -83,9 +84,9 @@ export function passkeyConfirmRoutes(signIn: PasskeySignInPort): Route[] {
       path: '/auth/webauthn/confirm/options',
       summary: 'What a passkey must sign where the identity provider asked for no second factor',
       response: RequestOptions,
-      handle: async ({ principal, requestId, address }) => ({
+      handle: async ({ principal, origin }) => ({
         kind: 'json',
-        body: await signIn.beginConfirm(principal, { requestId, address }),
+        body: await signIn.beginConfirm(principal, origin),
       }),
     }),
     route<undefined, undefined, AssertionRequest>({
@@ -97,8 +98,8 @@ export function passkeyConfirmRoutes(signIn: PasskeySignInPort): Route[] {
       body: AssertionRequest,
       bodyLimit: 16 * 1024,
       response: CodeResponse,
-      handle: async ({ principal, body, requestId, address }) => {
-        const { token, expiresAt } = await signIn.confirm(principal, body.assertion, { requestId, address });
+      handle: async ({ principal, body, origin }) => {
+        const { token, expiresAt } = await signIn.confirm(principal, body.assertion, origin);
         return {
           kind: 'json',
           body: { token, expires_at: expiresAt } satisfies CodeResponse,

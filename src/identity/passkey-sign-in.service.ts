@@ -2,10 +2,11 @@ import { ANONYMOUS, type AuditEvent } from '#audit/event.ts';
 import type { Recorder } from '#audit/recorder.ts';
 import { networkOf } from '#audit/refusal-budget.ts';
 import { newSecret, sha256Hex } from '#kernel/id.ts';
+import { type Origin, sourceFacts } from '#kernel/origin.ts';
 import type { Principal } from '#kernel/principal.ts';
 import { Problem } from '#kernel/problem.ts';
 import type { AccountStore } from './identity.ts';
-import type { Factor, Known, Origin, SignedIn } from './sign-in.ts';
+import type { Factor, Known, SignedIn } from './sign-in.ts';
 import type { GuessLimiter } from './users.ts';
 import {
   type Assertion,
@@ -160,5 +161,5 @@ const eventOf = (actor: string, action: string, origin: Origin, facts: Record<st
   resource: `account:${actor}`,
   outcome: 'completed',
   request: origin.requestId,
-  facts: { ...facts, address: origin.address },
+  facts: { ...facts, ...sourceFacts(origin) },
 });

@@ -1,7 +1,7 @@
-import { type Call, NO_STEP_UP, type Route, route } from '#http/route.ts';
+import { NO_STEP_UP, type Route, route } from '#http/route.ts';
 import { NO_COOKIE } from '#http/session-cookie.ts';
+import type { Origin } from '#kernel/origin.ts';
 import { hasSecondFactor, type Principal } from '#kernel/principal.ts';
-import type { Origin } from './sign-in.ts';
 import {
   CreationOptions,
   PasskeyInfo,
@@ -41,8 +41,6 @@ const access = (action: string) =>
     denial: 'forbidden',
   }) as const;
 
-const originOf = ({ requestId, address }: Call<unknown, unknown, unknown>): Origin => ({ requestId, address });
-
 const infoOf = ({ id, name, createdAt, lastUsedAt }: Passkey): PasskeyInfo => ({
   id,
   name,
@@ -80,7 +78,7 @@ export function passkeyRoutes(passkeys: PasskeysPort): Route[] {
       response: CreationOptions,
       handle: async (call) => ({
         kind: 'json',
-        body: await passkeys.begin(call.principal, call.body.password, originOf(call)),
+        body: await passkeys.begin(call.principal, call.body.password, call.origin),
       }),
     }),
     route<undefined, undefined, RegisterRequest>({
@@ -95,7 +93,7 @@ export function passkeyRoutes(passkeys: PasskeysPort): Route[] {
       response: RegisterResponse,
       handle: async (call) => {
         const { name, attestation } = call.body;
-        const { passkey, recoveryCodes } = await passkeys.register(call.principal, name, attestation, originOf(call));
+        const { passkey, recoveryCodes } = await passkeys.register(call.principal, name, attestation, call.origin);
         return {
           kind: 'json',
           status: 201,
@@ -117,7 +115,7 @@ export function passkeyRoutes(passkeys: PasskeysPort): Route[] {
       response: PasskeyInfo,
       handle: async (call) => ({
         kind: 'json',
-        body: infoOf(await passkeys.rename(call.principal, call.params.id, call.body.name, originOf(call))),
+        body: infoOf(await passkeys.rename(call.principal, call.params.id, call.body.name, call.origin)),
       }),
     }),
     route<Path>({
@@ -133,7 +131,7 @@ export function passkeyRoutes(passkeys: PasskeysPort): Route[] {
       },
       params: PasskeyPath,
       handle: async (call) => {
-        await passkeys.remove(call.principal, call.params.id, originOf(call));
+        await passkeys.remove(call.principal, call.params.id, call.origin);
         return { kind: 'empty', headers: { 'set-cookie': NO_COOKIE } };
       },
     }),

@@ -2,10 +2,10 @@ import type { AuditEvent } from '#audit/event.ts';
 import type { Recorder } from '#audit/recorder.ts';
 import { networkOf } from '#audit/refusal-budget.ts';
 import { newSecret, newUserId, sha256Hex } from '#kernel/id.ts';
+import { type Origin, sourceFacts } from '#kernel/origin.ts';
 import { hasSecondFactor, type Principal, type Role } from '#kernel/principal.ts';
 import { Problem } from '#kernel/problem.ts';
 import { RECOVERY_CODES, recoveryCode, recoveryText } from './recovery.ts';
-import type { Origin } from './sign-in.ts';
 import {
   AssertionRefused,
   type Attestation,
@@ -163,5 +163,5 @@ const eventOf = (actor: string, action: string, of: string, origin: Origin): Aud
   resource: of === actor ? `account:${of}` : `passkey:${of}`,
   outcome: 'completed',
   request: origin.requestId,
-  facts: { address: origin.address },
+  facts: { ...sourceFacts(origin) },
 });

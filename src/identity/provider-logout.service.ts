@@ -3,6 +3,7 @@ import type { Recorder } from '#audit/recorder.ts';
 import { networkOf } from '#audit/refusal-budget.ts';
 import { sha256Hex } from '#kernel/id.ts';
 import type { Log } from '#kernel/log.ts';
+import { type Origin, sourceFacts } from '#kernel/origin.ts';
 import { Problem } from '#kernel/problem.ts';
 import type { Sealer } from './identity.ts';
 import type { FederatedAccountStore, IdentityProvider } from './oidc.ts';
@@ -13,11 +14,6 @@ export interface ProviderLogoutDeps {
   readonly recorder: Recorder;
   readonly sealer: Pick<Sealer, 'fingerprint'>;
   readonly log: Log;
-}
-
-interface Origin {
-  readonly requestId: string;
-  readonly address: string;
 }
 
 /** Tokens that are checked at once: nobody makes us compute without bound. */
@@ -87,5 +83,5 @@ const eventOf = (resource: string, origin: Origin, facts: Readonly<Record<string
   resource: resource.includes(':') ? resource : `${resource}:identity`,
   outcome: 'completed',
   request: origin.requestId,
-  facts: { ...facts, address: origin.address },
+  facts: { ...facts, ...sourceFacts(origin) },
 });

@@ -1,12 +1,6 @@
 import type { Account } from './identity.ts';
 import type { PasskeyUse } from './webauthn.ts';
 
-/** From where, and under which request, somebody does something. */
-export interface Origin {
-  readonly requestId: string;
-  readonly address: string;
-}
-
 /** The factor that a sign-in shows beside the password. */
 export interface Factor {
   readonly name: 'totp' | 'recovery code' | 'passkey';

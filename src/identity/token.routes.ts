@@ -1,4 +1,5 @@
 import { PUBLIC, publicRoute, type Route, route } from '#http/route.ts';
+import type { Origin } from '#kernel/origin.ts';
 import { hasSecondFactor, type Principal } from '#kernel/principal.ts';
 import { Problem } from '#kernel/problem.ts';
 import { KeySet, TokenRequest, TokenResponse } from './token.contract.ts';
@@ -8,12 +9,7 @@ export interface TokenPort extends TokenIssuer {
   /** Services that tokens are made for. */
   readonly audiences: readonly string[];
   /** @throws Problem `invalid_credentials`, `too_many_attempts` */
-  confirm(
-    principal: Principal,
-    password: string,
-    action: string,
-    origin: { readonly requestId: string; readonly address: string },
-  ): Promise<unknown>;
+  confirm(principal: Principal, password: string, action: string, origin: Origin): Promise<unknown>;
 }
 
 /** Tokens that a service behind us checks by itself. Without an audience there are no such routes. */
@@ -40,10 +36,10 @@ export function tokenRoutes(tokens: TokenPort): Route[] {
       body: TokenRequest,
       bodyLimit: 4096,
       response: TokenResponse,
-      handle: async ({ principal, body, requestId, address, report }) => {
+      handle: async ({ principal, body, origin, report }) => {
         refuseNarrowKey(principal);
         if (principal.credential.kind === 'session' && !hasSecondFactor(principal))
-          await tokens.confirm(principal, body.password ?? '', 'token.create', { requestId, address });
+          await tokens.confirm(principal, body.password ?? '', 'token.create', origin);
         const { token, id } = await tokens.mint(principal, body.audience);
         report(() => ({ ran: true, tokens: null, facts: { jti: id }, opening: null }));
         const answer: TokenResponse = { access_token: token, token_type: 'Bearer', expires_in: TOKEN_SECONDS };

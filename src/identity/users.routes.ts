@@ -1,4 +1,5 @@
 import { type Route, route } from '#http/route.ts';
+import { type Origin, sourceFacts } from '#kernel/origin.ts';
 import type { Principal } from '#kernel/principal.ts';
 import { Invitation, NewUser, UserChange, UserList, UserPath, UserRecord } from './users.contract.ts';
 import type { UserEntry } from './users.ts';
@@ -29,14 +30,10 @@ interface Path {
   readonly id: string;
 }
 
-const actorOf = (call: {
-  readonly principal: Principal;
-  readonly requestId: string;
-  readonly address: string;
-}): Actor => ({
+const actorOf = (call: { readonly principal: Principal; readonly origin: Origin }): Actor => ({
   id: call.principal.subject,
-  requestId: call.requestId,
-  facts: { address: call.address },
+  requestId: call.origin.requestId,
+  facts: sourceFacts(call.origin),
 });
 
 const changes = { credentials: 'session', counts: 'none', records: 'full' } as const;

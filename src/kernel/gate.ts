@@ -67,8 +67,10 @@ export interface AdmissionRequest {
   readonly action: string;
   readonly resource: Resource;
   readonly decision: Decision;
-  /** The direct or forwarded address of the client. */
+  /** Of the client, whether it is connected to us or comes through trusted proxies. */
   readonly address: string;
+  /** Of the trusted proxy that is connected to us; null where there is none. */
+  readonly peer: string | null;
   /** What it asks of a model, as policy granted it; null where it asks nothing of one. */
   readonly grant: ModelGrant | null;
   /** Tokens to reserve; null where the route counts nothing. */
@@ -124,6 +126,7 @@ export interface Refusal {
   readonly action: string;
   readonly resource: Resource | null;
   readonly address: string;
+  readonly peer: string | null;
   readonly decision: Decision | null;
   /** What was outside of the bounds of policy; null for any other refusal. */
   readonly bound: string | null;

@@ -1,7 +1,9 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Counter, collectDefaultMetrics, Histogram, Registry } from 'prom-client';
+import type { Rotating } from '#engine/model-spec.ts';
 import { gauge } from './gauge.prometheus.ts';
 import { type TreeReadings, treeGauges } from './tree.prometheus.ts';
 import { type UpstreamReadings, upstreamGauges } from './upstream.prometheus.ts';
@@ -11,8 +13,15 @@ export interface Metrics {
   stray(reason: string): void;
   /** A quota refused, or would have; `limit` is `KIND:SCOPE`. */
   limit(limit: string, effect: 'refused' | 'dry_run'): void;
-  /** Serves /metrics. Needs nothing but this process. Returns the address and how to stop. */
-  listen(host: string, port: number): Promise<{ readonly address: string } & AsyncDisposable>;
+  /**
+   * Serves /metrics, to whoever shows `token` where there is one (RFC 6750). Needs nothing but this process. Returns the
+   * address and how to stop.
+   */
+  listen(
+    host: string,
+    port: number,
+    token: Rotating<string> | null,
+  ): Promise<{ readonly address: string } & AsyncDisposable>;
 }
 
 /** Readings taken when Prometheus asks. */
@@ -38,6 +47,8 @@ export interface Readings {
   /** Evaluation keys in memory; null where scoring is off. */
   readonly scoring: () => { readonly sessions: number; readonly keyBytes: number } | null;
   readonly policy: () => { readonly version: number; readonly folderDiffers: boolean };
+  /** The other gateways of this database, as they were heard last. */
+  readonly replicas: () => readonly { readonly isSameCatalogue: boolean }[];
 }
 
 /** No user, prompt or path in a label: routes are names from the table, codes are from the closed list. */
@@ -79,6 +90,17 @@ export function prometheusMetrics(readings: Readings): Metrics {
     'strongroom_policy_folder_differs',
     '1 where policies/ was not what was in force at the start.',
     (set) => set({}, readings.policy().folderDiffers ? 1 : 0),
+  );
+  gauge(
+    registry,
+    'strongroom_replicas',
+    'Other gateways of this database that are alive, by whether they offer the same models.',
+    (set) => {
+      const differ = readings.replicas().filter(({ isSameCatalogue }) => !isSameCatalogue).length;
+      set({ catalogue: 'same' }, readings.replicas().length - differ);
+      set({ catalogue: 'differs' }, differ);
+    },
+    ['catalogue'],
   );
   gauge(registry, 'strongroom_audit_available', '1 while the audit log can be written.', (set) =>
     set({}, readings.ledger().available ? 1 : 0),
@@ -162,7 +184,7 @@ export function prometheusMetrics(readings: Readings): Metrics {
       const [kind = '', scope = ''] = limit.split(':');
       limits.inc({ kind, scope, effect });
     },
-    listen: (host, port) => serve(registry, host, port),
+    listen: (host, port, token) => serve(registry, host, port, token),
   };
 }
 
@@ -170,8 +192,13 @@ async function serve(
   registry: Registry,
   host: string,
   port: number,
+  token: Rotating<string> | null,
 ): Promise<{ readonly address: string } & AsyncDisposable> {
   const server = createServer(async (request, response) => {
+    if (token !== null && !(await isShown(token, request.headers.authorization))) {
+      response.writeHead(401, { 'www-authenticate': 'Bearer' }).end();
+      return;
+    }
     if (request.method !== 'GET' || request.url !== '/metrics') {
       response.writeHead(404).end();
       return;
@@ -190,4 +217,12 @@ async function serve(
       await once(server, 'close');
     },
   };
+}
+
+/** Hashed, so that the comparison takes as long whatever is shown, of whatever length. */
+async function isShown(token: Rotating<string>, authorization = ''): Promise<boolean> {
+  await token.reload();
+  const hash = (text: string) => createHash('sha256').update(text).digest();
+  const [, shown = ''] = /^bearer +(\S+)$/i.exec(authorization) ?? [];
+  return timingSafeEqual(hash(shown), hash(token.current));
 }

@@ -23,7 +23,7 @@ export type Told = Pick<EventSummary, 'seq' | 'kind' | 'actor' | 'actor_name' | 
   readonly facts: Facts;
 };
 
-const WHO: readonly FactName[] = ['roles', 'department', 'clearance', 'address', 'credential', 'route'];
+const WHO: readonly FactName[] = ['roles', 'department', 'clearance', 'address', 'peer', 'credential', 'route'];
 const MADE: readonly FactName[] = [
   'weights_sha256',
   'adapter_sha256',

@@ -1,4 +1,5 @@
 import { NO_STEP_UP, type Route, route } from '#http/route.ts';
+import type { Origin } from '#kernel/origin.ts';
 import type { Principal } from '#kernel/principal.ts';
 import { KIND_WORDS, type QuotaKind } from './limit.ts';
 import { QuotaChange, QuotaList, QuotaPath, QuotaRecord, UsageResponse } from './quota.contract.ts';
@@ -13,10 +14,8 @@ interface Value {
   readonly dryRun: boolean;
   readonly raise: { readonly amount: number; readonly until: string } | null;
 }
-interface Actor {
+interface Actor extends Origin {
   readonly id: string;
-  readonly requestId: string;
-  readonly address: string;
 }
 
 export interface QuotaRoutesDeps {
@@ -39,10 +38,9 @@ export interface QuotaRoutesDeps {
 const admin = { credentials: 'session', counts: 'none' } as const;
 const access = (action: string) =>
   ({ action, resource: () => ({ type: 'directory', id: 'quotas' }), denial: 'forbidden' }) as const;
-const actorOf = (call: { principal: Principal; requestId: string; address: string }): Actor => ({
-  id: call.principal.subject,
-  requestId: call.requestId,
-  address: call.address,
+const actorOf = ({ principal, origin }: { principal: Principal; origin: Origin }): Actor => ({
+  id: principal.subject,
+  ...origin,
 });
 
 export function quotaRoutes({ store, timeZone, countersOf, modelsOf, quotas }: QuotaRoutesDeps): Route[] {

@@ -1,5 +1,6 @@
 import type { AuditEvent } from '#audit/event.ts';
 import type { Recorder } from '#audit/recorder.ts';
+import { type Origin, sourceFacts } from '#kernel/origin.ts';
 import { Problem } from '#kernel/problem.ts';
 import type { QuotaKind } from './limit.ts';
 import type { QuotaLimit, QuotaStore } from './quota.ts';
@@ -20,10 +21,8 @@ export interface QuotaValue {
   readonly dryRun: boolean;
   readonly raise: { readonly amount: number; readonly until: string } | null;
 }
-export interface QuotaActor {
+export interface QuotaActor extends Origin {
   readonly id: string;
-  readonly requestId: string;
-  readonly address: string;
 }
 
 /** Sets limits. A scope that is not there is refused: a misspelt one must never look like a limit that holds. */
@@ -90,7 +89,7 @@ export class Quotas {
       resource: `quota:${scope}:${kind}`,
       outcome: 'completed',
       request: actor.requestId,
-      facts: { ...facts, address: actor.address },
+      facts: { ...facts, ...sourceFacts(actor) },
     };
     const verdict = await this.#deps.recorder.change(name, change, event);
     if (verdict.verdict === 'changed') return;

@@ -3,6 +3,7 @@ import { NO_STEP_UP, type Route, route } from '#http/route.ts';
 import { sessionCookie } from '#http/session-cookie.ts';
 import { RequestOptions } from '#identity/webauthn.contract.ts';
 import type { RequestOptions as Options } from '#identity/webauthn.ts';
+import type { Origin } from '#kernel/origin.ts';
 import type { Principal } from '#kernel/principal.ts';
 import { StepUpOptionsRequest, StepUpRequest, StepUpResponse } from './stepup.contract.ts';
 import type { Answer } from './stepup.ts';
@@ -17,7 +18,7 @@ export interface StepUpPort {
   rotate(
     principal: Principal,
     token: string,
-    origin: { readonly requestId: string; readonly address: string },
+    origin: Origin,
   ): Promise<{ readonly token: string; readonly expiresAt: string } | null>;
   prove(principal: Principal, challenge: string, answer: Answer, requestId: string): Promise<string>;
   options(principal: Principal, challenge: string): Promise<Options>;
@@ -46,11 +47,11 @@ export function stepUpRoutes(stepUp: StepUpPort): Route[] {
       body: StepUpRequest,
       bodyLimit: 16 * 1024,
       response: StepUpResponse,
-      handle: async ({ principal, body, requestId, address, headers }) => {
-        const proof = await stepUp.prove(principal, body.challenge, body, requestId);
+      handle: async ({ principal, body, origin, headers }) => {
+        const proof = await stepUp.prove(principal, body.challenge, body, origin.requestId);
         const answer: StepUpResponse = { proof, expires_in: stepUp.proofSeconds };
         const shown = cookieToken(headers);
-        const renewed = shown === null ? null : await stepUp.rotate(principal, shown, { requestId, address });
+        const renewed = shown === null ? null : await stepUp.rotate(principal, shown, origin);
         if (renewed === null) return { kind: 'json', body: answer };
         const cookie = sessionCookie(renewed.token, renewed.expiresAt);
         return { kind: 'json', body: answer, headers: { 'set-cookie': cookie } };

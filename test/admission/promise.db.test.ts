@@ -79,6 +79,7 @@ describe('what a gate promises', () => {
     },
     grant: null,
     address: '127.0.0.1',
+    peer: null,
     reserve: { tokens: 10, least: 10 },
     proof: null,
   });

@@ -174,7 +174,7 @@ describe('promises, receipts and proofs over the whole gateway', () => {
       'consistency?from=1.5',
       'inclusion?seq=1e3',
     ])
-      assert.match(String((await test.client.get(`/audit/proof/${path}`, auditor.bearer)).status), /^(400|422)$/, path);
+      assert.equal((await test.client.get(`/audit/proof/${path}`, auditor.bearer)).status, 400, path);
   });
 
   it('a checkpoint follows within a second', async () => {

@@ -61,11 +61,14 @@ describe('strongroom doctor', () => {
     });
     assert.equal(code, 0, stdout);
     assert.match(stdout, /^ok {4}node {12}v\d+/m);
-    assert.match(stdout, /^warn {2}port metrics .*\n +-> metrics ask for no login/m);
+    assert.match(stdout, /^warn {2}port metrics .*\n +-> the metrics ask for no token/m);
   });
 
   it('while the gateway runs, and after it: the same database, and the ports are ours', async () => {
+    const tokenFile = join(folder, 'metrics.token');
+    await writeFile(tokenFile, 'a-token-of-the-metrics\n', { mode: 0o600 });
     await using gateway = await GatewayProcess.start({
+      metrics: { listen: '127.0.0.1:0', tokenFile },
       models: { far: { upstream: { url: 'http://127.0.0.1:9', model: 'x' } } },
     });
     const { dataDir, metricsUrl } = gateway;
@@ -73,6 +76,7 @@ describe('strongroom doctor', () => {
     const running = await examine(dataDir, {
       STRONGROOM_HTTP__PORT: /localhost:(\d+)/.exec(gateway.stdout)?.[1] ?? '',
       STRONGROOM_METRICS__LISTEN: new URL(metricsUrl).host,
+      STRONGROOM_METRICS__TOKENFILE: tokenFile,
     });
     assert.deepEqual(running.failed, []);
     for (const name of ['port https', 'port metrics'])
@@ -149,6 +153,22 @@ describe('strongroom doctor', () => {
       ['trained+model', /adapter is malformed: not an adapter/],
     ] as const)
       assert.match(of(`model ${name}`)[0]?.says ?? '', says, name);
+  });
+
+  it('metrics that other machines may read: with a token that is kept from others, or a warning', async () => {
+    const dataDir = join(folder, 'open');
+    const listen = { STRONGROOM_METRICS__LISTEN: `0.0.0.0:${await freePort()}` };
+    const file = join(folder, 'open.token');
+    const withToken = { ...listen, STRONGROOM_METRICS__TOKENFILE: file };
+    const status = async (environment: Record<string, string>, name: string) =>
+      (await examine(dataDir, environment)).of(name)[0]?.status;
+    assert.equal(await status(listen, 'port metrics'), 'warn');
+    await writeFile(file, 'too-short', { mode: 0o600 });
+    assert.equal(await status(withToken, 'port metrics'), 'fail');
+    await writeFile(file, 'a-token-of-the-metrics\n');
+    assert.equal(await status(withToken, 'port metrics'), 'ok');
+    await chmod(file, 0o644);
+    assert.equal(await status(withToken, 'keys'), 'fail');
   });
 
   it('a configuration with faults is what it finds', async () => {

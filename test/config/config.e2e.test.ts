@@ -65,6 +65,34 @@ describe('the configuration', () => {
       assert.match((await faultsOf(`audit: {origin: "${origin}"}\n`)).join(), /^audit\.origin/, origin);
   });
 
+  it('takes a secret as a file, by either way to write its variable, and never beside the secret itself', async () => {
+    const keys = { STRONGROOM_KEYS__SEAL_FILE: '/keys/seal', STRONGROOM_KEYS__CHECKPOINTFILE: '/keys/checkpoint' };
+    await rm(join(folder, 'strongroom.yaml'), { force: true });
+    const { config } = loadConfig(
+      { ...keys, DATABASE_URL_FILE: '/run/url', STRONGROOM_METRICS__TOKEN_FILE: '/run/m' },
+      folder,
+    );
+    assert.deepEqual(
+      [config.database.urlFile, config.keys.sealFile, config.keys.checkpointFile, config.metrics.tokenFile],
+      ['/run/url', '/keys/seal', '/keys/checkpoint', '/run/m'],
+    );
+    const both = await faultsOf(null, { ...keys, DATABASE_URL_FILE: '/run/url', DATABASE_URL: 'postgres://canary' });
+    assert.match(both.join(), /^database: url and urlFile exclude each other$/);
+    assert.match((await faultsOf(null, { STRONGROOM_HTTP__HOST_FILE: 'x' })).join(), /there is no such setting/);
+  });
+
+  it('knows an address and a network from what is neither', async () => {
+    for (const entry of ['canary', '10.0.0.0/33', '10.0.0.0/', '2001:db8::/129', '10.0.0.1/8/8', '10.0.0.0/-1', ''])
+      assert.match(
+        (await faultsOf(`http: {trustedProxies: ["${entry}"]}\n`)).join(),
+        /^http\.trustedProxies\.0: must be/,
+      );
+    assert.deepEqual(
+      await faultsOf('http: {trustedProxies: ["10.0.0.0/8", "192.0.2.1", "2001:db8::/32", "::1"]}\n'),
+      [],
+    );
+  });
+
   it('refuses YAML that is none, that repeats a key, or that points to itself', async () => {
     for (const yaml of ['http: [', 'http: {port: 1}\nhttp: {port: 2}\n', 'a: &a [*a]\n', '- a\n', '"text"'])
       assert.ok((await faultsOf(yaml)).length > 0, yaml);

@@ -63,14 +63,14 @@ describe('the machine', () => {
   });
 
   it('ports: free, ours, somebody else’s, not for us; metrics for everybody', () => {
-    const port = { name: 'https', address: '127.0.0.1:8443', isLoopback: true } as const;
+    const port = { name: 'https', address: '127.0.0.1:8443', isOpen: false } as const;
     assert.deepEqual(
       (['free', 'ours', 'taken', 'forbidden'] as const).map((state) => judgePort({ ...port, state }).status),
       ['ok', 'ok', 'fail', 'fail'],
     );
-    const open = { name: 'metrics', address: '0.0.0.0:9464', isLoopback: false, state: 'free' } as const;
+    const open = { name: 'metrics', address: '0.0.0.0:9464', isOpen: true, state: 'free' } as const;
     assert.deepEqual(statuses(judgePort(open)), ['port metrics warn']);
-    assert.deepEqual(statuses(judgePort({ ...open, name: 'https' })), ['port https ok']);
+    assert.deepEqual(statuses(judgePort({ ...open, isOpen: false })), ['port metrics ok']);
   });
 
   it('a sandbox that is none', () => {

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { type LlamaContext, LlamaContextSequence, type LlamaModel, type Token } from 'node-llama-cpp';
-import { BatchFigures, LibraryBatches } from '#engine/llama/batch.llama.ts';
-import { TokenChoice } from '#engine/llama/sampling.llama.ts';
-import { SpentMemory } from '#engine/llama/spent-memory.ts';
+import { BatchFigures, LibraryBatches } from '#engine/child/batch.llama.ts';
+import { TokenChoice } from '#engine/child/sampling.llama.ts';
+import { SpentMemory } from '#engine/child/spent-memory.ts';
 import { messageOf } from '../fakes/driver-desk.ts';
 
 const T = (...tokens: number[]) => tokens as Token[];

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { LlamaEmbedding, Token } from 'node-llama-cpp';
-import { Embedder } from '#engine/llama/embedder.llama.ts';
+import { Embedder } from '#engine/child/embedder.llama.ts';
 import type { ChildMessage } from '#engine/llama/protocol.contract.ts';
 
 /** Computes when the test says so, a text at a time. */

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { LlamaContextSequence, Token } from 'node-llama-cpp';
+import { DraftPace } from '#engine/child/draft-pace.ts';
+import { Drafter } from '#engine/child/drafter.llama.ts';
+import { ForeseenTokens } from '#engine/child/foreseen.llama.ts';
 import { draftUse } from '#engine/draft-use.ts';
-import { DraftPace } from '#engine/llama/draft-pace.ts';
-import { Drafter } from '#engine/llama/drafter.llama.ts';
-import { ForeseenTokens } from '#engine/llama/foreseen.llama.ts';
 
 type Input = number | [token: number, options: { generateNext: { options: { seed: number } } }];
 

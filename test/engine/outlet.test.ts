@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
-import { Outlet } from '#engine/llama/outlet.ts';
+import { Outlet } from '#engine/child/outlet.ts';
 
 it('what is held back leaves once, before whatever comes after it', () => {
   const sent: string[] = [];

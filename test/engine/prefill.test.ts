@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { filled, whole } from '#engine/llama/prefill.ts';
+import { filled, whole } from '#engine/child/prefill.ts';
 import { openDriver } from '../fakes/driver-desk.ts';
 import { until } from './demo.ts';
 

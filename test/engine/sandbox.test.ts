@@ -3,6 +3,7 @@ import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { describe, it } from 'node:test';
+import { warmUpFor } from '#engine/child/warm-up.ts';
 import { gpuDevices, groupsFor, linkerFolders } from '#engine/llama/gpu-files.ts';
 import { loadingMs } from '#engine/llama/process.llama.ts';
 import { environmentFor, sandboxAt } from '#engine/llama/sandbox.system.ts';
@@ -14,7 +15,6 @@ import {
   type SandboxPlaces,
   type Trial,
 } from '#engine/llama/sandbox.ts';
-import { warmUpFor } from '#engine/llama/warm-up.ts';
 import type { GpuChoice } from '#engine/model-spec.ts';
 
 const WALLED: Reach = { network: false, read: false, write: false, signal: false, sockets: 0, variables: [] };

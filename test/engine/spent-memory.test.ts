@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { SpentMemory } from '#engine/llama/spent-memory.ts';
+import { SpentMemory } from '#engine/child/spent-memory.ts';
 import { openDriver } from '../fakes/driver-desk.ts';
 
 describe('memory that only a collection gives back', () => {

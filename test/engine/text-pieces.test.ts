@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { piecesOf } from '#engine/llama/text-pieces.ts';
+import { piecesOf } from '#engine/child/text-pieces.ts';
 
 describe('a text in pieces', () => {
   it('is cut where a word ends: before a blank, else before another sign, else anywhere', () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { CharacterJoiner, StopFilter, TextStream } from '#engine/llama/text-stream.ts';
+import { CharacterJoiner, StopFilter, TextStream } from '#engine/child/text-stream.ts';
 
 /** A tokenizer whose tokens are bytes. */
 const bytes = (tokens: readonly number[]): string => Buffer.from(tokens).toString('utf8');

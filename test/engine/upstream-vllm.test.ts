@@ -266,6 +266,16 @@ describe('what vLLM 0.32 says', () => {
     });
   });
 
+  it('what it does not keep to, `not` in a schema say, is told as that', async () => {
+    const schema = { properties: { a: { not: { type: 'string' } } } };
+    const responseFormat = { type: 'json_schema', name: 'x', schema } as const;
+    await assert.rejects(json(whole('"content":"{\\"a\\": \\"b\\"}"'), { responseFormat }), (error) => {
+      assert.ok(error instanceof Problem && error.code === 'engine_failed', String(error));
+      assert.match(error.detail.message ?? '', /does not fit the schema/);
+      return true;
+    });
+  });
+
   it('thinks under the name `reasoning`, and says how many tokens that took', async () => {
     const made = await json(whole('"content":"\\n42","reasoning":"First I look at it."'));
     const thought = made.events.map((event) => (event.type === 'delta' ? (event.thought ?? '') : '')).join('');

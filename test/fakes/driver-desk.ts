@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { LlamaContextSequence, LlamaModel, Token } from 'node-llama-cpp';
+import type { Batches, Chosen, Portion } from '#engine/child/batch.llama.ts';
+import { Driver, type DriverOptions } from '#engine/child/driver.llama.ts';
+import { Generation, type GenerationTools } from '#engine/child/generation.llama.ts';
+import { Outlet } from '#engine/child/outlet.ts';
+import { SpentMemory } from '#engine/child/spent-memory.ts';
+import { warm } from '#engine/child/warm-prefix.llama.ts';
 import type { Usage } from '#engine/engine.ts';
-import type { Batches, Chosen, Portion } from '#engine/llama/batch.llama.ts';
-import { Driver, type DriverOptions } from '#engine/llama/driver.llama.ts';
-import { Generation, type GenerationTools } from '#engine/llama/generation.llama.ts';
-import { Outlet } from '#engine/llama/outlet.ts';
 import type { ChildMessage, GenerateMessage } from '#engine/llama/protocol.contract.ts';
-import { SpentMemory } from '#engine/llama/spent-memory.ts';
-import { warm } from '#engine/llama/warm-prefix.llama.ts';
 
 /** What a sequence of llama.cpp does to its state, and a note of every token that had to be computed. */
 export class FakeSequence {

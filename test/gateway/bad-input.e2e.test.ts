@@ -173,8 +173,10 @@ describe('bad input is refused in the documented shape', () => {
       assert.equal(answer.json()['param'], 'limit');
     });
     it('out of bounds and of the wrong kind', async () => {
-      for (const query of ['limit=0', 'limit=201', 'limit=abc', 'cursor=-1', 'from=yesterday', 'cursor=1e3'])
-        assert.equal((await events(query)).code?.replace('schema_invalid', 'invalid_parameter'), 'invalid_parameter');
+      for (const query of ['limit=0', 'limit=201', 'limit=abc', 'cursor=-1', 'from=yesterday', 'cursor=1e3']) {
+        const { status, code } = await events(query);
+        assert.deepEqual([status, code], [400, 'invalid_parameter'], query);
+      }
     });
     it('U+0000 in a parameter', async () => {
       for (const query of ['actor=a%00b', 'action=%00', '%00=1', 'request_id=%00'])

@@ -84,6 +84,9 @@ describe('several gateways on one database', () => {
         await eventually(async () => (await readiness(c))['catalogue'] === 'differs');
         const said = (await seenBy(a)).replicas.map(({ catalogue }) => catalogue);
         assert.deepEqual(said, ['same', 'differs']);
+        const metrics = await (await fetch(`http://${a.gateway.metricsAddress}/metrics`)).text();
+        assert.match(metrics, /^strongroom_replicas\{catalogue="same"\} 1$/m);
+        assert.match(metrics, /^strongroom_replicas\{catalogue="differs"\} 1$/m);
       } finally {
         await c[Symbol.asyncDispose]();
       }

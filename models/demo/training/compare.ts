@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { getLlama, type Token } from 'node-llama-cpp';
-import { openPromptRenderer } from '#engine/llama/prompt.llama.ts';
+import { openPromptRenderer } from '#engine/child/prompt.llama.ts';
 
 interface Expected {
   readonly question?: string;

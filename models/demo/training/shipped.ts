@@ -9,7 +9,7 @@ import {
   type LlamaModel,
   type Token,
 } from 'node-llama-cpp';
-import { openPromptRenderer } from '#engine/llama/prompt.llama.ts';
+import { openPromptRenderer } from '#engine/child/prompt.llama.ts';
 
 export const shipped = (name: string): string => fileURLToPath(new URL(`../${name}`, import.meta.url));
 

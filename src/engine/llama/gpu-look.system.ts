@@ -6,7 +6,7 @@ import { visibleTo } from './gpu-files.ts';
 import { type GpuLook, readFoundGpus } from './gpu-look.contract.ts';
 import type { Sandbox } from './sandbox.system.ts';
 
-const LOOK = fileURLToPath(new URL('./gpu-look.llama.ts', import.meta.url));
+const LOOK = fileURLToPath(import.meta.resolve('#engine/child/gpu-look.llama.ts'));
 /** A driver that was not awake takes seconds for each GPU. */
 const LOOK_MS = 60_000;
 

@@ -80,7 +80,7 @@ export interface ProcessOptions {
   readonly onExit: (how: string) => void;
 }
 
-const CHILD = fileURLToPath(new URL('./child.llama.ts', import.meta.url));
+const CHILD = fileURLToPath(import.meta.resolve('#engine/child/child.llama.ts'));
 const STDERR_KEPT = 4000;
 const WATCH_MS = 250;
 const PROBE_CONTEXT = 1024;

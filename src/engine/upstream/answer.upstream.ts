@@ -14,10 +14,13 @@ export class UpstreamError extends Error {
   override readonly name = 'UpstreamError';
   readonly status: number | null;
   readonly fate: Fate;
-  constructor(message: string, detail: { status?: number; fate?: Fate; cause?: unknown } = {}) {
+  /** What the caller may know of it; null: no more than that a server failed. */
+  readonly told: string | null;
+  constructor(message: string, detail: { status?: number; fate?: Fate; told?: string; cause?: unknown } = {}) {
     super(message, detail.cause === undefined ? undefined : { cause: detail.cause });
     this.status = detail.status ?? null;
     this.fate = detail.fate ?? 'begun';
+    this.told = detail.told ?? null;
   }
 }
 

@@ -46,14 +46,18 @@ export class CallCheck {
   /** The answer is complete. @throws UpstreamError where a call is missing, or its arguments are not what its schema asks for */
   async end(fits: SchemaJudge['fits']): Promise<void> {
     const { choice, functions } = this.#use;
-    if (this.#calls.length === 0 && choice !== 'auto' && choice !== 'none') throw new UpstreamError('made no call');
+    if (this.#calls.length === 0 && choice !== 'auto' && choice !== 'none') throw unfit('made no call', 'no call');
     for (const { name, arguments: values } of this.#calls) {
       const tool = functions.find((one) => one.name === name);
       if (tool === undefined || !isObjectText(values) || !(await fits(values, parametersOf(tool))))
-        throw new UpstreamError('arguments of a call do not fit its schema');
+        throw unfit('arguments of a call do not fit its schema', 'a call whose arguments do not fit its schema');
     }
   }
 }
+
+/** Nothing is wrong with the way there: a caller whose schema the server can't keep to has to hear that it was that. */
+export const unfit = (message: string, made: string): UpstreamError =>
+  new UpstreamError(message, { told: `The model server made ${made}, so that it is not passed on. Try again.` });
 
 /** Bytes of what pieces of calls say; at least one, for what a name costs. */
 export const wordsOf = (calls: readonly CallPiece[]): number =>

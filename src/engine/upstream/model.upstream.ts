@@ -16,7 +16,7 @@ import type { UpstreamModelSpec } from '#engine/model-spec.ts';
 import { makesNoText, makesNoVectors, promptParam, promptTexts } from '#engine/refusal.ts';
 import { Problem } from '#kernel/problem.ts';
 import { UpstreamError } from './answer.upstream.ts';
-import { CallCheck, wordsOf } from './call-check.upstream.ts';
+import { CallCheck, unfit, wordsOf } from './call-check.upstream.ts';
 import { readComplaint, type UpstreamPiece } from './completion.contract.ts';
 import { Likelihoods } from './likelihoods.upstream.ts';
 import type { Exchange } from './replica.upstream.ts';
@@ -201,7 +201,8 @@ class UpstreamEngine implements Engine {
     const fits: SchemaJudge['fits'] = (text, schema) => this.#schemas.fits(text, schema);
     await made?.end(fits);
     if (made?.hasCalled || format.type !== 'json_schema') return;
-    if (!(await fits(said, format.schema))) throw new UpstreamError('answer does not fit the schema');
+    if (!(await fits(said, format.schema)))
+      throw unfit('answer does not fit the schema', 'an answer that does not fit the schema');
   }
 
   #tooLong(request: GenerationRequest): Problem {

@@ -7,6 +7,7 @@ import type { Clock } from '#kernel/clock.ts';
 import type { Log } from '#kernel/log.ts';
 import { Problem } from '#kernel/problem.ts';
 import { Roster } from '#kernel/roster.ts';
+import { UpstreamError } from './answer.upstream.ts';
 import { UPSTREAM_LIMITS, type UpstreamLimits } from './http-client.upstream.ts';
 import type { Exchange } from './replica.upstream.ts';
 import { type Asker, ReplicaSet } from './replica-set.upstream.ts';
@@ -172,4 +173,5 @@ export class UpstreamService {
   }
 }
 
-export const failed = (cause: unknown): Problem => engineFailed('The model server failed. Try again.', cause);
+export const failed = (cause: unknown): Problem =>
+  engineFailed((cause instanceof UpstreamError && cause.told) || 'The model server failed. Try again.', cause);

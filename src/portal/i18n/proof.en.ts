@@ -71,6 +71,7 @@ export const proofEn = {
     department: 'Department',
     clearance: 'Clearance',
     address: 'Address',
+    peer: 'Through the proxy',
     credential: 'Credential',
     route: 'Route',
     conditions: 'Conditions met',

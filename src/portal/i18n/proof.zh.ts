@@ -69,6 +69,7 @@ export const proofZh: ProofDictionary = {
     department: '部门',
     clearance: '密级',
     address: '地址',
+    peer: '经由代理',
     credential: '凭证',
     route: '路由',
     conditions: '满足的条件',

@@ -1,12 +1,12 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { LlamaContextSequence } from 'node-llama-cpp';
+import type { ChildMessage, DeltaItem } from '#engine/llama/protocol.contract.ts';
 import { promptParam, Refusal } from '#engine/refusal.ts';
 import type { Batches } from './batch.llama.ts';
 import type { Drafter } from './drafter.llama.ts';
 import type { Generation } from './generation.llama.ts';
 import type { Outlet } from './outlet.ts';
 import { filled, whole } from './prefill.ts';
-import type { ChildMessage, DeltaItem } from './protocol.contract.ts';
 import { takeRound } from './round.llama.ts';
 import { handOver, isUnderWay, type Slot, slotFor } from './slot.llama.ts';
 import type { WarmPrefix } from './warm-prefix.llama.ts';

@@ -1,7 +1,7 @@
+import type { ChildMessage } from '#engine/llama/protocol.contract.ts';
 import type { Batches, Portion } from './batch.llama.ts';
 import type { Drafter } from './drafter.llama.ts';
 import type { Generation } from './generation.llama.ts';
-import type { ChildMessage } from './protocol.contract.ts';
 import type { Slot } from './slot.llama.ts';
 
 export interface RoundTools {

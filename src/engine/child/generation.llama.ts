@@ -1,5 +1,6 @@
 import type { LlamaContextSequence, Token } from 'node-llama-cpp';
 import { fitsSchema } from '#engine/grammar/schema-check.vm.ts';
+import type { ChildMessage, DeltaItem, GenerateMessage } from '#engine/llama/protocol.contract.ts';
 import { Refusal } from '#engine/refusal.ts';
 import { ThoughtReader } from '#engine/thought-reader.ts';
 import type { Chosen, Portion } from './batch.llama.ts';
@@ -8,7 +9,6 @@ import type { Drafter } from './drafter.llama.ts';
 import { ForeseenTokens } from './foreseen.llama.ts';
 import { Likelihood } from './likelihood.llama.ts';
 import { type PromptRenderer, promptOf, type Thoughts } from './prompt.llama.ts';
-import type { ChildMessage, DeltaItem, GenerateMessage } from './protocol.contract.ts';
 import { type ChoiceTools, TokenChoice } from './sampling.llama.ts';
 import { keepBeginning, markOf, remember, sharedLength } from './sequence-state.llama.ts';
 import { Speech } from './speech.llama.ts';

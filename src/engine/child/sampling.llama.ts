@@ -6,9 +6,9 @@ import {
   type Token,
   TokenBias,
 } from 'node-llama-cpp';
+import type { GenerateMessage } from '#engine/llama/protocol.contract.ts';
 import { Refusal } from '#engine/refusal.ts';
 import type { Batches, Sampler } from './batch.llama.ts';
-import type { GenerateMessage } from './protocol.contract.ts';
 import type { SpentMemory } from './spent-memory.ts';
 
 /** A bias of 100 leaves nothing else; logits of trained models stay far below. */

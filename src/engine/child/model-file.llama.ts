@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { type FileHandle, open } from 'node:fs/promises';
 import type { ReadAt } from '#engine/gguf/gguf-reader.ts';
-import type { ApprovedFileMessage, LoadFailure, LoadMessage } from './protocol.contract.ts';
+import type { ApprovedFileMessage, LoadFailure, LoadMessage } from '#engine/llama/protocol.contract.ts';
 
 /** Why a load fails, as the parent is told. */
 export class LoadError extends Error {

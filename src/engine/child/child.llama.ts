@@ -15,6 +15,15 @@ import { readGguf } from '#engine/gguf/gguf-entries.ts';
 import { GgufFault, SplitFault } from '#engine/gguf/gguf-figures.ts';
 import { checkGguf } from '#engine/gguf/gguf-header.ts';
 import { GGUF_LIMITS } from '#engine/gguf/gguf-reader.ts';
+import { NOTHING_MEASURED } from '#engine/llama/port.llama.ts';
+import {
+  type ChildMessage,
+  type EmbedMessage,
+  type GenerateMessage,
+  type LoadFailure,
+  type LoadMessage,
+  readParentMessage,
+} from '#engine/llama/protocol.contract.ts';
 import { paramOf, Refusal } from '#engine/refusal.ts';
 import { gpuBytes, openBackend } from './backend.llama.ts';
 import { BatchFigures, LibraryBatches } from './batch.llama.ts';
@@ -24,16 +33,7 @@ import { openEmbedder } from './embedder.llama.ts';
 import { Generation, type GenerationTools } from './generation.llama.ts';
 import { LoadError, openVerified, templateOf } from './model-file.llama.ts';
 import { Outlet } from './outlet.ts';
-import { NOTHING_MEASURED } from './port.llama.ts';
 import { openPromptRenderer, type PromptRenderer } from './prompt.llama.ts';
-import {
-  type ChildMessage,
-  type EmbedMessage,
-  type GenerateMessage,
-  type LoadFailure,
-  type LoadMessage,
-  readParentMessage,
-} from './protocol.contract.ts';
 import { REMEMBERING } from './sequence-state.llama.ts';
 import { SpentMemory } from './spent-memory.ts';
 import { type WarmPrefix, warm } from './warm-prefix.llama.ts';

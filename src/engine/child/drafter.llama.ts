@@ -1,9 +1,9 @@
 import type { Llama, LlamaContextSequence, LlamaModel, Token } from 'node-llama-cpp';
 import { checkDraft, DraftFault } from '#engine/gguf/gguf-draft.ts';
 import { checkGguf, type GgufFacts } from '#engine/gguf/gguf-header.ts';
+import type { LoadMessage } from '#engine/llama/protocol.contract.ts';
 import { DraftPace } from './draft-pace.ts';
 import type { VerifiedFile } from './model-file.llama.ts';
-import type { LoadMessage } from './protocol.contract.ts';
 import { isRewindable, keepBeginning, REMEMBERING } from './sequence-state.llama.ts';
 
 /** Prompt tokens that the draft model takes in between two tokens of an answer. */

@@ -1,6 +1,6 @@
 import { getLlama, type Llama, LlamaLogLevel, NoBinaryFoundError } from 'node-llama-cpp';
+import type { LoadMessage } from '#engine/llama/protocol.contract.ts';
 import { LoadError } from './model-file.llama.ts';
-import type { LoadMessage } from './protocol.contract.ts';
 
 /** What does the arithmetic. */
 export interface Backend {

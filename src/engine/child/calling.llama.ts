@@ -5,10 +5,10 @@ import { callGrammar } from '#engine/grammar/call-grammar.ts';
 import { isText, parametersOf } from '#engine/grammar/call-parameters.ts';
 import { type CallPiece, CallReader } from '#engine/grammar/call-reader.ts';
 import { fitsSchema } from '#engine/grammar/schema-check.vm.ts';
+import type { GenerateMessage } from '#engine/llama/protocol.contract.ts';
 import { Refusal } from '#engine/refusal.ts';
 import { Problem } from '#kernel/problem.ts';
 import type { PromptRenderer } from './prompt.llama.ts';
-import type { GenerateMessage } from './protocol.contract.ts';
 import { StopFilter } from './text-stream.ts';
 
 const newCallId = (): string => `call_${randomUUID().replaceAll('-', '').slice(0, 24)}`;

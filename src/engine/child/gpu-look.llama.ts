@@ -1,6 +1,7 @@
 /** Runs in the sandbox, loads the engine without a model, says which GPUs it finds there, and ends. */
+
+import { type FoundGpus, readGpuLook } from '#engine/llama/gpu-look.contract.ts';
 import { openBackend } from './backend.llama.ts';
-import { type FoundGpus, readGpuLook } from './gpu-look.contract.ts';
 import { LoadError } from './model-file.llama.ts';
 
 const NONE: FoundGpus = { backend: 'cpu', names: [], totalBytes: 0, sharedBytes: 0 };

@@ -1,7 +1,7 @@
 import { type ChatHistoryItem, JinjaTemplateChatWrapper, type LlamaModel, type Token } from 'node-llama-cpp';
 import type { ChatMessage } from '#engine/engine.ts';
+import type { GenerateMessage } from '#engine/llama/protocol.contract.ts';
 import { opensThought, THOUGHT, thinksBy } from '#engine/thought-reader.ts';
-import type { GenerateMessage } from './protocol.contract.ts';
 import { tokenizerOf } from './tokenizer.llama.ts';
 import { openToolPrompts, type ToolPrompts } from './tool-prompt.llama.ts';
 

@@ -1,8 +1,8 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { LlamaEmbeddingContext, LlamaModel, Token, Tokenizer } from 'node-llama-cpp';
+import type { ChildMessage, EmbedMessage, GenerateMessage, LoadMessage } from '#engine/llama/protocol.contract.ts';
 import { Refusal } from '#engine/refusal.ts';
 import { vectorText } from '#engine/vector-text.ts';
-import type { ChildMessage, EmbedMessage, GenerateMessage, LoadMessage } from './protocol.contract.ts';
 import { tokenizerOf } from './tokenizer.llama.ts';
 
 export interface EmbedderOptions {
