@@ -213,7 +213,8 @@ export class Tenancy implements AsyncDisposable {
         occupant.measured = this.#deps.measured(occupant.id, engine.status()) ?? occupant.measured;
         occupant.arrived(this.#deps.clock.monotonic());
       } else {
-        // An admin took it out of service while it came: that is no failure of its own.
+        // An admin took it out of service while it came: that is no failure of its own, and it leaves only now.
+        if (failure.code === 'model_not_loaded') await outcome(engine.close());
         occupant.residence = failure.code === 'model_not_loaded' ? 'away' : 'failed';
         if (occupant.residence === 'failed') occupant.called = 'no';
         occupant.failure = failure;

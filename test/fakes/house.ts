@@ -18,6 +18,8 @@ class FakeEngine {
   memory: number | null = null;
   gate: PromiseWithResolvers<void> = Promise.withResolvers();
   answer: PromiseWithResolvers<void> = Promise.withResolvers();
+  /** When its memory is free again after it was closed. */
+  gone: Promise<void> = Promise.resolve();
   #loading: PromiseWithResolvers<void> | null = null;
 
   async load(): Promise<void> {
@@ -34,6 +36,7 @@ class FakeEngine {
     if (this.state === 'loading') this.#loading?.reject(new Problem('model_not_loaded'));
     this.#loading = null;
     this.state = 'unloaded';
+    await this.gone;
   }
   async *generate({ subject }: GenerationRequest, signal: AbortSignal): AsyncGenerator<Milestone> {
     if (this.state !== 'ready') this.offences.push(`asked while ${this.state}`);

@@ -46,6 +46,28 @@ describe('a model that an admin calls', () => {
   });
 });
 
+describe('a model that is dismissed while it comes', () => {
+  it('takes its memory until its child is gone: only then another one comes', async () => {
+    const { tenancy, of, ask, desired, sound } = house({ a: 10, b: 10 });
+    await using _ = tenancy;
+    of('b').gate.resolve();
+    of('b').answer.resolve();
+    tenancy.call('a', 'room');
+    await until(() => of('a').state === 'loading');
+    const gone = Promise.withResolvers<void>();
+    of('a').gone = gone.promise;
+    desired.set('a', { inService: false });
+    tenancy.dismiss('a');
+    const answered = ask('b');
+    await new Promise(setImmediate);
+    assert.deepEqual([of('a').state, of('b').loads], ['unloaded', 0]);
+    gone.resolve();
+    await answered;
+    assert.deepEqual([of('b').loads, tenancy.usage().used.ram], [1, 10]);
+    sound();
+  });
+});
+
 describe('the line before a model that is away', () => {
   it('one user who fills it makes room for another, who comes in as the second', async () => {
     const { tenancy, of, ask, sound } = house({ a: 10 }, { maxWaiting: 4 });

@@ -30,6 +30,8 @@ export class ChildLives {
   readonly #restarts = new RestartPolicy();
   #state: ModelState = 'unloaded';
   #process: EngineProcess | null = null;
+  /** Until the one that was stopped is gone, and what it took with it. */
+  #ending: Promise<void> = Promise.resolve();
   #probing = false;
   #progress: LoadProgress | null = null;
   #restart: NodeJS.Timeout | undefined;
@@ -78,13 +80,14 @@ export class ChildLives {
     void this.#process?.kill(why);
   }
 
-  /** Ends the child for good. */
+  /** Ends the child for good; resolves when it is gone, whoever asked first. */
   async stop(): Promise<void> {
     clearTimeout(this.#restart);
     const process = this.#process;
     this.#process = null;
     this.#state = 'unloaded';
-    await process?.kill('closed');
+    if (process !== null) this.#ending = process.kill('closed');
+    await this.#ending;
   }
 
   #next(): void {
