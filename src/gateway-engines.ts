@@ -1,8 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { ResourceAttributes } from '#access/access.ts';
-import { SYSTEM } from '#audit/event.ts';
-import type { Recorder } from '#audit/recorder.ts';
+import { type AuditEvent, SYSTEM } from '#audit/event.ts';
 import { processEnvironment } from '#config/load.ts';
 import { type LocalModelConfig, Models, type UpstreamModelConfig } from '#config/models.ts';
 import type { Config } from '#config/schema.ts';
@@ -237,21 +236,21 @@ async function upstreamEngine(id: string, model: UpstreamModelConfig, base: stri
 }
 
 /** What an engine did is nobody's act: on the record as the gateway's own. */
-export const engineEvents = (recorder: Recorder, log: Log) => (event: EngineEvent) => {
+export const engineEvents = (tell: (event: AuditEvent) => void) => (event: EngineEvent) => tell(recordOf(event));
+
+function recordOf(event: EngineEvent): AuditEvent {
   const facts = {
     how: event.how,
     ...(event.type === 'crashed' ? { deaths: event.deaths } : {}),
     ...(event.type === 'quarantined' ? { sha256: event.digest } : {}),
   };
-  recorder
-    .record({
-      kind: 'system',
-      actor: SYSTEM,
-      action: `model.${event.type}`,
-      resource: `model:${event.model}`,
-      outcome: 'completed',
-      request: null,
-      facts,
-    })
-    .catch((error: unknown) => log.warn('not recorded', { model: event.model, error }));
-};
+  return {
+    kind: 'system',
+    actor: SYSTEM,
+    action: `model.${event.type}`,
+    resource: `model:${event.model}`,
+    outcome: 'completed',
+    request: null,
+    facts,
+  };
+}

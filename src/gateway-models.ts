@@ -1,4 +1,4 @@
-import { SYSTEM } from '#audit/event.ts';
+import { type AuditEvent, SYSTEM } from '#audit/event.ts';
 import type { Recorder } from '#audit/recorder.ts';
 import type { Config } from '#config/schema.ts';
 import type { Clock } from '#kernel/clock.ts';
@@ -19,6 +19,8 @@ interface ModelDeps {
   readonly pool: Queryable;
   readonly instance: string;
   readonly recorder: Recorder;
+  /** Records what happens by itself, when the log can't be written at that moment too. */
+  readonly tell: (event: AuditEvent) => void;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -39,17 +41,17 @@ const LEAST_STAY_MS = 5000;
 
 /** Which models run, and what they may take of this machine. */
 export async function openModels(deps: ModelDeps): Promise<Models> {
-  const { config, catalogue, pool, instance, recorder, clock, log } = deps;
+  const { config, catalogue, pool, instance, recorder, tell, clock, log } = deps;
   const { engines, placements, budget, attributesOf, sandbox, gpus } = catalogue;
   await using stack = new AsyncDisposableStack();
   const { engine: settings } = config;
-  const onEvent = (event: TenancyEvent) => recordTenancy(recorder, log, event, catalogue);
   let tenancy: Tenancy | undefined;
   const residency = new Residency({
     engines,
     store: postgresDesiredStates(pool),
     isPinned: catalogue.isPinned,
     recorder,
+    tell,
     log,
     house: (desiredOf) => {
       tenancy = new Tenancy({
@@ -72,7 +74,7 @@ export async function openModels(deps: ModelDeps): Promise<Models> {
         drainMs: settings.drainSeconds * 1000,
         clock,
         log,
-        onEvent,
+        onEvent: (event) => tell(recordOf(event, catalogue)),
       });
       return tenancy;
     },
@@ -80,6 +82,8 @@ export async function openModels(deps: ModelDeps): Promise<Models> {
   const house = tenancy;
   if (house === undefined) throw new Error('no house');
   stack.use(residency);
+  // Before anybody asks: a model that an admin took out of service is not brought in meanwhile.
+  await residency.read();
   const report: ReportDeps = {
     list: () => engines.list(),
     machine: () => ({ ...house.usage(), sandbox: sandbox?.level ?? null, gpus: gpus.gpus() }),
@@ -95,25 +99,18 @@ export async function openModels(deps: ModelDeps): Promise<Models> {
 }
 
 /** A model came or went, or could not: on the record as the gateway's own doing. */
-function recordTenancy(
-  recorder: Recorder,
-  log: Log,
-  { action, model, failure, facts }: TenancyEvent,
-  { engines }: Catalogue,
-): Promise<void> {
+function recordOf({ action, model, failure, facts }: TenancyEvent, { engines }: Catalogue): AuditEvent {
   const { backend = null, layers = null } = engines.get(model)?.status() ?? {};
   const comes = failure === null && (action === 'model.loaded' || action === 'model.woken');
   const where = comes && layers !== null ? { backend: backend ?? '', gpu_layers: layers.onGpu, layers: layers.of } : {};
-  return recorder
-    .record({
-      kind: 'system',
-      actor: SYSTEM,
-      action,
-      resource: `model:${model}`,
-      outcome: failure === null ? 'completed' : 'failed',
-      ...(failure === null ? {} : { outcome_code: failure.code }),
-      request: null,
-      facts: { ...facts, ...where },
-    })
-    .catch((error: unknown) => log.warn('not recorded', { model, error }));
+  return {
+    kind: 'system',
+    actor: SYSTEM,
+    action,
+    resource: `model:${model}`,
+    outcome: failure === null ? 'completed' : 'failed',
+    ...(failure === null ? {} : { outcome_code: failure.code }),
+    request: null,
+    facts: { ...facts, ...where },
+  };
 }

@@ -12,6 +12,7 @@ import { auditRoutes } from '#audit/audit.routes.ts';
 import { SYSTEM } from '#audit/event.ts';
 import { postgresHolds } from '#audit/hold.postgres.ts';
 import { holdRoutes } from '#audit/hold.routes.ts';
+import { LateRecords } from '#audit/late-records.service.ts';
 import { nodeCrypto } from '#audit/note-crypto.node.ts';
 import { proofRoutes } from '#audit/proof.routes.ts';
 import { receiptRoutes } from '#audit/receipt.routes.ts';
@@ -90,16 +91,17 @@ export async function openGateway({ config, base, log }: GatewayOptions): Promis
   const ledger = stack.use(new Ledger({ commit: batchCommitter(pools.commit, instance, zone), clock, log, voidOf }));
   const submit = tree.unlessFault(ledger.submit.bind(ledger));
   const recorder = stack.use(new AuditRecorder({ submit, clock, log }));
+  const { tell } = stack.use(new LateRecords({ submit, clock, log }));
   const lease = stack.use(
     new Lease({ ...postgresLease(pools.read, instance), submit, log, monotonic: clock.monotonic }),
   );
   const standings = stack.use(new Standings({ checkAll: standingChecker(pools.read), clock }));
 
   const gpus = stack.use(await watchGpus(gpuTool(), log));
-  const catalogue = await openCatalogue(config, base, { log, clock, gpus, onEvent: engineEvents(recorder, log) });
+  const catalogue = await openCatalogue(config, base, { log, clock, gpus, onEvent: engineEvents(tell) });
   const { engines, attributesOf, sandbox } = catalogue;
   stack.defer(() => engines.close());
-  const shared = { config, catalogue, pool: pools.read, instance, recorder, clock, log };
+  const shared = { config, catalogue, pool: pools.read, instance, recorder, tell, clock, log };
   const { residency, report, replicas } = stack.use(await openModels(shared));
 
   let scoring: OpenScoring | null = null;

@@ -5,10 +5,12 @@ export interface DesiredState {
   readonly pinned: boolean;
   /** Grows with every change; 0 for a model as its configuration has it. */
   readonly number: number;
+  /** The number of the last load that an admin asked for, also where it was in service already; 0: none. */
+  readonly loaded: number;
 }
 
 /** What a model begins with; pinned where its configuration says so. */
-export const AS_CONFIGURED: DesiredState = { inService: true, pinned: false, number: 0 };
+export const AS_CONFIGURED: DesiredState = { inService: true, pinned: false, number: 0, loaded: 0 };
 
 export interface DesiredStore {
   /** Models that an admin has set; the others are {@link AS_CONFIGURED}. */

@@ -1,6 +1,15 @@
-import { Problem } from '#kernel/problem.ts';
+import type { Priority } from '#engine/priority.ts';
+import { WaitingLine } from '#engine/waiting-line.ts';
+import type { Problem } from '#kernel/problem.ts';
 import type { Residence, Room, Tenant } from './memory-plan.ts';
 import type { DesiredState } from './model-state.ts';
+import { stillLoading, tooManyWait } from './refusal.ts';
+
+/** Who asks, and in which of the two lines. */
+export interface Asker {
+  readonly subject: string;
+  readonly priority?: Priority | undefined;
+}
 
 interface Waiter {
   readonly since: number;
@@ -27,7 +36,9 @@ export class Occupant {
   /** While it goes out of service: when the answers under way are cut off. */
   drainUntil: number | null = null;
   answering = 0;
-  #waiters: Waiter[] = [];
+  /** The one who waits longest is the first. */
+  readonly #waiters = new Set<Waiter>();
+  readonly #line = new WaitingLine<Waiter>();
   #isOpen = true;
   #lastUsed = 0;
   #hereSince = 0;
@@ -41,17 +52,18 @@ export class Occupant {
   }
 
   get waiting(): number {
-    return this.#waiters.length;
+    return this.#waiters.size;
   }
 
   /** Somebody waits for it, or has called it. */
   get isWanted(): boolean {
-    return this.#waiters.length > 0 || this.called !== 'no';
+    return this.#waiters.size > 0 || this.called !== 'no';
   }
 
   tenant({ inService, pinned }: DesiredState): Tenant {
     const { id, residence, needs, answering, waiting, called } = this;
-    const waitingSince = this.#waiters[0]?.since ?? 0;
+    const [first] = this.#waiters;
+    const waitingSince = first?.since ?? 0;
     return {
       ...{ id, residence, needs, inService, pinned, answering, waiting, waitingSince },
       ...{
@@ -62,8 +74,14 @@ export class Occupant {
     };
   }
 
+  /** Nobody calls who is here: he would be called back at once wherever he was sent. */
+  call(how: 'free' | 'room'): void {
+    this.called = this.residence === 'here' ? 'no' : how;
+  }
+
   arrived(now: number): void {
     this.residence = 'here';
+    this.called = 'no';
     this.#hereSince = this.#lastUsed = now;
     this.#admit(now);
   }
@@ -75,7 +93,7 @@ export class Occupant {
 
   /** Turns everybody away who waits. */
   refuse(reason: Problem): void {
-    for (const waiter of this.#waiters.splice(0)) waiter.refuse(reason);
+    for (let waiter = this.#next(); waiter !== undefined; waiter = this.#next()) waiter.refuse(reason);
   }
 
   /**
@@ -83,9 +101,9 @@ export class Occupant {
    *
    * @throws Problem `model_loading` or `overloaded` with `retryAfter`; `signal.reason` on abort
    */
-  async enter(signal: AbortSignal, rules: EntryRules): Promise<() => void> {
+  async enter(asker: Asker, signal: AbortSignal, rules: EntryRules): Promise<() => void> {
     if (this.residence === 'here' && this.#isOpen) this.#begin(rules.now());
-    else await this.#wait(signal, rules);
+    else await this.#wait(asker, signal, rules);
     let left = false;
     return () => {
       if (left) return;
@@ -102,34 +120,44 @@ export class Occupant {
 
   #admit(now: number): void {
     if (this.residence !== 'here' || !this.#isOpen) return;
-    for (const waiter of this.#waiters.splice(0)) {
+    for (let waiter = this.#next(); waiter !== undefined; waiter = this.#next()) {
       // Counted before the waiter runs on: nobody may see an idle model in between.
       this.#begin(now);
       waiter.enter();
     }
   }
 
-  #wait(signal: AbortSignal, { now, maxWaitMs, maxWaiting }: EntryRules): Promise<void> {
-    if (this.waiting >= maxWaiting)
-      throw new Problem('overloaded', { message: 'Too many wait for this model. Try again later.', retryAfter: 10 });
+  /** Whose turn it is, no longer waiting. */
+  #next(): Waiter | undefined {
+    const waiter = this.#line.shift();
+    if (waiter !== undefined) this.#waiters.delete(waiter);
+    return waiter;
+  }
+
+  #wait(asker: Asker, signal: AbortSignal, { now, maxWaitMs, maxWaiting }: EntryRules): Promise<void> {
+    const { subject, priority = 'interactive' } = asker;
+    if (this.waiting >= maxWaiting) {
+      // Whoever fills the line makes room in it for the others.
+      const displaced = this.#line.displaceFor(subject, priority);
+      if (displaced === undefined) throw tooManyWait();
+      this.#waiters.delete(displaced);
+      displaced.refuse(tooManyWait());
+    }
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const waiter: Waiter = { since: now(), enter: resolve, refuse: reject };
     const withdraw = (reason: unknown) => {
-      const at = this.#waiters.indexOf(waiter);
-      if (at < 0) return;
-      this.#waiters.splice(at, 1);
+      if (!this.#waiters.delete(waiter)) return;
+      this.#line.remove(subject, priority, waiter);
       reject(reason);
     };
     const timer = setTimeout(() => withdraw(stillLoading()), maxWaitMs);
     const abort = () => withdraw(signal.reason);
     signal.addEventListener('abort', abort, { once: true });
-    this.#waiters.push(waiter);
+    this.#waiters.add(waiter);
+    this.#line.push(subject, priority, waiter);
     return promise.finally(() => {
       clearTimeout(timer);
       signal.removeEventListener('abort', abort);
     });
   }
 }
-
-const stillLoading = (): Problem =>
-  new Problem('model_loading', { message: 'The model has to be loaded first. Try again later.', retryAfter: 5 });

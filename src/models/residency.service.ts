@@ -1,5 +1,7 @@
+import { type AuditEvent, SYSTEM } from '#audit/event.ts';
 import type { Recorder } from '#audit/recorder.ts';
 import type { Engine, ModelStatus } from '#engine/engine.ts';
+import { notLoaded } from '#engine/refusal.ts';
 import type { Log } from '#kernel/log.ts';
 import type { Principal } from '#kernel/principal.ts';
 import { Problem } from '#kernel/problem.ts';
@@ -19,7 +21,9 @@ export interface ResidencyDeps {
   readonly store: DesiredStore;
   /** By its configuration, until an admin has set it. */
   readonly isPinned: (model: string) => boolean;
-  readonly recorder: Recorder;
+  readonly recorder: Pick<Recorder, 'change'>;
+  /** Records what this gateway did by itself. */
+  readonly tell: (event: AuditEvent) => void;
   readonly log: Log;
 }
 
@@ -31,26 +35,33 @@ export class Residency implements AsyncDisposable {
   readonly #deps: ResidencyDeps;
   readonly #house: House;
   readonly #timer: NodeJS.Timeout;
-  #desired: ReadonlyMap<string, DesiredState> = new Map();
+  /** Null until it was read. */
+  #desired: ReadonlyMap<string, DesiredState> | null = null;
   /** What was last followed, by model: only a change calls a model or sends it away. */
-  readonly #followed = new Map<string, boolean>();
-  #reconciling: Promise<void> | null = null;
+  readonly #followed = new Map<string, Pick<DesiredState, 'inService' | 'loaded'>>();
+  #last: Promise<void> = Promise.resolve();
+  #underWay = 0;
 
   constructor(deps: ResidencyDeps) {
     this.#deps = deps;
     this.#house = deps.house(this.desiredOf.bind(this));
-    this.#timer = setInterval(() => void this.reconcile(), RECONCILE_MS);
+    this.#timer = setInterval(() => {
+      if (this.#underWay === 0) void this.reconcile();
+    }, RECONCILE_MS);
     this.#timer.unref();
   }
 
+  /** As long as nobody has read what admins want, nothing is in service: it might be what they have taken out of it. */
   desiredOf(model: string): DesiredState {
-    return this.#desired.get(model) ?? { ...AS_CONFIGURED, pinned: this.#deps.isPinned(model) };
+    const configured = { ...AS_CONFIGURED, pinned: this.#deps.isPinned(model) };
+    if (this.#desired === null) return { ...configured, inService: false };
+    return this.#desired.get(model) ?? configured;
   }
 
   /** The engine of a model that is in service; undefined for one that is not in the catalogue. @throws Problem `model_not_loaded` */
   engine(model: string): Engine | undefined {
     const engine = this.#house.engine(model);
-    if (engine !== undefined && !this.desiredOf(model).inService) throw new Problem('model_not_loaded');
+    if (engine !== undefined && !this.desiredOf(model).inService) throw notLoaded();
     return engine;
   }
 
@@ -58,6 +69,8 @@ export class Residency implements AsyncDisposable {
   async set(model: string, verb: ModelVerb, admin: Principal, requestId: string): Promise<ModelStatus> {
     const engine = this.#deps.engines.get(model);
     if (engine === undefined) throw new Problem('model_not_found');
+    // What comes after the first time is followed as an admin's will.
+    if (this.#followed.size === 0) await this.reconcile();
     const pardoned = verb === 'load' ? engine.status().quarantine : null;
     await this.#deps.recorder.change(
       'model.set',
@@ -72,41 +85,65 @@ export class Residency implements AsyncDisposable {
         ...(pardoned === null ? {} : { facts: { pardoned } }),
       },
     );
-    await this.#look();
-    // A model that could not be loaded, or sits in quarantine, is tried again only when an admin says so.
-    if (verb === 'load') {
-      engine.pardon();
-      this.#followed.set(model, true);
-      this.#house.call(model, 'room');
-    }
     await this.reconcile();
     return engine.status();
   }
 
-  /** One comparison of what is with what should be. Never rejects. */
+  /**
+   * One comparison of what is with what should be, after those that are under way: what was read later is followed later.
+   * Never rejects.
+   */
   reconcile(): Promise<void> {
-    this.#reconciling ??= this.#reconcile().finally(() => {
-      this.#reconciling = null;
-    });
-    return this.#reconciling;
+    this.#underWay++;
+    this.#last = this.#last
+      .then(() => this.#reconcile())
+      .finally(() => {
+        this.#underWay--;
+      });
+    return this.#last;
+  }
+
+  /** Learns what admins want, and does nothing about it yet. False where nobody could tell. Never rejects. */
+  async read(): Promise<boolean> {
+    try {
+      this.#desired = await this.#deps.store.desired();
+      return true;
+    } catch (error) {
+      this.#deps.log.warn('what should be in service can not be read', { error });
+      return false;
+    }
   }
 
   async #reconcile(): Promise<void> {
-    try {
-      await this.#look();
-    } catch (error) {
-      this.#deps.log.warn('what should be in service can not be read', { error });
-      return;
-    }
+    if (!(await this.read())) return;
     for (const id of this.#deps.engines.ids) {
-      const { inService } = this.desiredOf(id);
+      const { inService, loaded } = this.desiredOf(id);
       const before = this.#followed.get(id);
-      if (inService === before) continue;
-      this.#followed.set(id, inService);
+      if (inService === before?.inService && loaded === before.loaded) continue;
+      this.#followed.set(id, { inService, loaded });
+      if (!inService) this.#house.dismiss(id);
       // At the start whatever there is room for comes; later it is an admin on some replica who has called it.
-      if (inService) this.#house.call(id, before === undefined ? 'free' : 'room');
-      else this.#house.dismiss(id);
+      else if (before === undefined) this.#house.call(id, 'free');
+      else this.#callAgain(id, loaded);
     }
+  }
+
+  /** A model that could not be loaded, or sits in quarantine, is tried again when an admin says so, on whichever replica. */
+  #callAgain(id: string, number: number): void {
+    const engine = this.#deps.engines.get(id);
+    const pardoned = engine?.status().quarantine ?? null;
+    engine?.pardon();
+    if (pardoned !== null)
+      this.#deps.tell({
+        kind: 'system',
+        actor: SYSTEM,
+        action: 'model.pardoned',
+        resource: `model:${id}`,
+        outcome: 'completed',
+        request: null,
+        facts: { pardoned, number },
+      });
+    this.#house.call(id, 'room');
   }
 
   /** Resolves when every model that should come or go has, or has failed. */
@@ -115,13 +152,9 @@ export class Residency implements AsyncDisposable {
     await this.#house.settled();
   }
 
-  async #look(): Promise<void> {
-    this.#desired = await this.#deps.store.desired();
-  }
-
   async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#timer);
-    await this.#reconciling;
+    await this.#last;
     await this.#house[Symbol.asyncDispose]();
   }
 }

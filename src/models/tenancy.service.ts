@@ -5,7 +5,8 @@ import type { Log } from '#kernel/log.ts';
 import { Problem } from '#kernel/problem.ts';
 import { type Plan, type PlanRules, plan, type Room, type Tenant } from './memory-plan.ts';
 import type { DesiredState } from './model-state.ts';
-import { Occupant } from './occupant.ts';
+import { type Asker, Occupant } from './occupant.ts';
+import { engineGone, tooLarge } from './refusal.ts';
 
 /** What happened to a model without anybody's doing it by hand; for the record. */
 export interface TenancyEvent {
@@ -30,7 +31,7 @@ export interface TenancyDeps {
   readonly drainMs: number;
   readonly clock: Clock;
   readonly log: Log;
-  readonly onEvent: (event: TenancyEvent) => Promise<void>;
+  readonly onEvent: (event: TenancyEvent) => void;
 }
 
 /** How often it is looked whether somebody's patience is over or a model has been idle for long. */
@@ -63,8 +64,8 @@ export class Tenancy implements AsyncDisposable {
       pardon: () => engine.pardon(),
       close: () => engine.close(),
       generate: (request, signal, take) =>
-        this.#inside(engine, occupant, signal, () => engine.generate(request, signal, take)),
-      embed: (request, signal) => this.#inside(engine, occupant, signal, () => engine.embed(request, signal)),
+        this.#inside(engine, occupant, request, signal, () => engine.generate(request, signal, take)),
+      embed: (request, signal) => this.#inside(engine, occupant, request, signal, () => engine.embed(request, signal)),
     };
   }
 
@@ -91,7 +92,9 @@ export class Tenancy implements AsyncDisposable {
   call(id: string, how: 'free' | 'room'): void {
     const occupant = this.#occupants.get(id);
     if (occupant === undefined) return;
-    occupant.called = how;
+    // It may have given up since the last look.
+    this.#observe(occupant, this.#deps.clock.monotonic());
+    occupant.call(how);
     if (how === 'room' && ['away', 'failed'].includes(occupant.residence)) {
       occupant.residence = 'away';
       // Its file may be another one by now, or be there at last.
@@ -189,15 +192,12 @@ export class Tenancy implements AsyncDisposable {
   }
 
   #refuseTooLarge(occupant: Occupant): void {
-    const { ram, vram } = occupant.needs;
-    const { budget } = this.#deps;
-    const message = `Model '${occupant.id}' needs more memory than models may take here (${ram} + ${vram} of ${budget.ram} + ${budget.vram} bytes).`;
     occupant.residence = 'failed';
     occupant.called = 'no';
-    const failure = new Problem('engine_failed', { message });
+    const failure = tooLarge(occupant.id, occupant.needs, this.#deps.budget);
     occupant.failure = failure;
     occupant.refuse(failure);
-    void this.#tell('model.loaded', occupant.id, failure, this.#figures(occupant));
+    this.#tell('model.loaded', occupant.id, failure, this.#figures(occupant));
   }
 
   #bring(occupant: Occupant): void {
@@ -215,12 +215,13 @@ export class Tenancy implements AsyncDisposable {
       } else {
         // An admin took it out of service while it came: that is no failure of its own.
         occupant.residence = failure.code === 'model_not_loaded' ? 'away' : 'failed';
+        if (occupant.residence === 'failed') occupant.called = 'no';
         occupant.failure = failure;
         occupant.refuse(failure);
         this.#deps.log.error('a model could not be loaded', { model: occupant.id, code: failure.code, error: failure });
       }
       this.#look();
-      await this.#tell(action, occupant.id, failure, this.#figures(occupant));
+      this.#tell(action, occupant.id, failure, this.#figures(occupant));
     });
   }
 
@@ -233,7 +234,7 @@ export class Tenancy implements AsyncDisposable {
       const failure = await outcome(engine.close());
       occupant.residence = 'away';
       this.#look();
-      await this.#tell(action, occupant.id, failure, facts);
+      this.#tell(action, occupant.id, failure, facts);
     });
   }
 
@@ -247,18 +248,14 @@ export class Tenancy implements AsyncDisposable {
     return measured === null ? figures : { ...figures, measured_bytes: measured.ram + measured.vram };
   }
 
-  #tell(
-    action: TenancyEvent['action'],
-    model: string,
-    failure: Problem | null,
-    facts: TenancyEvent['facts'],
-  ): Promise<void> {
-    return this.#deps.onEvent({ action, model, failure, facts });
+  #tell(action: TenancyEvent['action'], model: string, failure: Problem | null, facts: TenancyEvent['facts']): void {
+    this.#deps.onEvent({ action, model, failure, facts });
   }
 
   async *#inside<E>(
     engine: Engine,
     occupant: Occupant,
+    asker: Asker,
     signal: AbortSignal,
     work: () => AsyncGenerator<E, void, undefined>,
   ): AsyncGenerator<E, void, undefined> {
@@ -266,7 +263,7 @@ export class Tenancy implements AsyncDisposable {
     if (!this.#deps.desiredOf(occupant.id).inService) throw notLoaded();
     if (occupant.residence === 'failed') throw occupant.failure ?? engineGone(engine);
     const { clock, maxWaitMs, maxWaiting } = this.#deps;
-    const entering = occupant.enter(signal, { now: () => clock.monotonic(), maxWaitMs, maxWaiting });
+    const entering = occupant.enter(asker, signal, { now: () => clock.monotonic(), maxWaitMs, maxWaiting });
     this.#lookFor(occupant);
     const leave = await entering;
     let isWhole = false;
@@ -285,12 +282,6 @@ export class Tenancy implements AsyncDisposable {
     for (const occupant of this.#occupants.values()) occupant.refuse(notLoaded());
   }
 }
-
-/** A failed engine says itself why; where it says nothing, that. */
-const engineGone = (engine: Engine): Problem =>
-  new Problem('engine_failed', {
-    message: engine.status().quarantine ?? 'The model failed. An admin can load it again.',
-  });
 
 const outcome = (work: Promise<void>): Promise<Problem | null> =>
   work.then(

@@ -20,6 +20,7 @@ class FakeEngine {
   loads = 0;
   closes = 0;
   failure: Error | null = null;
+  quarantine: string | null = null;
 
   async load(): Promise<void> {
     this.loads++;
@@ -33,9 +34,11 @@ class FakeEngine {
     this.state = 'unloaded';
   }
   status() {
-    return { id: 'demo', state: this.state, memory: null, pid: null, quarantine: null };
+    return { id: 'demo', state: this.state, memory: null, pid: null, quarantine: this.quarantine };
   }
-  pardon() {}
+  pardon() {
+    this.quarantine = null;
+  }
 }
 
 function open(states: Record<string, Partial<DesiredState>> = {}, isPinned = false) {
@@ -44,7 +47,7 @@ function open(states: Record<string, Partial<DesiredState>> = {}, isPinned = fal
     Object.entries(states).map(([id, state]) => [id, { ...AS_CONFIGURED, number: 1, ...state }] as const),
   );
   const events: AuditEvent[] = [];
-  const store = { broken: false };
+  const store = { broken: false, read: async () => new Map(desired) };
   const engines = {
     ids: ['demo'],
     get: (id: string) => (id === 'demo' ? (engine as unknown as Engine) : undefined),
@@ -60,7 +63,7 @@ function open(states: Record<string, Partial<DesiredState>> = {}, isPinned = fal
         budget: { ram: 1, vram: 0 },
         rules: { idleUnloadMs: 0, patienceMs: 0, leastStayMs: 0 },
         ...{ maxWaitMs: 1000, maxWaiting: 10, drainMs: 0, clock: systemClock, log: silentLog },
-        onEvent: async ({ action, model, failure }) => {
+        onEvent: ({ action, model, failure }) => {
           const outcome = failure === null ? 'completed' : 'failed';
           events.push({ kind: 'system', actor: 'system', action, resource: `model:${model}`, outcome, request: null });
         },
@@ -69,7 +72,7 @@ function open(states: Record<string, Partial<DesiredState>> = {}, isPinned = fal
     store: {
       desired: async () => {
         if (store.broken) throw new Error('the database is away');
-        return new Map(desired);
+        return store.read();
       },
     },
     recorder: {
@@ -85,20 +88,17 @@ function open(states: Record<string, Partial<DesiredState>> = {}, isPinned = fal
           inService: inService ?? before.inService,
           pinned: pinned ?? before.pinned,
           number: before.number + 1,
+          loaded: inService === true ? before.number + 1 : before.loaded,
         });
         events.push(event);
         return { verdict: 'changed' } as Verdict;
       },
-      record: async (event) => {
-        events.push(event);
-      },
-      refuse: () => undefined,
-      stray: () => undefined,
     },
+    tell: (event) => void events.push(event),
     log: silentLog,
   });
   const told = () => events.map(({ action, actor, outcome }) => `${actor} ${action} ${outcome}`);
-  return { engine, residency, told, store };
+  return { engine, residency, told, store, desired };
 }
 
 describe('desired state and what runs', () => {
@@ -159,6 +159,75 @@ describe('desired state and what runs', () => {
     assert.equal(engine.loads, 2);
   });
 
+  it('follows a load on another replica, also of what was in service already: what failed here gets its chance', async () => {
+    const { engine, residency, told, desired } = open({ demo: { number: 1 } });
+    await using _ = residency;
+    engine.failure = new Problem('engine_failed');
+    engine.quarantine = 'it died again and again';
+    await residency.reconcile();
+    await eventually(() => told().length === 1);
+    // An unload and a load between two looks: nobody here has seen the first of them.
+    desired.set('demo', { ...AS_CONFIGURED, number: 3, loaded: 3 });
+    engine.failure = null;
+    await residency.reconcile();
+    await eventually(() => told().length === 3);
+    assert.deepEqual(told(), [
+      'system model.loaded failed',
+      'system model.pardoned completed',
+      'system model.loaded completed',
+    ]);
+    assert.deepEqual([engine.state, engine.quarantine], ['ready', null]);
+    // A pin is no load.
+    desired.set('demo', { ...AS_CONFIGURED, pinned: true, number: 4, loaded: 3 });
+    engine.state = 'failed';
+    await residency.reconcile();
+    assert.equal(engine.loads, 2);
+  });
+
+  it('pardons nobody at its start: that load was of an earlier life', async () => {
+    const { engine, residency, told } = open({ demo: { number: 7, loaded: 7 } });
+    await using _ = residency;
+    engine.quarantine = 'it died again and again';
+    await residency.reconcile();
+    await eventually(() => told().length === 1);
+    assert.equal(engine.quarantine, 'it died again and again');
+  });
+
+  it('takes nothing for in service before it was read what is', async () => {
+    const { engine, residency, store } = open({}, true);
+    await using _ = residency;
+    store.broken = true;
+    await residency.reconcile();
+    assert.throws(() => residency.engine('demo'), Problem);
+    assert.equal(residency.desiredOf('demo').inService, false);
+    store.broken = false;
+    assert.equal(await residency.read(), true);
+    assert.equal(residency.desiredOf('demo').inService, true);
+    await residency.reconcile();
+    await eventually(() => engine.state === 'ready');
+  });
+
+  it('what was read before a load is not followed after it', async () => {
+    const { engine, residency, store, desired } = open({ demo: { inService: false } });
+    await using _ = residency;
+    await residency.reconcile();
+    const slow = Promise.withResolvers<void>();
+    const before = new Map(desired);
+    store.read = async () => {
+      store.read = async () => new Map(desired);
+      await slow.promise;
+      return before;
+    };
+    const looking = residency.reconcile();
+    const setting = residency.set('demo', 'load', ADMIN, 'req_1');
+    await new Promise(setImmediate);
+    slow.resolve();
+    await Promise.all([looking, setting]);
+    assert.equal(residency.desiredOf('demo').inService, true);
+    await eventually(() => engine.state === 'ready');
+    assert.deepEqual([engine.loads, engine.closes], [1, 0]);
+  });
+
   it('a model that its configuration pins is pinned until an admin has set it', async () => {
     const { residency } = open({}, true);
     await using _ = residency;
@@ -183,7 +252,7 @@ describe('desired state and what runs', () => {
     await residency.reconcile();
     store.broken = true;
     await residency.reconcile();
-    assert.deepEqual(residency.desiredOf('demo'), { inService: false, pinned: true, number: 1 });
+    assert.deepEqual(residency.desiredOf('demo'), { inService: false, pinned: true, number: 1, loaded: 0 });
     assert.equal(engine.loads, 0);
   });
 

@@ -18,6 +18,7 @@ const GRANTED = [
   'commit_batch(text,text,text[],text[],bigint[],bigint[],text[],text[],batch_item[])',
   'count_accounts()',
   'current_policy()',
+  'desired_states()',
   'dropped_until()',
   'exchange_reports(text,text,json)',
   'find_account(text)',
