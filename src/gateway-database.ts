@@ -108,7 +108,8 @@ export function migrateDatabase(urls: DatabaseUrls, log: Log) {
   });
 }
 
-const tlsOf = ({ caFile }: DatabaseUrls) => (caFile === undefined ? {} : { caFile });
+/** What a connection to these needs besides its address. */
+export const tlsOf = ({ caFile }: DatabaseUrls) => (caFile === undefined ? {} : { caFile });
 
 async function checkLogins(urls: DatabaseUrls): Promise<Separation> {
   const check = async (url: string) => {

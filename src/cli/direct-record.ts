@@ -4,7 +4,7 @@ import { Ledger } from '#admission/admission.service.ts';
 import { voidOf } from '#admission/gate.service.ts';
 import { AuditRecorder } from '#audit/recorder.service.ts';
 import type { Config } from '#config/schema.ts';
-import { openDatabase } from '#gateway-database.ts';
+import { openDatabase, tlsOf } from '#gateway-database.ts';
 import { systemClock } from '#kernel/clock.ts';
 import type { Log } from '#kernel/log.ts';
 import { pinoLog } from '#logging/log.pino.ts';
@@ -24,6 +24,8 @@ export async function openDirect(
 ): Promise<{ readonly pool: GuardedPool; readonly recorder: AuditRecorder; readonly log: Log }> {
   const log = pinoLog('warn');
   const database = stack.use(await openDatabase(config, base, log));
-  const pool = stack.use(openPool(database.urls.runtime, { applicationName: 'strongroom-cli', max: 2, log }));
+  const pool = stack.use(
+    openPool(database.urls.runtime, { applicationName: 'strongroom-cli', max: 2, log, ...tlsOf(database.urls) }),
+  );
   return { pool, recorder: directRecorder(stack, pool, config.quota.timeZone, log), log };
 }

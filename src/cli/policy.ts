@@ -7,7 +7,7 @@ import { hasErrors } from '#access/policy-check.ts';
 import { SYSTEM } from '#audit/event.ts';
 import { loadConfig } from '#config/load.ts';
 import { siteOf, surroundingsOf } from '#gateway-access.ts';
-import { openDatabase } from '#gateway-database.ts';
+import { openDatabase, tlsOf } from '#gateway-database.ts';
 import { sha256Hex } from '#kernel/id.ts';
 import { pinoLog } from '#logging/log.pino.ts';
 import { openPool } from '#postgres/pool.ts';
@@ -95,7 +95,9 @@ async function importDirectly(draft: Draft, reason: string, address: string): Pr
   const log = pinoLog('warn');
   await using stack = new AsyncDisposableStack();
   const database = stack.use(await openDatabase(config, base, log));
-  const pool = stack.use(openPool(database.urls.runtime, { applicationName: 'strongroom-policy', max: 2, log }));
+  const pool = stack.use(
+    openPool(database.urls.runtime, { applicationName: 'strongroom-policy', max: 2, log, ...tlsOf(database.urls) }),
+  );
   const site = siteOf(config);
   const policies = new Policies({
     store: postgresPolicies(pool),
