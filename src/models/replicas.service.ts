@@ -12,6 +12,8 @@ export interface ReplicasDeps<Report> {
 const EXCHANGE_MS = 1_000;
 /** Every so many times all of it is told again: a database that crashed in between has forgotten it. */
 const WHOLE_AGAIN = 10;
+/** After so many tries in vain every lease that was heard of has run out. */
+const FORGOTTEN_AFTER = 10;
 
 /** The gateways of one database, each with what it says of its models. */
 export class Replicas<Report> implements AsyncDisposable {
@@ -21,7 +23,7 @@ export class Replicas<Report> implements AsyncDisposable {
   #told = '';
   #unchanged = 0;
   #exchanging: Promise<void> | null = null;
-  #isTroubled = false;
+  #failures = 0;
 
   constructor(deps: ReplicasDeps<Report>) {
     this.#deps = deps;
@@ -57,11 +59,12 @@ export class Replicas<Report> implements AsyncDisposable {
       this.#unchanged = text === this.#told ? (this.#unchanged + 1) % WHOLE_AGAIN : 0;
       this.#others = await store.exchange(this.#unchanged > 0 ? null : own);
       this.#told = text;
-      this.#isTroubled = false;
+      this.#failures = 0;
     } catch (error) {
       this.#told = '';
-      if (!this.#isTroubled) log.warn('what other gateways run can not be read', { error });
-      this.#isTroubled = true;
+      this.#failures++;
+      if (this.#failures === 1) log.warn('what other gateways run can not be read', { error });
+      if (this.#failures >= FORGOTTEN_AFTER) this.#others = [];
     }
     if (this.differ && !before)
       log.warn('another gateway on this database offers other models, or the same ones otherwise', {

@@ -57,7 +57,7 @@ it('all is told again now and then: a database that crashed unseen has forgotten
   await replicas[Symbol.asyncDispose]();
 });
 
-it('the others stay known while the database is away, and another catalogue is told of once', async () => {
+it('the others stay known while the database is away for as long as their leases, and another catalogue is told of once', async () => {
   const { replicas, state, warned } = open();
   await replicas.exchange();
   state.others = [other('gw_b'), other('gw_c', false)];
@@ -68,6 +68,8 @@ it('the others stay known while the database is away, and another catalogue is t
   state.isAway = true;
   await replicas.exchange();
   assert.equal(replicas.others.length, 2);
+  for (let times = 0; times < 9; times++) await replicas.exchange();
+  assert.deepEqual([replicas.others, replicas.differ], [[], false]);
   state.isAway = false;
   state.others = [other('gw_b')];
   await replicas.exchange();
