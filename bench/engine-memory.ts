@@ -18,6 +18,8 @@ const [OF_A_CYCLE, BLOCKS] = [20, 40];
 /** Readings at the beginning and at the end whose medians are compared. */
 const EDGE = 5;
 const MIB = 2 ** 20;
+/** V8 gives back what a busy heap had after a minute and a half in which little happens. */
+const REST_MS = 150_000;
 const COLLECTION = new URL('./collection.ts', import.meta.url).href;
 
 /**
@@ -50,7 +52,10 @@ export async function runEngineMemory(args: readonly string[]): Promise<void> {
     const loads = await cycle(strongroom, asker, cycles, folder);
     const block = Math.floor((requests - cycles * OF_A_CYCLE) / BLOCKS);
     const lasting = await ask(strongroom, asker, block);
-    const collected = [...loads.collected, await collect(strongroom, folder)];
+    process.stdout.write('at rest\n');
+    await sleep(REST_MS);
+    const rested = privateMemory(strongroom.processes[0] ?? 0);
+    const collected = [...loads.collected, await heapInUse(strongroom, folder)];
     const answers = cycles * OF_A_CYCLE + block * BLOCKS;
     const after = await strongroom.kept();
     if (after.pairs - before.pairs !== answers || after.openIntents !== 0)
@@ -62,13 +67,8 @@ export async function runEngineMemory(args: readonly string[]): Promise<void> {
       drift(`gateway, over ${block * BLOCKS} requests`, lasting.gateway),
       drift(`model, over ${block * BLOCKS} requests of one process`, lasting.model),
       drift('gateway, from first to last', [...loads.gateway, ...lasting.gateway]),
-      ...(['kept', 'heap'] as const).map((what) =>
-        drift(
-          `gateway collected, ${COLLECTED[what]}, after ${EDGE} loads and at the end`,
-          collected.map((one) => one[what]),
-          1,
-        ),
-      ),
+      drift(`gateway, after ${EDGE} loads and at rest in the end`, [loads.gateway[EDGE - 1] ?? Number.NaN, rested], 1),
+      drift(`gateway, heap in use after ${EDGE} loads and at the end`, collected, 1),
     ];
     const cells = rows.map(({ name, first, last, ratio }) => [
       name,
@@ -98,14 +98,6 @@ interface Readings {
   readonly model: number[];
 }
 
-/** MiB of the gateway when all that is garbage is gone. */
-interface Collected {
-  /** What the process has for itself. */
-  readonly kept: number;
-  readonly heap: number;
-}
-const COLLECTED: Readonly<Record<keyof Collected, string>> = { kept: 'all that it has', heap: 'heap in use' };
-
 interface Asker {
   /** So many requests, some at a time. @throws Error at the first answer that is not right */
   many(count: number): Promise<void>;
@@ -118,10 +110,10 @@ async function cycle(
   asker: Asker,
   cycles: number,
   folder: string,
-): Promise<Readings & { readonly collected: readonly Collected[] }> {
+): Promise<Readings & { readonly collected: readonly number[] }> {
   const [gateway = 0] = strongroom.processes;
   const readings: Readings = { gateway: [], model: [] };
-  const collected: Collected[] = [];
+  const collected: number[] = [];
   for (let at = 1; at <= cycles; at++) {
     await asker.many(OF_A_CYCLE);
     const [child] = enginesOf(gateway);
@@ -129,7 +121,7 @@ async function cycle(
     readings.model.push(privateMemory(child));
     while (enginesOf(gateway).length > 0) await sleep(50);
     readings.gateway.push(privateMemory(gateway));
-    if (at === EDGE) collected.push(await collect(strongroom, folder));
+    if (at === EDGE) collected.push(await heapInUse(strongroom, folder));
     if (at % 10 === 0) process.stdout.write(`${at} of ${cycles} loads\n`);
   }
   return { ...readings, collected };
@@ -152,13 +144,13 @@ async function ask(strongroom: Strongroom, asker: Asker, block: number): Promise
   return readings;
 }
 
-/** The second time finds what the first one freed. */
-async function collect({ processes: [gateway = 0] }: Strongroom, folder: string): Promise<Collected> {
+/** MiB that the gateway's heap holds when all that is garbage is gone. The second time finds what the first one freed. */
+async function heapInUse({ processes: [gateway = 0] }: Strongroom, folder: string): Promise<number> {
   for (let times = 0; times < 2; times++) {
     process.kill(gateway, 'SIGUSR2');
     await sleep(2000);
   }
-  return { kept: privateMemory(gateway), heap: Number(readFileSync(join(folder, 'heap-in-use'), 'utf8')) / MIB };
+  return Number(readFileSync(join(folder, 'heap-in-use'), 'utf8')) / MIB;
 }
 
 function drift(name: string, readings: readonly number[], edge = EDGE) {
