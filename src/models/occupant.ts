@@ -36,6 +36,8 @@ export class Occupant {
   /** While it goes out of service: when the answers under way are cut off. */
   drainUntil: number | null = null;
   answering = 0;
+  /** Its process died and comes again: as little to be evicted as one that comes for the first time. */
+  isRestarting = false;
   /** The one who waits longest is the first. */
   readonly #waiters = new Set<Waiter>();
   readonly #line = new WaitingLine<Waiter>();
@@ -61,7 +63,8 @@ export class Occupant {
   }
 
   tenant({ inService, pinned }: DesiredState): Tenant {
-    const { id, residence, needs, answering, waiting, called } = this;
+    const { id, needs, answering, waiting, called } = this;
+    const residence = this.residence === 'here' && this.isRestarting ? 'coming' : this.residence;
     const [first] = this.#waiters;
     const waitingSince = first?.since ?? 0;
     return {

@@ -162,6 +162,7 @@ export class Tenancy implements AsyncDisposable {
     const status = this.#deps.engines.get(occupant.id)?.status();
     if (status === undefined) return;
     occupant.measured = this.#deps.measured(occupant.id, status) ?? occupant.measured;
+    occupant.isRestarting = status.state === 'loading' && status.engine === 'llama';
     // Servers elsewhere come back by themselves; a child that gave up does not.
     if (occupant.residence === 'here' && status.state === 'failed' && status.engine === 'llama') {
       occupant.residence = 'failed';

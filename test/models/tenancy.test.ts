@@ -60,6 +60,26 @@ describe('two models, room for one', () => {
     sound();
   });
 
+  it('nor is one whose process died and comes again', async () => {
+    const { tenancy, of, ask, sound } = house({ a: 10, b: 10 });
+    await using _ = tenancy;
+    for (const id of ['a', 'b']) {
+      of(id).gate.resolve();
+      of(id).answer.resolve();
+    }
+    await ask('a');
+    of('a').state = 'loading';
+    const other = ask('b');
+    // Looked at several times: what comes goes on coming.
+    for (let times = 0; times < 3; times++) tenancy.call('a', 'free');
+    assert.deepEqual([of('a').state, of('b').loads], ['loading', 0]);
+    of('a').state = 'ready';
+    tenancy.call('a', 'free');
+    await other;
+    assert.deepEqual([of('a').state, of('b').loads], ['unloaded', 1]);
+    sound();
+  });
+
   it('a pinned model stays, and who can not come says so after his time', async () => {
     const { tenancy, of, ask, desired, sound } = house({ a: 10, b: 10 }, { maxWaitMs: 30 });
     await using _ = tenancy;
