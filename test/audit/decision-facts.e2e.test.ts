@@ -67,9 +67,10 @@ describe('the story of a decision is told from what is really recorded', () => {
     await test.outcome(String(unusual.headers['x-request-id']));
     const stories = await Promise.all([answered, denied, conditional, unusual].map(told));
     const names = new Set(stories.flat().flatMap(({ facts }) => Object.keys(facts)));
-    // Of models with an adapter, of templates that can call and of models elsewhere: test/models/adapters, test/gateway/chat-tools
-    // and test/gateway/upstream find them.
-    for (const name of ['adapter_sha256', 'tools', 'tool_calls', 'reasoning_bytes', 'answered_by']) names.add(name);
+    // Of models with an adapter, of templates that can call, of models elsewhere and behind a proxy: test/models/adapters,
+    // test/gateway/chat-tools, upstream and proxied find them.
+    for (const name of ['adapter_sha256', 'tools', 'tool_calls', 'reasoning_bytes', 'answered_by', 'peer'])
+      names.add(name);
     const known = Object.keys(proofEn.storyFacts) as FactName[];
     assert.deepEqual(
       known.filter((name) => !names.has(name)),
