@@ -211,13 +211,10 @@ export async function openGateway({ config, base, log }: GatewayOptions): Promis
     ...proofRoutes({ ...proofs, sha256 }),
     ...holdRoutes({ list: orUnavailable({ list: postgresHolds(pools.read) }).list, recorder }),
     ...receiptRoutes({ ...proofs, ...tree, sha256 }),
-    ...healthRoutes(
-      () => readiness.isReady(),
-      () => ({
-        ...(database.separation === 'reduced' ? { db_separation: 'reduced' as const } : {}),
-        ...(replicas.differ ? { catalogue: 'differs' as const } : {}),
-      }),
-    ),
+    ...healthRoutes(readiness.isReady.bind(readiness), () => ({
+      ...(database.separation === 'reduced' ? { db_separation: 'reduced' as const } : {}),
+      ...(replicas.differ ? { catalogue: 'differs' as const } : {}),
+    })),
   ];
   const active = new ActiveExchanges();
   const growth = stack.use(watchGrowth({ config, base, database, pool: pools.read, log }));

@@ -1,9 +1,8 @@
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { loadConfig } from '#config/load.ts';
+import { digestOf } from '#doctor/machine.system.ts';
 import { readAdapter, readDraft, readHeader } from '#engine/gguf-file.files.ts';
-import type { ApprovedFile, LlamaModelSpec } from '#engine/model-spec.ts';
+import { type ApprovedFile, filesOf, type LlamaModelSpec } from '#engine/model-spec.ts';
 import { localSpecs } from '#gateway-engines.ts';
 import { sha256Hex } from '#kernel/id.ts';
 import { type ProgressBar, progressBar } from './progress-bar.ts';
@@ -41,13 +40,8 @@ export async function verifyModels({ words: [id], json }: Invocation): Promise<n
 
 /** Of each file once, whoever shares it; what can't be read has none. */
 async function digestsOf(specs: readonly LlamaModelSpec[], bar: ProgressBar): Promise<ReadonlyMap<string, string>> {
-  const all = specs.flatMap(({ file, adapter, draft }) => [
-    file,
-    ...(adapter ? [adapter.file] : []),
-    ...(draft ? [draft.file] : []),
-  ]);
   const sizes = new Map<string, number>();
-  for (const file of new Set(all)) {
+  for (const file of new Set(specs.flatMap(filesOf).map((approved) => approved.file))) {
     const found = await stat(file).catch(() => null);
     if (found !== null) sizes.set(file, found.size);
   }
@@ -55,17 +49,13 @@ async function digestsOf(specs: readonly LlamaModelSpec[], bar: ProgressBar): Pr
   const digests = new Map<string, string>();
   let read = 0;
   for (const file of sizes.keys()) {
-    const hash = createHash('sha256');
-    try {
-      for await (const chunk of createReadStream(file, { highWaterMark: MEBIBYTE })) {
-        hash.update(chunk);
-        read += chunk.length;
-        bar.show(Math.ceil(read / MEBIBYTE), total);
-      }
-      digests.set(file, hash.digest('hex'));
-    } catch {
-      // Told below, as of every file that has no digest.
-    }
+    const show = (bytes: number) => {
+      read += bytes;
+      bar.show(Math.ceil(read / MEBIBYTE), total);
+    };
+    // What can't be read is told below, as of every file that has no digest.
+    const digest = await digestOf(file, show).catch(() => null);
+    if (digest !== null) digests.set(file, digest);
   }
   return digests;
 }

@@ -32,9 +32,13 @@ export async function diskOf(folder: string): Promise<{ readonly free: number; r
   return { free: bavail * bsize, total: blocks * bsize };
 }
 
-export async function digestOf(file: string): Promise<string> {
+/** SHA-256 in hex of the whole file. @param onRead is told of each piece how many bytes it has */
+export async function digestOf(file: string, onRead: (bytes: number) => void = () => undefined): Promise<string> {
   const hash = createHash('sha256');
-  for await (const chunk of createReadStream(file, { highWaterMark: 1 << 20 })) hash.update(chunk);
+  for await (const chunk of createReadStream(file, { highWaterMark: 1 << 20 })) {
+    hash.update(chunk);
+    onRead(chunk.length);
+  }
   return hash.digest('hex');
 }
 

@@ -53,9 +53,9 @@ export class Residency implements AsyncDisposable {
 
   /** As long as nobody has read what admins want, nothing is in service: it might be what they have taken out of it. */
   desiredOf(model: string): DesiredState {
-    const configured = { ...AS_CONFIGURED, pinned: this.#deps.isPinned(model) };
-    if (this.#desired === null) return { ...configured, inService: false };
-    return this.#desired.get(model) ?? configured;
+    const set = this.#desired?.get(model);
+    if (set !== undefined) return set;
+    return { ...AS_CONFIGURED, inService: this.#desired !== null, pinned: this.#deps.isPinned(model) };
   }
 
   /** The engine of a model that is in service; undefined for one that is not in the catalogue. @throws Problem `model_not_loaded` */
